@@ -1,0 +1,188 @@
+"""One layer's activations for a set of stimuli, read in column blocks and never reindexed as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocortex.errors import AlignmentError, DataError, shorten
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    Array = np.ndarray[Any, Any]
+
+#: values of one column block, so that a block of float32 takes 32 MB
+BLOCK_VALUES = 8_000_000
+
+
+class Activations:
+    """Activations (n_stimuli, n_units) of one layer, in row chunks that may lie in memory or in ``.npy`` files.
+
+    Parameters
+    ----------
+    layer
+        Name of the layer.
+    stimulus_id
+        The stimulus of each row, over all chunks.
+    chunks
+        Arrays (n_rows, n_units), or paths of ``.npy`` files that hold such; they are memory-mapped when read.
+    units
+        Optional names of the units.
+
+    Raises
+    ------
+    DataError
+        Chunks that do not fit the IDs, duplicated IDs, values that are not finite (found while reading).
+
+    Examples
+    --------
+    >>> activations = Activations("layer", ["a", "b"], [np.arange(6.0).reshape(2, 3)])
+    >>> [block.tolist() for block in activations.blocks(["b", "a"], width=2)]
+    [[[3.0, 4.0], [0.0, 1.0]], [[5.0], [2.0]]]
+    """
+
+    def __init__(
+        self,
+        layer: str,
+        stimulus_id: Sequence[str],
+        chunks: Sequence[Array | Path],
+        *,
+        units: Sequence[str] | None = None,
+    ) -> None:
+        self.layer = layer
+        self.stimulus_id: tuple[str, ...] = tuple(map(str, stimulus_id))
+        self._chunks = tuple(chunks)
+        self.units = None if units is None else tuple(units)
+        self._row = {name: row for row, name in enumerate(self.stimulus_id)}
+        if len(self._row) != len(self.stimulus_id):
+            raise DataError(f"Activations of {layer!r} have a stimulus_id twice.")
+        self._check_shapes()
+
+    @classmethod
+    def from_xarray(cls, data: xr.DataArray, layer: str | None = None) -> Activations:
+        """Take a DataArray whose first dimension carries ``stimulus_id``; the others become units.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> data = xr.DataArray(np.zeros((2, 3)), dims=("presentation", "unit"),
+        ...                     coords={"stimulus_id": ("presentation", ["a", "b"])})
+        >>> Activations.from_xarray(data).shape
+        (2, 3)
+        """
+        if "stimulus_id" not in data.coords or data["stimulus_id"].dims != data.dims[:1]:
+            raise DataError(
+                f"Activations need the coordinate 'stimulus_id' on their first dimension; found dims {data.dims} "
+                f"and coordinates {list(data.coords)}."
+            )
+        values = np.asarray(data.values).reshape(data.shape[0], -1)  # (n_stimuli, n_units)
+        name = layer or str(data.attrs.get("layer", data.name or "layer"))
+        return cls(name, list(data["stimulus_id"].values.astype(str)), [values])
+
+    def _check_shapes(self) -> None:
+        shapes = [chunk.shape for chunk in self._opened]
+        if not shapes or any(len(shape) != 2 for shape in shapes) or len({shape[1] for shape in shapes}) != 1:
+            raise DataError(f"Activations of {self.layer!r} need (n_stimuli, n_units) chunks; found {shapes}.")
+        if sum(shape[0] for shape in shapes) != len(self.stimulus_id):
+            raise DataError(
+                f"Activations of {self.layer!r} have {sum(shape[0] for shape in shapes)} rows for "
+                f"{len(self.stimulus_id)} stimulus IDs."
+            )
+
+    @cached_property
+    def _opened(self) -> tuple[Array, ...]:
+        return tuple(_open(chunk) if isinstance(chunk, Path) else np.asarray(chunk) for chunk in self._chunks)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_stimuli, n_units)."""
+        return len(self.stimulus_id), int(self._opened[0].shape[1])
+
+    @property
+    def n_units(self) -> int:
+        """Number of units of the layer."""
+        return self.shape[1]
+
+    def __repr__(self) -> str:
+        return f"Activations({self.layer!r}, {self.shape[0]} stimuli × {self.shape[1]} units)"
+
+    def rows(self, order: Sequence[str] | None = None) -> Array:
+        """Places of the given stimuli among the rows.
+
+        Raises
+        ------
+        AlignmentError
+            A stimulus has no activations.
+        """
+        if order is None:
+            return np.arange(len(self.stimulus_id))
+        absent = [name for name in order if str(name) not in self._row]
+        if absent:
+            raise AlignmentError(
+                f"Activations of {self.layer!r} lack {len(absent)} of {len(order)} stimuli: {shorten(absent)}. "
+                f"They have {shorten(self.stimulus_id, 3)}."
+            )
+        return np.array([self._row[str(name)] for name in order], dtype=np.intp)
+
+    def blocks(self, order: Sequence[str] | None = None, width: int | None = None) -> Iterator[Array]:
+        """Yield (n_order, at most ``width``) column blocks, rows in the given order of stimuli.
+
+        Memory: one block, by default at most ``BLOCK_VALUES`` values.
+
+        Raises
+        ------
+        AlignmentError
+            A stimulus has no activations.
+        DataError
+            Values that are not finite.
+        """
+        rows = self.rows(order)
+        width = width or max(1, BLOCK_VALUES // max(1, len(rows)))
+        starts = np.cumsum([0, *(len(chunk) for chunk in self._opened)])
+        for first in range(0, self.n_units, width):
+            columns = slice(first, min(first + width, self.n_units))
+            block = np.empty((len(rows), columns.stop - first), dtype=self._opened[0].dtype)
+            for chunk, start, stop in zip(self._opened, starts[:-1], starts[1:], strict=True):
+                inside = (rows >= start) & (rows < stop)
+                block[inside] = chunk[rows[inside] - start, columns]
+            self._refuse_not_finite(block, rows)
+            yield block
+
+    def array(self, order: Sequence[str] | None = None) -> Array:
+        """The whole layer (n_order, n_units); for layers known to be small."""
+        return (
+            np.concatenate(list(self.blocks(order)), axis=1) if self.n_units else np.empty((len(self.rows(order)), 0))
+        )
+
+    def _refuse_not_finite(self, block: Array, rows: Array) -> None:
+        if np.isfinite(block).all():
+            return
+        bad = [self.stimulus_id[row] for row in rows[~np.isfinite(block).all(axis=1)]]
+        raise DataError(
+            f"Activations of {self.layer!r} are not finite (NaN or infinite) for {len(bad)} stimuli: {shorten(bad)}. "
+            "Check the model's preprocessing; a sound of silence or a layer that overflows are common causes."
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the values in row order; layers with equal digests are one layer."""
+        sha = hashlib.sha256(f"{self._opened[0].dtype.str}{self.shape}".encode())
+        for chunk in self._opened:
+            for start in range(0, len(chunk), 64):
+                sha.update(np.ascontiguousarray(chunk[start : start + 64]).tobytes())
+        return sha.hexdigest()
+
+
+def _open(path: Path) -> Array:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read as a .npy array ({error}). Delete it; it will be made again."
+        ) from error

@@ -1,0 +1,104 @@
+"""The Python calls behind ``isocortex.score``, ``isocortex.results`` and friends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isocortex.interfaces import ModelPlugin
+from isocortex.planning import RunConfig, plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from isocortex.progress import Reporter
+    from isocortex.results import Result
+    from isocortex.runner import Outcome
+
+Models = str | ModelPlugin | Sequence[str | ModelPlugin]
+
+
+def run(
+    models: Models, benchmarks: str | Sequence[str], config: RunConfig, reporter: Reporter
+) -> tuple[list[Outcome], tuple[str, ...]]:
+    """Plan and execute; returns the outcomes and the pairs that were left out because of their modality."""
+    from isocortex.catalogue import Catalogue
+    from isocortex.files import FileStore
+    from isocortex.hooks import HookCaller
+    from isocortex.loading import Resolver
+    from isocortex.runner import Runner
+
+    named, objects = _separate(models)
+    catalogue = Catalogue.discover()
+    files = FileStore(offline=config.offline, reporter=reporter)
+    resolver = Resolver(catalogue, files, objects)
+    wanted = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
+    planned = plan(resolver, named, wanted, config)
+    hooks = HookCaller(catalogue.plugins, reporter.line)
+    return Runner(resolver, config, reporter, hooks).run(planned), planned.left_out
+
+
+def _separate(models: Models) -> tuple[list[str], dict[str, ModelPlugin]]:
+    """Names of all models in order, and those that were given as objects."""
+    listed: list[str | ModelPlugin] = [models] if isinstance(models, (str, ModelPlugin)) else list(models)
+    objects = {model.card.id: model for model in listed if isinstance(model, ModelPlugin)}
+    return [model if isinstance(model, str) else model.card.id for model in listed], objects
+
+
+def score(
+    models: Models,
+    benchmarks: str | Sequence[str],
+    *,
+    config: RunConfig | None = None,
+    out: Path | str | None = None,
+    quiet: bool = False,
+) -> list[Result]:
+    """Score models on benchmarks, as ``isocortex score`` does.
+
+    Parameters
+    ----------
+    models
+        IDs (``ID[@variant]``, globs) or models made by ``isocortex.wrap``.
+    benchmarks
+        IDs, globs, or ``folder:PATH:METRIC``.
+    config
+        Layers, seed, device and so on.
+    out
+        Results folder; default ``results``.
+    quiet
+        Write no progress to stderr.
+
+    Returns
+    -------
+    One result per cell, finished ones from the results folder; failed cells have ``status == "failed"``.
+
+    Raises
+    ------
+    UsageError
+        An unknown ID, or a model that does not fit a benchmark.
+
+    Examples
+    --------
+    >>> # isocortex.score("noise", "NH2015comp.ridge")[0].summary.value
+    """
+    from isocortex.progress import Reporter
+
+    chosen = config or RunConfig()
+    if out is not None:
+        chosen = replace(chosen, out=Path(out))
+    outcomes, _ = run(models, benchmarks, chosen, Reporter(quiet=quiet))
+    return [outcome.result for outcome in outcomes]
+
+
+def results(folder: Path | str = "results") -> pd.DataFrame:
+    """Read a results folder as a table with one row per model × benchmark (× region).
+
+    Examples
+    --------
+    >>> # isocortex.results("results").query("benchmark == 'NH2015comp.ridge'")[["model", "value"]]
+    """
+    from isocortex.results import read_results, table
+
+    return table(read_results(Path(folder)))

@@ -1,0 +1,266 @@
+"""What is installed: entry points → manifests → rows, on the standard library alone.
+
+Nothing here imports a plugin. A package is found through the entry point group ``isocortex``, its ``isocortex.toml``
+is read from the package's folder, and a manifest that cannot be read is kept as a record of what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from isocortex.errors import AmbiguousIDError, UnknownIDError, shorten, suggest
+
+API_VERSION = 1
+GROUP = "isocortex"
+MANIFEST = "isocortex.toml"
+
+#: kind of row → the keys it must have for being listed
+KINDS: dict[str, tuple[str, ...]] = {
+    "model": ("id", "object"),
+    "stimuli": ("id", "object"),
+    "dataset": ("id", "object"),
+    "metric": ("id", "object"),
+    "benchmark": ("id", "dataset", "metric"),
+    "command": ("id", "object"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of a manifest, as it stands there.
+
+    ``family`` holds the pattern (``noise/*``) when the row was found through one.
+    """
+
+    kind: str
+    id: str
+    package: str
+    version: str
+    module: str
+    folder: Path
+    table: Mapping[str, Any]
+    family: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """``package::ID``, which names this row even where two packages share an ID."""
+        return f"{self.package}::{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An installed package with a manifest that could be read."""
+
+    package: str
+    version: str
+    module: str
+    hooks: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A package, or a row of one, that cannot be used, and why."""
+
+    package: str
+    version: str
+    reason: str
+
+
+class Catalogue:
+    """Everything that the installed packages offer.
+
+    Examples
+    --------
+    >>> catalogue = Catalogue.discover()
+    >>> all(row.kind in KINDS for row in catalogue.rows)
+    True
+    """
+
+    def __init__(self, plugins: Iterable[Plugin], rows: Iterable[Row], broken: Iterable[Broken]) -> None:
+        self.plugins = tuple(plugins)
+        self.rows = tuple(rows)
+        self.broken = tuple(broken)
+
+    @classmethod
+    def discover(cls) -> Catalogue:
+        """Read the manifest of every installed package of the entry point group."""
+        plugins: list[Plugin] = []
+        rows: list[Row] = []
+        broken: list[Broken] = []
+        for package, version, module in _installed():
+            try:
+                plugin, found = _read_package(package, version, module)
+            except _ManifestError as error:
+                broken.append(Broken(package, version, str(error)))
+                continue
+            plugins.append(plugin)
+            for item in found:
+                (rows if isinstance(item, Row) else broken).append(item)  # type: ignore[arg-type]
+        return cls(plugins, rows, broken)
+
+    def of_kind(self, kind: str) -> list[Row]:
+        """All rows of one kind, ordered by ID."""
+        return sorted((row for row in self.rows if row.kind == kind), key=lambda row: (row.id, row.package))
+
+    def conflicts(self) -> dict[tuple[str, str], list[Row]]:
+        """IDs that more than one package offers, with their rows."""
+        by_id: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            by_id.setdefault((row.kind, row.id), []).append(row)
+        return {key: rows for key, rows in by_id.items() if len(rows) > 1}
+
+    def find(self, kind: str, name: str) -> Row:
+        """Return the one row of that kind and ID (``ID`` or ``package::ID``), or a member of a family.
+
+        Raises
+        ------
+        UnknownIDError
+            Nothing installed offers it; the message names the closest IDs and, where known, the package to install.
+        AmbiguousIDError
+            Several packages offer it.
+        """
+        package, _, wanted = name.rpartition("::")
+        offered = [row for row in self.of_kind(kind) if not package or row.package == package]
+        found = [row for row in offered if row.id == wanted]
+        if not found:
+            found = [
+                replace(row, id=wanted, family=row.id)
+                for row in offered
+                if is_pattern(row.id) and fnmatch.fnmatchcase(wanted, row.id)
+            ]
+        if not found:
+            raise UnknownIDError(self._unknown(kind, name, wanted))
+        if len(found) > 1:
+            choices = " or ".join(row.reference for row in found)
+            raise AmbiguousIDError(
+                f"{kind} {wanted!r} is offered by {len(found)} installed packages. Name the one you mean: {choices}."
+            )
+        return found[0]
+
+    def match(self, kind: str, pattern: str) -> list[Row]:
+        """Return the rows that a glob (or a plain ID) matches; families are matched by plain IDs only.
+
+        Raises
+        ------
+        UnknownIDError
+            The pattern matches nothing.
+        AmbiguousIDError
+            It matches an ID that several packages offer.
+        """
+        if not is_pattern(pattern):
+            return [self.find(kind, pattern)]
+        package, _, wanted = pattern.rpartition("::")
+        ids = sorted(
+            {
+                row.id
+                for row in self.of_kind(kind)
+                if not is_pattern(row.id)
+                and fnmatch.fnmatchcase(row.id, wanted)
+                and (not package or row.package == package)
+            }
+        )
+        if not ids:
+            raise UnknownIDError(self._unknown(kind, pattern, wanted))
+        return [self.find(kind, f"{package}::{name}" if package else name) for name in ids]
+
+    def _unknown(self, kind: str, name: str, wanted: str) -> str:
+        known = [row.id for row in self.of_kind(kind)]
+        hint = package_that_offers(kind, wanted)
+        install = f" It comes with {hint}: pip install {hint}." if hint else ""
+        plural = kind if kind == "stimuli" else f"{kind}s"
+        reasons = shorten(f"{item.package} {item.version}: {item.reason}" for item in self.broken)
+        broken = f" Not readable: {reasons}." if self.broken else ""
+        return (
+            f"No installed package offers the {kind} {name!r}.{suggest(wanted, known)}{install}"
+            f" 'isocortex list {plural}' shows all {len(known)}.{broken}"
+        )
+
+
+class _ManifestError(Exception):
+    """A manifest that cannot be read; never leaves this module."""
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name holds a wildcard.
+
+    Examples
+    --------
+    >>> is_pattern("noise/*"), is_pattern("ridge")
+    (True, False)
+    """
+    return any(character in name for character in "*?[")
+
+
+def _installed() -> Iterator[tuple[str, str, str]]:
+    from importlib.metadata import entry_points
+
+    found = {
+        (point.dist.name, point.dist.version, point.value)
+        for point in entry_points(group=GROUP)
+        if point.dist is not None
+    }
+    yield from sorted(found)
+
+
+def _read_package(package: str, version: str, module: str) -> tuple[Plugin, list[Row | Broken]]:
+    folder = _package_folder(module)
+    path = folder / MANIFEST
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _ManifestError(f"{MANIFEST} is missing from the package {module!r} ({error.strerror})") from error
+    except ValueError as error:
+        raise _ManifestError(f"{MANIFEST} is not valid TOML: {error}") from error
+    header = content.get("plugin", {})
+    api = header.get("api") if isinstance(header, dict) else None
+    if api != API_VERSION:
+        raise _ManifestError(f"[plugin] api must be {API_VERSION}, found {api!r}; another isocortex version may fit")
+    rows = list(_rows(content, package, version, module, folder))
+    return Plugin(package, version, module, header.get("hooks")), rows
+
+
+def _package_folder(module: str) -> Path:
+    from importlib.util import find_spec
+
+    if "." in module or ":" in module:
+        raise _ManifestError(f"the entry point must name a top-level package, found {module!r}")
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise _ManifestError(f"the package {module!r} cannot be found: {error}") from error
+    if spec is None or not spec.submodule_search_locations:
+        raise _ManifestError(f"the package {module!r} named by the entry point is not installed")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _rows(content: dict[str, Any], package: str, version: str, module: str, folder: Path) -> Iterator[Row | Broken]:
+    defaults = content.get("defaults", {})
+    for kind, required in KINDS.items():
+        tables = content.get(kind, [])
+        if not isinstance(tables, list):
+            yield Broken(package, version, f"[{kind}] must be written [[{kind}]]")
+            continue
+        for number, entry in enumerate(tables, start=1):
+            table = {**defaults.get(kind, {}), **entry}
+            if kind == "command":
+                table["id"] = table.get("name")
+            missing = [key for key in required if not isinstance(table.get(key), str) or not table[key]]
+            if missing:
+                where = table.get("id") or f"number {number}"
+                yield Broken(package, version, f"{kind} {where} lacks {' and '.join(missing)}")
+                continue
+            yield Row(kind, str(table["id"]), package, version, module, folder, table)
+
+
+def package_that_offers(kind: str, name: str) -> str | None:
+    """The package that is known to bring an ID, installed or not."""
+    known = tomllib.loads((Path(__file__).parent / "known_plugins.toml").read_text(encoding="utf-8"))
+    for package, kinds in known.items():
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in kinds.get(kind, [])):
+            return package
+    return None

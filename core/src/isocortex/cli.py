@@ -1,0 +1,242 @@
+"""The command line. Each command imports what it needs inside, so that listing stays light."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from isocortex import __version__
+from isocortex.catalogue import Catalogue
+from isocortex.errors import IsocortexError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from isocortex.planning import RunConfig
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "plugins")
+
+
+class Group(click.Group):
+    """Commands of core, and those that plugins add in their manifests."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands; those of plugins come from manifests, without importing them."""
+        added = [row.id for row in Catalogue.discover().of_kind("command")]
+        return [*super().list_commands(ctx), *(name for name in added if name not in self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command of core, or one of a plugin that is imported when it runs."""
+        own = super().get_command(ctx, cmd_name)
+        rows = [] if own else [row for row in Catalogue.discover().of_kind("command") if row.id == cmd_name]
+        if not rows:
+            return own or _hint(cmd_name)
+        row = rows[0]
+        return click.Command(
+            cmd_name,
+            callback=lambda arguments: _run_added(row.reference, arguments),
+            params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+            help=str(row.table.get("help", "")),
+            context_settings={"ignore_unknown_options": True, "help_option_names": []},
+        )
+
+
+def _hint(name: str) -> None:
+    """Say which package brings a known command that is not installed."""
+    from isocortex.catalogue import package_that_offers
+
+    package = package_that_offers("command", name)
+    if package:
+        raise UsageError(f"The command {name!r} comes with {package}: pip install {package}.")
+
+
+def _run_added(reference: str, arguments: tuple[str, ...]) -> None:
+    from isocortex.loading import load_object
+    from isocortex.manifest import read_card
+
+    command = load_object(read_card(Catalogue.discover().find("command", reference)))
+    command.main(args=list(arguments), prog_name=f"isocortex {command.name}", standalone_mode=False)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="isocortex")
+def cli() -> None:
+    """Score how well artificial neural networks predict the sensory cortex."""
+
+
+def main() -> None:
+    """Run the command line; errors are one message, without a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        print("Interrupted. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_USAGE
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except IsocortexError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = EXIT_FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+# --- what is installed ------------------------------------------------------------------------------------------------
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(LISTS), required=False)
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field or tag; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
+    """List what is installed, without importing any of it."""
+    from isocortex import listing
+
+    found = listing.listing(Catalogue.discover(), what, where)
+    print(json.dumps(found, indent=1) if as_json else listing.as_text(found))
+
+
+@cli.command()
+@click.argument("identity", metavar="ID")
+@click.option("--offline", is_flag=True, help="Do not download data to estimate ceilings.")
+def info(identity: str, offline: bool) -> None:
+    """Show a card, with licence, citation, published scores and ceilings."""
+    from isocortex.describe import describe
+
+    print(describe(identity, offline=offline))
+
+
+@cli.command()
+@click.argument("what", required=False, metavar="[PLUGIN|ID]")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def check(what: str | None, as_json: bool) -> None:
+    """Run the conformance kit on a plugin, an ID, or everything installed."""
+    from isocortex.testing import run_checks
+
+    outcomes = run_checks(what)
+    if as_json:
+        print(json.dumps([vars(outcome) for outcome in outcomes], indent=1, default=str))
+    else:
+        for outcome in outcomes:
+            print(f"{outcome.status:8} {outcome.id}{': ' if outcome.message else ''}{outcome.message}")
+    sys.exit(EXIT_FAILED if any(outcome.status == "failed" for outcome in outcomes) else 0)
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+_Function = Callable[..., Any]
+
+
+def _options(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
+    def add(function: _Function) -> _Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+_RUN_OPTIONS = _options(
+    click.option("--layers", multiple=True, metavar="GLOB", help="Layers to take instead of the model's defaults."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+    click.option(
+        "--batch-size", type=click.IntRange(1), help="Stimuli per batch; halved where memory does not suffice."
+    ),
+    click.option("--offline", is_flag=True, help="Never use the network."),
+)
+
+
+@cli.command()
+@click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, required=True, help="ID, glob or folder:PATH:METRIC.")
+@_RUN_OPTIONS
+@click.option("--seed", default=0, show_default=True, help="Draws splits and bootstrap samples.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
+@click.option("--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--dry-run", is_flag=True, help="Print cells, disk and memory needed; compute nothing.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
+    """Score models on benchmarks; finished cells are not computed again."""
+    from isocortex import running
+
+    config = _run_config(options)
+    as_json = bool(options["as_json"])
+    if options["dry_run"]:
+        running.dry_run(models, benchmarks, config, as_json=as_json)
+    elif options["jobs"] > 1:
+        sys.exit(running.score_in_jobs(models, benchmarks, config, n_jobs=options["jobs"], as_json=as_json))
+    else:
+        sys.exit(running.score_here(models, benchmarks, config, as_json=as_json))
+
+
+def _run_config(options: dict[str, Any]) -> RunConfig:
+    from isocortex.planning import RunConfig, parse_shard
+
+    return RunConfig(
+        layers=tuple(options["layers"]),
+        device=options["device"],
+        batch_size=options["batch_size"],
+        seed=options["seed"],
+        keep=tuple(options["keep"]),
+        offline=options["offline"],
+        out=options["out"],
+        shard=parse_shard(options["shard"]) if options["shard"] else None,
+    )
+
+
+@cli.command()
+@click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
+@click.option("--stimuli", required=True, metavar="ID|FOLDER", help="Stimulus set, or a folder of sounds or images.")
+@click.option("--reduction", default="flatten", show_default=True, help="For example time-mean, spatial-mean.")
+@click.option("--out", type=click.Path(path_type=Path), help="Copy the activations here; default: only into the cache.")
+@_RUN_OPTIONS
+def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | None, **options: Any) -> None:
+    """Compute activations only; '-m activations:FOLDER' scores what --out wrote."""
+    from isocortex import running
+    from isocortex.planning import RunConfig
+
+    config = RunConfig(
+        layers=tuple(options["layers"]),
+        device=options["device"],
+        batch_size=options["batch_size"],
+        offline=options["offline"],
+    )
+    running.extract_only(models, stimuli, reduction, out, config)
+
+
+@cli.command()
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Weights of these models.")
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="BENCHMARK", help="Data of these benchmarks.")
+@click.option("--from", "source", type=click.Path(path_type=Path), help="A folder that holds the files at any depth.")
+@click.option("--verify", is_flag=True, help="Only compare what is there with its checksums.")
+def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | None, verify: bool) -> None:
+    """Fetch data and weights, for work without network."""
+    from isocortex.fetching import fetch_all
+
+    if not models and not benchmarks:
+        raise click.UsageError("Name what to fetch with -m or -b.")
+    fetch_all(models, benchmarks, source, verify_only=verify)
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
+def show(results: Path, as_json: bool, as_csv: bool) -> None:
+    """Show the table of results; rows of different statistic or target are never ranked together."""
+    from isocortex.report import print_csv, print_json, print_table
+    from isocortex.results import read_results
+
+    found = read_results(results)
+    if not found:
+        raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
+    printer = print_json if as_json else print_csv if as_csv else print_table
+    printer(found)

@@ -1,0 +1,342 @@
+"""The brain side: stimuli with responses, RDMs or trials, checked once and put into canonical order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from isocortex.digests import digest_array, digest_of, jsonable
+from isocortex.errors import AlignmentError, DataError, shorten, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+
+    from isocortex.stimuli import StimulusSet
+
+    Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Stimuli and what a brain did with them; exactly one of ``responses``, ``rdm`` and ``trials`` is set.
+
+    Parameters
+    ----------
+    id
+        Name of the data set.
+    stimuli
+        The stimuli; their order is the canonical order.
+    responses
+        Dims ("presentation", "neuroid"), float. Coordinates on presentation: ``stimulus_id`` and, where stimuli were
+        shown several times, ``repetition``; on neuroid: ``neuroid_id``, and as far as known ``region``, ``subject``, …
+    rdm
+        Dims ("subject", "pair") or ("subject", "session", "pair"), float; coordinates ``stimulus_a`` and
+        ``stimulus_b`` on pair, ``subject`` on subject.
+    trials
+        A table with one row per trial and a column ``stimulus_id``.
+    attrs
+        What else belongs to the data: units, licence, versions. Must be JSON-able.
+
+    Raises
+    ------
+    DataError, AlignmentError
+        Wrong dimensions, NaN, duplicates, unknown stimuli, stimuli without responses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isocortex.stimuli import Stimulus, StimulusSet
+    >>> sounds = {name: Stimulus(name, "audio", np.zeros(9, "float32"), 8000.0) for name in "ab"}
+    >>> responses = make_responses(np.ones((2, 3)), ["b", "a"])
+    >>> Dataset("demo", StimulusSet("two", "audio", sounds), responses=responses).responses.stimulus_id.values.tolist()
+    ['a', 'b']
+    """
+
+    id: str
+    stimuli: StimulusSet
+    responses: xr.DataArray | None = None
+    rdm: xr.DataArray | None = None
+    trials: pd.DataFrame | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        given = [kind for kind in ("responses", "rdm", "trials") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise DataError(f"Data set {self.id!r} needs exactly one of responses, rdm and trials; found {given}.")
+        ordered = _CHECKS[given[0]](self.id, self.stimuli, getattr(self, given[0]))
+        object.__setattr__(self, given[0], ordered)
+
+    @property
+    def kind(self) -> str:
+        """``responses``, ``rdm`` or ``trials``."""
+        return next(kind for kind in ("responses", "rdm", "trials") if getattr(self, kind) is not None)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest over stimuli, canonical order, values and coordinates."""
+        if self.trials is not None:
+            content: Any = self.trials.to_csv(float_format="%.17g")
+        else:
+            data = self.responses if self.responses is not None else self.rdm
+            assert data is not None
+            coordinates = {str(name): jsonable(data[name].values.tolist()) for name in sorted(map(str, data.coords))}
+            content = [digest_array(data.values), coordinates]
+        return digest_of({"kind": self.kind, "stimuli": self.stimuli.digest, "content": content})
+
+    def select(self, **chosen: str | Sequence[str]) -> Dataset:
+        """Keep the neuroids (for RDMs: the subjects) whose coordinates have the given values.
+
+        Raises
+        ------
+        DataError
+            No such coordinate, or nothing is left.
+
+        Examples
+        --------
+        >>> # dataset.select(region="IT", subject=["M1", "M2"])
+        """
+        if self.trials is not None and chosen:
+            raise DataError(f"Data set {self.id!r} holds trials; select does not apply to them.")
+        data = self.responses if self.responses is not None else self.rdm
+        if not chosen or data is None:
+            return self
+        dim = "neuroid" if self.responses is not None else "subject"
+        for name, value in chosen.items():
+            data = _select_one(self.id, data, dim, name, value)
+        return replace(self, **{self.kind: data})
+
+
+def _select_one(where: str, data: xr.DataArray, dim: str, name: str, value: str | Sequence[str]) -> xr.DataArray:
+    import numpy as np
+
+    known = [str(key) for key in data.coords if data[key].dims == (dim,)]
+    if name not in known:
+        raise DataError(f"Data set {where!r} has no {dim} coordinate {name!r}.{suggest(name, known)} Known: {known}.")
+    values = data[name].values.astype(str)
+    wanted = [value] if isinstance(value, str) else list(value)
+    keep = np.isin(values, wanted)
+    if not keep.any():
+        raise DataError(
+            f"Data set {where!r} has no {dim} with {name} in {wanted}; it has {shorten(sorted(set(values)))}."
+        )
+    return data.isel({dim: np.flatnonzero(keep)})
+
+
+def make_responses(
+    values: Array,
+    stimulus_id: Sequence[str],
+    *,
+    neuroid: Mapping[str, Sequence[Any]] | None = None,
+    units: str = "",
+) -> xr.DataArray:
+    """Build responses from an array: (n_stimuli, n_neuroids) or (n_repetitions, n_stimuli, n_neuroids).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> make_responses(np.zeros((3, 2, 4)), ["a", "b"]).sizes["presentation"]
+    6
+    """
+    import numpy as np
+    import xarray as xr
+
+    if values.ndim not in (2, 3) or values.shape[-2] != len(stimulus_id):
+        raise DataError(
+            f"Responses must be (n_stimuli, n_neuroids) or (n_repetitions, n_stimuli, n_neuroids) with "
+            f"{len(stimulus_id)} stimuli; found shape {values.shape}."
+        )
+    n_neuroids = values.shape[-1]
+    n_repetitions = values.shape[0] if values.ndim == 3 else 1
+    columns = {"neuroid_id": [f"neuroid{number}" for number in range(n_neuroids)], **(neuroid or {})}
+    return xr.DataArray(
+        values.reshape(-1, n_neuroids),  # (n_repetitions * n_stimuli, n_neuroids)
+        dims=("presentation", "neuroid"),
+        coords={
+            "stimulus_id": ("presentation", np.tile(np.asarray(stimulus_id, dtype=object), n_repetitions)),
+            "repetition": ("presentation", np.repeat(np.arange(n_repetitions), len(stimulus_id))),
+            **{name: ("neuroid", list(column)) for name, column in columns.items()},
+        },
+        attrs={"units": units},
+    )
+
+
+def repetitions(responses: xr.DataArray) -> Array:
+    """Return (n_repetitions, n_stimuli, n_neuroids) float64 of what every stimulus has; stimuli in order of appearance.
+
+    With unequal counts the first ones of each stimulus are taken, as many as every stimulus has.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> repetitions(make_responses(np.arange(8.0).reshape(2, 2, 2), ["a", "b"])).shape
+    (2, 2, 2)
+    """
+    import numpy as np
+
+    ids = responses["stimulus_id"].values.astype(str)
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(ids):
+        places.setdefault(name, []).append(place)
+    n_repetitions = min(len(rows) for rows in places.values())
+    rows = np.array([rows[:n_repetitions] for rows in places.values()])  # (n_stimuli, n_repetitions)
+    return responses.values.astype(np.float64)[rows.T]
+
+
+def averaged(responses: xr.DataArray) -> Array:
+    """Return (n_stimuli, n_neuroids) float64: the mean over all repetitions, stimuli in order of appearance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> averaged(make_responses(np.arange(8.0).reshape(2, 2, 2), ["a", "b"])).tolist()
+    [[2.0, 3.0], [4.0, 5.0]]
+    """
+    import numpy as np
+
+    ids = responses["stimulus_id"].values.astype(str)
+    names, inverse = _codes(ids)
+    sums = np.zeros((len(names), responses.shape[1]))
+    np.add.at(sums, inverse, responses.values.astype(np.float64))
+    return sums / np.bincount(inverse, minlength=len(names))[:, None]
+
+
+def stimulus_order(responses: xr.DataArray) -> tuple[str, ...]:
+    """Return each ``stimulus_id`` once, in order of appearance: the rows of ``averaged`` and ``repetitions``."""
+    return tuple(_codes(responses["stimulus_id"].values.astype(str))[0])
+
+
+def _codes(ids: Array) -> tuple[list[str], Array]:
+    import numpy as np
+
+    names: dict[str, int] = {}
+    codes = np.array([names.setdefault(name, len(names)) for name in ids], dtype=np.intp)
+    return list(names), codes
+
+
+def check_responses(where: str, responses: xr.DataArray) -> xr.DataArray:
+    """Check dimensions, coordinates and values of responses, whatever the stimuli are.
+
+    Raises
+    ------
+    DataError
+        Wrong dimensions, missing coordinates, NaN, duplicated neuroids or presentations.
+    """
+    import numpy as np
+
+    if responses.dims[:2] != ("presentation", "neuroid") or responses.ndim != 2:
+        raise DataError(f"Responses of {where!r} need dims ('presentation', 'neuroid'); found {responses.dims}.")
+    if 0 in responses.shape:
+        raise DataError(f"Responses of {where!r} are empty: shape {responses.shape}.")
+    for name, dim in (("stimulus_id", "presentation"), ("neuroid_id", "neuroid")):
+        if name not in responses.coords or responses[name].dims != (dim,):
+            raise DataError(
+                f"Responses of {where!r} need the coordinate {name!r} on {dim!r}; found {list(responses.coords)}."
+            )
+    if not np.issubdtype(responses.dtype, np.floating):
+        if not np.issubdtype(responses.dtype, np.integer):
+            raise DataError(f"Responses of {where!r} must be numbers; found dtype {responses.dtype}.")
+        responses = responses.astype(np.float64)
+    _refuse_not_finite(where, responses, "neuroid_id", "neuroid")
+    twice = _twice(responses["neuroid_id"].values.astype(str))
+    if twice:
+        raise DataError(f"neuroid_id must be unique in {where!r}; found more than once: {shorten(twice)}.")
+    repetition = responses["repetition"].values if "repetition" in responses.coords else np.zeros(len(responses))
+    shown = [
+        f"{name} (repetition {count})" for name, count in zip(responses["stimulus_id"].values, repetition, strict=True)
+    ]
+    if _twice(shown):
+        raise DataError(
+            f"Responses of {where!r} hold a stimulus_id and repetition more than once: {shorten(_twice(shown))}. "
+            "Number the repetitions, or average them first."
+        )
+    return responses
+
+
+def _refuse_not_finite(where: str, data: xr.DataArray, coordinate: str, dim: str) -> None:
+    import numpy as np
+
+    finite = np.isfinite(data.values)
+    if finite.all():
+        return
+    axis = tuple(number for number, name in enumerate(data.dims) if name != dim)
+    affected = data[coordinate].values[~finite.all(axis=axis)]
+    raise DataError(
+        f"{where!r} has {int((~finite).sum())} values that are not finite (NaN or infinite), in {len(affected)} of "
+        f"{data.sizes[dim]} {dim}s: {shorten(affected)}. Remove these {dim}s, or fill the gaps before scoring."
+    )
+
+
+def _twice(names: Sequence[str] | Array) -> list[str]:
+    return [str(name) for name, count in Counter(map(str, names)).items() if count > 1]
+
+
+def _checked_responses(where: str, stimuli: StimulusSet, responses: xr.DataArray) -> xr.DataArray:
+    """Responses in canonical order, repetitions of a stimulus in their own order."""
+    import numpy as np
+
+    responses = check_responses(where, responses)
+    ids = responses["stimulus_id"].values.astype(str)
+    _same_stimuli(where, stimuli, set(ids))
+    rank = {name: place for place, name in enumerate(stimuli.ids)}
+    order = np.argsort([rank[name] for name in ids], kind="stable")
+    if "repetition" in responses.coords:
+        order = np.lexsort((responses["repetition"].values, np.array([rank[name] for name in ids])))
+    return responses.isel(presentation=order)
+
+
+def _same_stimuli(where: str, stimuli: StimulusSet, found: set[str]) -> None:
+    unknown = sorted(found - set(stimuli.ids))
+    if unknown:
+        raise AlignmentError(
+            f"{where!r} has responses for {len(unknown)} stimuli that are not in {stimuli.id!r}: {shorten(unknown)}. "
+            f"The stimuli are {shorten(stimuli.ids, 3)}.{suggest(unknown[0], stimuli.ids)}"
+        )
+    silent = [name for name in stimuli.ids if name not in found]
+    if silent:
+        raise AlignmentError(
+            f"{len(silent)} of {len(stimuli)} stimuli of {where!r} have no responses: {shorten(silent)}. "
+            "Remove them from the stimuli, or add their responses."
+        )
+
+
+def _checked_rdm(where: str, stimuli: StimulusSet, rdm: xr.DataArray) -> xr.DataArray:
+    import numpy as np
+
+    if rdm.dims not in (("subject", "pair"), ("subject", "session", "pair")):
+        raise DataError(f"RDMs of {where!r} need dims ('subject'[, 'session'], 'pair'); found {rdm.dims}.")
+    for name in ("subject", "stimulus_a", "stimulus_b"):
+        if name not in rdm.coords:
+            raise DataError(f"RDMs of {where!r} need the coordinate {name!r}; found {list(rdm.coords)}.")
+    _refuse_not_finite(where, rdm, "subject", "subject")
+    ids_a, ids_b = (rdm[name].values.astype(str) for name in ("stimulus_a", "stimulus_b"))
+    _same_stimuli(where, stimuli, set(ids_a) | set(ids_b))
+    rank = {name: place for place, name in enumerate(stimuli.ids)}
+    first = np.array([rank[name] for name in ids_a])
+    second = np.array([rank[name] for name in ids_b])
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    n_pairs = len(stimuli) * (len(stimuli) - 1) // 2
+    if (low == high).any() or len(set(zip(low, high, strict=True))) != n_pairs or len(low) != n_pairs:
+        raise DataError(
+            f"RDMs of {where!r} need each pair of {len(stimuli)} stimuli once ({n_pairs} pairs); found {len(low)}."
+        )
+    names = np.asarray(stimuli.ids, dtype=object)
+    order = np.lexsort((high, low))
+    ordered = rdm.isel(pair=order)
+    return ordered.assign_coords(stimulus_a=("pair", names[low[order]]), stimulus_b=("pair", names[high[order]]))
+
+
+def _checked_trials(where: str, stimuli: StimulusSet, trials: pd.DataFrame) -> pd.DataFrame:
+    if "stimulus_id" not in trials.columns or not len(trials):
+        raise DataError(f"Trials of {where!r} need rows and a column 'stimulus_id'; found {list(trials.columns)}.")
+    _same_stimuli(where, stimuli, set(trials["stimulus_id"].astype(str)))
+    rank = {name: place for place, name in enumerate(stimuli.ids)}
+    order = trials["stimulus_id"].astype(str).map(rank).sort_values(kind="stable").index
+    return trials.loc[order].reset_index(drop=True)
+
+
+_CHECKS = {"responses": _checked_responses, "rdm": _checked_rdm, "trials": _checked_trials}

@@ -1,0 +1,94 @@
+"""``isocortex info``: a card with licence, citation, published scores and ceilings."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+from isocortex.catalogue import Catalogue
+from isocortex.errors import IsocortexError, UnknownIDError, suggest
+from isocortex.files import FileStore, read_specs
+from isocortex.interfaces import Ceiling, Rules
+from isocortex.loading import Resolver, row_of
+from isocortex.manifest import BenchmarkCard, Card, read_card
+
+_HIDDEN = {"folder", "module", "object", "family", "package_version"}
+
+
+def describe(identity: str, *, offline: bool = False) -> str:
+    """Everything that is known about an ID, as text.
+
+    Raises
+    ------
+    UnknownIDError
+        Nothing installed has that ID.
+    """
+    catalogue = Catalogue.discover()
+    row = row_of(catalogue, identity)
+    if row is None:
+        known = [item.id for item in catalogue.rows]
+        raise UnknownIDError(
+            f"Nothing installed is called {identity!r}.{suggest(identity, known)} 'isocortex list' shows all."
+        )
+    card = read_card(row)
+    lines = [f"{row.kind} {row.id}  ({row.package} {row.version})", *_fields(card)]
+    lines += _files(card)
+    if isinstance(card, BenchmarkCard):
+        resolver = Resolver(catalogue, FileStore(offline=offline))
+        lines += _published(card) + _ceilings(resolver, identity, card)
+    return "\n".join(lines)
+
+
+def _fields(card: Card) -> list[str]:
+    values = card.model_dump(mode="json", exclude_defaults=True)
+    shown = {key: value for key, value in values.items() if key not in _HIDDEN | {"id", "package"}}
+    return [f"  {key}: {_text(value)}" for key, value in shown.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_text(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _files(card: Card) -> list[str]:
+    specs = read_specs(card.folder, getattr(card, "files", None))
+    if not specs:
+        return []
+    missing = FileStore(offline=True).missing(card.package, specs)
+    state = "all here" if not missing else f"{len(missing)} not here; isocortex fetch brings them"
+    return [f"  {len(specs)} files, {sum(spec.n_bytes for spec in specs) / 1e6:.1f} MB: {state}"]
+
+
+def _published(card: BenchmarkCard) -> list[str]:
+    if not card.published:
+        return []
+    with (card.folder / card.published).open(newline="", encoding="utf-8") as file:
+        return ["  published scores:", *("    " + "  ".join(row.values()) for row in csv.DictReader(file))]
+
+
+def _ceilings(resolver: Resolver, identity: str, card: BenchmarkCard) -> list[str]:
+    try:
+        dataset = resolver.dataset(card.dataset)
+        metric = resolver.metric(card.metric)
+        comparison = metric.against(dataset.select(**card.select), settings=card.settings, seed=0)
+    except IsocortexError as error:
+        return [f"  ceilings of {identity} are not known yet: {error}"]
+    comparison.rules = Rules.of(card, 0)
+    size = f"  {comparison.n_stimuli} stimuli of {len(dataset.stimuli)}"
+    return [size, *_ceiling_lines(comparison.ceiling)]
+
+
+def _ceiling_lines(ceiling: Ceiling | None) -> list[str]:
+    import numpy as np
+
+    if ceiling is None:
+        return ["  ceiling: none"]
+    lines = [f"  ceiling of {ceiling.statistic} by {ceiling.estimator}"]
+    if ceiling.lower is not None and ceiling.upper is not None:
+        lines.append(f"    lower {ceiling.lower:.4f}, upper {ceiling.upper:.4f}")
+    if isinstance(ceiling.value, (int, float)):
+        lines.append(f"    {ceiling.value:.4f}")
+    elif ceiling.value is not None:
+        lines.append(f"    median {float(np.nanmedian(ceiling.value.values)):.4f} over {ceiling.value.size}")
+    return lines

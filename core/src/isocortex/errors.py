@@ -1,0 +1,97 @@
+"""Every error that isocortex raises on purpose.
+
+    IsocortexError
+    ├── UsageError              what was asked for cannot be done as asked; exit code 2
+    │   ├── UnknownIDError      no plugin offers that ID
+    │   ├── AmbiguousIDError    two packages offer that ID
+    │   ├── SettingsError       a setting that the metric, benchmark or model does not know
+    │   ├── ModalityError       a model for sounds on images, or the like
+    │   └── LayerError          a layer pattern that matches nothing
+    ├── PluginError             a plugin does not load, or breaks its contract
+    ├── DataError               stimuli, responses or activations that cannot be scored
+    │   └── AlignmentError      IDs that do not meet
+    ├── FilesError              a file that is absent, damaged or unsafe
+    └── StoreError              results or activations that cannot be written or read
+
+Each message says what was expected, what was found and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class IsocortexError(Exception):
+    """Base of all errors that are shown to a user as one message, without a traceback."""
+
+
+class UsageError(IsocortexError):
+    """What was asked for cannot be done as asked."""
+
+
+class UnknownIDError(UsageError):
+    """No installed plugin offers the ID."""
+
+
+class AmbiguousIDError(UsageError):
+    """More than one installed package offers the ID."""
+
+
+class SettingsError(UsageError):
+    """A setting has an unknown name or a value outside its range."""
+
+
+class ModalityError(UsageError):
+    """Model and stimuli are of different modalities."""
+
+
+class LayerError(UsageError):
+    """A layer pattern matches nothing, or a layer is not produced."""
+
+
+class PluginError(IsocortexError):
+    """A plugin cannot be loaded or breaks the contract of its interface."""
+
+
+class DataError(IsocortexError):
+    """Stimuli, responses or activations cannot be scored."""
+
+
+class AlignmentError(DataError):
+    """Stimulus or neuroid IDs do not meet."""
+
+
+class FilesError(IsocortexError):
+    """A file is absent, damaged or unsafe to unpack."""
+
+
+class StoreError(IsocortexError):
+    """Activations or results cannot be written or read."""
+
+
+def shorten(names: Iterable[object], limit: int = 5) -> str:
+    """Join names for a message and count those beyond the limit.
+
+    Examples
+    --------
+    >>> shorten(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    listed = [str(name) for name in names]
+    if len(listed) <= limit:
+        return ", ".join(listed)
+    return f"{', '.join(listed[:limit])} and {len(listed) - limit} more"
+
+
+def suggest(name: str, known: Iterable[str], limit: int = 3) -> str:
+    """Return ' Did you mean …?' with the closest known names, or an empty string.
+
+    Examples
+    --------
+    >>> suggest("rigde", ["ridge", "rsa"])
+    ' Did you mean ridge?'
+    """
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=limit, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -1,0 +1,66 @@
+"""Hook specifications around a run (pluggy), and calling them so that a broken hook never ends a run.
+
+A plugin names a module in its manifest (``[plugin] hooks = "isocortex_x.hooks"``) that holds functions marked with
+``isocortex.hooks.hookimpl``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from isocortex.catalogue import Plugin
+    from isocortex.planning import Plan
+    from isocortex.results import Result
+
+hookspec = pluggy.HookspecMarker("isocortex")
+hookimpl = pluggy.HookimplMarker("isocortex")
+
+
+class RunHooks:
+    """The points of a run at which plugins are called."""
+
+    @hookspec
+    def isocortex_before_run(self, plan: Plan) -> None:
+        """Called once, before the first cell."""
+
+    @hookspec
+    def isocortex_after_cell(self, result: Result) -> None:
+        """Called after each cell that was computed, scored or failed; not for cached ones."""
+
+    @hookspec
+    def isocortex_after_run(self, results: list[Result]) -> None:
+        """Called once, with every result of the run."""
+
+
+class HookCaller:
+    """Hooks of the installed plugins, each registered and called by itself inside a guard."""
+
+    def __init__(self, plugins: Iterable[Plugin], warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._managers: list[tuple[str, pluggy.PluginManager]] = []
+        for plugin in plugins:
+            if plugin.hooks:
+                self._register(plugin)
+
+    def _register(self, plugin: Plugin) -> None:
+        manager = pluggy.PluginManager("isocortex")
+        manager.add_hookspecs(RunHooks)
+        try:
+            manager.register(importlib.import_module(str(plugin.hooks)))
+        except Exception as error:  # whatever a third party's module raises
+            self._warn(f"hooks of {plugin.package} {plugin.version} were not loaded: {type(error).__name__}: {error}")
+            return
+        self._managers.append((f"{plugin.package} {plugin.version}", manager))
+
+    def call(self, name: str, **arguments: Any) -> None:
+        """Call one hook of every plugin; an exception is reported and the run goes on."""
+        for package, manager in self._managers:
+            try:
+                getattr(manager.hook, name)(**arguments)
+            except Exception as error:  # whatever a third party's hook raises
+                self._warn(f"hook {name} of {package} failed: {type(error).__name__}: {error}")

@@ -1,0 +1,344 @@
+"""What a third party writes: a model, a data set or a metric, each 50 to 150 lines over these classes.
+
+A plugin class is made from its card (the row of ``isocortex.toml``) and does nothing until it is used. Modules of
+plugins import torch, nemo or transformers inside functions only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from isocortex.manifest import BenchmarkCard, DatasetCard, LayerRule, MetricCard, ModelCard, StimuliCard, Variant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import xarray as xr
+
+    from isocortex.activations import Activations
+    from isocortex.dataset import Dataset
+    from isocortex.results import Summary
+    from isocortex.stimuli import StimulusBatch, StimulusSet
+
+    Array = np.ndarray[Any, Any]
+
+_Schema = TypeVar("_Schema", bound=BaseModel)
+
+__all__ = [
+    "Ceiling",
+    "Comparison",
+    "DataFiles",
+    "DatasetPlugin",
+    "LayerOutput",
+    "LoadedModel",
+    "MetricPlugin",
+    "ModelPlugin",
+    "Rules",
+    "StimuliPlugin",
+    "check_settings",
+]
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOutput:
+    """What one layer gives for a batch.
+
+    Attributes
+    ----------
+    array
+        (n_stimuli, …), numpy or torch.
+    axes
+        Names of the axes after the first: "time", "channel", "frequency", "height", "width", "unit", …
+    lengths
+        Valid steps along "time" for each stimulus; None: all steps are valid.
+    units
+        Names of the units of a layer with the single axis "unit" (class labels, neuroid_id).
+    step_ms
+        Start and stop of each time step in ms, (n_steps, 2); for responses that go on in time.
+    """
+
+    array: Any
+    axes: tuple[str, ...]
+    lengths: Sequence[int] | None = None
+    units: tuple[str, ...] | None = None
+    step_ms: Array | None = None
+
+
+Emit = Callable[[str, LayerOutput], None]
+
+
+class LoadedModel(ABC):
+    """A model in memory; a context manager that frees its memory on exit."""
+
+    #: the default layers, in processing order
+    layers: Sequence[str]
+    #: how stimuli may be put together; core groups them accordingly
+    batching: Literal["any", "equal-length", "single"] = "any"
+
+    def find(self, pattern: str) -> Sequence[str]:
+        """Layers that match a pattern: ``*`` stays inside one dotted segment, ``**`` crosses segments."""
+        from isocortex.layers import match_layers
+
+        return match_layers(pattern, self.layers)
+
+    @abstractmethod
+    def run(self, batch: StimulusBatch, layers: Sequence[str], emit: Emit) -> None:
+        """Run a batch and call ``emit(layer, output)`` for each of ``layers`` as soon as its output exists."""
+
+    def close(self) -> None:  # noqa: B027 - most models have nothing to free
+        """Free the model's memory."""
+
+    def __enter__(self) -> LoadedModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ModelPlugin(ABC):
+    """A model that can be loaded in the variants that its card lists."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+
+    @abstractmethod
+    def load(self, variant: Variant, *, device: str) -> LoadedModel:
+        """Build the model with the weights that the variant asks for."""
+
+    def digest(self, variant: Variant) -> str | None:
+        """Digest over code, card and weights, found without loading the model; None: never cached.
+
+        The default covers the source of the plugin's package, the card and the variant. A model with weights in files
+        adds their digest (``isocortex.digests.digest_files``).
+        """
+        return _plugin_digest(self, self.card.id, self.card.options, str(variant))
+
+
+# --- data sets --------------------------------------------------------------------------------------------------------
+
+
+class DataFiles(Mapping[str, "Path"]):
+    """Files of a data set, present and verified: name → path.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> DataFiles({"sounds/a.wav": Path("a.wav")})["sounds/a.wav"].name
+    'a.wav'
+    """
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = dict(paths)
+
+    def __getitem__(self, name: str) -> Path:
+        return self._paths[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+class StimuliPlugin(ABC):
+    """Stimuli that data sets share, so that a model runs on them once."""
+
+    def __init__(self, card: StimuliCard) -> None:
+        self.card = card
+
+    @abstractmethod
+    def load(self, files: DataFiles) -> StimulusSet:
+        """Make the stimulus set, in canonical order."""
+
+
+class DatasetPlugin(ABC):
+    """What a brain did with a set of stimuli."""
+
+    def __init__(self, card: DatasetCard) -> None:
+        self.card = card
+
+    @abstractmethod
+    def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
+        """Make the data set over the stimuli that its card names."""
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """How well the best model could do, on the statistic and target that it belongs to.
+
+    Attributes
+    ----------
+    estimator
+        Name of the procedure, shown beside the value.
+    statistic
+        The statistic that it bounds ("r", "rho", …).
+    value
+        Per neuroid or per subject as a DataArray, or one number; None where only a band is known.
+    lower, upper
+        The band of an RDM ceiling; drawn, never a divisor.
+    """
+
+    estimator: str
+    statistic: str
+    value: xr.DataArray | float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How raw scores become a summary; from the benchmark's card and the run."""
+
+    measure: str | None = None
+    ceiling_mode: str = "none"
+    layer_rule: LayerRule = field(default_factory=LayerRule)
+    summary_by: tuple[str, ...] = ()
+    n_draws: int = 1000
+    seed: int = 0
+
+    @classmethod
+    def of(cls, card: BenchmarkCard, seed: int) -> Rules:
+        """The rules that a benchmark declares."""
+        return cls(card.measure, card.ceiling_mode, card.layer_rule, card.summary_by, seed=seed)
+
+
+class Comparison(ABC):
+    """A metric with its target prepared: everything that depends on the brain alone is done once.
+
+    ``score`` returns a Dataset that holds the measure (its name is ``statistic`` unless the rules say otherwise) with
+    dims ("split", "neuroid"), ("subject",) or none, and may hold
+
+    - ``selection`` ("split", "neuroid"): how well the layer does *within the training stimuli* of each split; with it
+      the layer is chosen nested, without it the best layer is reported as optimistic;
+    - ``prediction``: whatever ``resample`` needs of the layer that is read out, with dims ("split", "test", "neuroid")
+      or ("pair",); kept for that layer only;
+    - ``null`` ("split", "neuroid"): where there is no prediction, so that the measure was set to 0.
+
+    Coordinates on neuroid (``neuroid_id``, ``region``, ``subject``) are those of the responses.
+    """
+
+    #: name of the measure that ``value`` is, and its statistic
+    statistic: ClassVar[str] = "r"
+    ceiling: Ceiling | None = None
+    rules: Rules = Rules()
+    #: number of stimuli that are compared
+    n_stimuli: int = 0
+    #: number of neuroids before any selection, where that is known
+    n_neuroids_total: int | None = None
+
+    @abstractmethod
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Compare one layer with the target."""
+
+    def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
+        """Compare all layers, one by one, and choose the one that is read out.
+
+        Adds ``chosen`` (index of the layer) and ``readout`` (the measure there) with the dims of the measure, keeps
+        ``prediction`` of the chosen layers only.
+        """
+        from isocortex.layers import score_layers
+
+        return score_layers(self, layers)
+
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+        """Bootstrap the value: (n_draws,) draws and what was resampled ("stimuli", "stimuli × participants").
+
+        ``scores`` may be restricted to some of the neuroids. None: this metric has no interval.
+        """
+        del scores, n_draws, seed
+        return None
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Reduce raw scores (of ``score`` or ``score_all``, whole or restricted to a region) to one row."""
+        from isocortex.summary import summarise
+
+        return summarise(self, scores)
+
+
+class MetricPlugin(ABC):
+    """A way to compare activations with a brain."""
+
+    def __init__(self, card: MetricCard) -> None:
+        self.card = card
+
+    @abstractmethod
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Prepare everything that depends on the brain alone.
+
+        Raises
+        ------
+        SettingsError
+            A setting that the metric does not know, or a seed that a published metric does not use.
+        DataError
+            A target of a kind that the metric cannot use.
+        """
+
+    def digest(self) -> str:
+        """Digest over the metric's code and card, part of the digest of every result."""
+        return _plugin_digest(self, self.card.id, self.card.options)
+
+
+def _plugin_digest(plugin: object, *facts: object) -> str:
+    """Digest over the source of the package that holds the plugin's class, and facts about the plugin."""
+    import sys
+    from pathlib import Path
+
+    from isocortex.digests import digest_code, digest_of, jsonable
+
+    module = sys.modules[type(plugin).__module__.partition(".")[0]]
+    folder = Path(next(iter(module.__path__))) if hasattr(module, "__path__") else None
+    code = digest_code(folder) if folder else type(plugin).__qualname__
+    return digest_of([code, type(plugin).__qualname__, jsonable(list(facts))])
+
+
+def check_settings(schema: type[_Schema], settings: Mapping[str, object], metric: str) -> _Schema:
+    """Check the settings of a metric against its pydantic schema (which should forbid extra keys).
+
+    Raises
+    ------
+    SettingsError
+        An unknown key or a value out of range; the message names the closest key.
+
+    Examples
+    --------
+    >>> from pydantic import BaseModel
+    >>> class Settings(BaseModel, extra="forbid"):
+    ...     n_folds: int = 5
+    >>> check_settings(Settings, {"n_folds": 3}, "ridge").n_folds
+    3
+    """
+    from pydantic import ValidationError
+
+    from isocortex.errors import SettingsError, suggest
+
+    known = list(schema.model_fields)
+    for name in settings:
+        if name not in known:
+            raise SettingsError(f"{metric} has no setting {name!r}.{suggest(name, known)} It has {', '.join(known)}.")
+    try:
+        return schema.model_validate(dict(settings))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise SettingsError(f"Settings of {metric} are not valid: {problems}.") from error

@@ -1,0 +1,95 @@
+"""What ``isocortex list`` prints, from rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from isocortex.catalogue import Catalogue, Row
+from isocortex.errors import UsageError
+
+_KIND_OF = {
+    "models": "model",
+    "datasets": "dataset",
+    "stimuli": "stimuli",
+    "metrics": "metric",
+    "benchmarks": "benchmark",
+}
+_COLUMNS = {
+    "models": ("id", "modality", "variants", "package"),
+    "stimuli": ("id", "modality", "package"),
+    "datasets": ("id", "kind", "stimuli", "package"),
+    "metrics": ("id", "accepts", "package"),
+    "benchmarks": ("id", "dataset", "metric", "package"),
+    "plugins": ("package", "version"),
+    "conflicts": ("kind", "id", "packages"),
+    "broken": ("package", "version", "reason"),
+}
+
+
+def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Lists by name; conflicts and broken packages are always among them.
+
+    Raises
+    ------
+    UsageError
+        A ``where`` that is not KEY=VALUE.
+    """
+    conditions = [_condition(text) for text in where]
+    lists = {
+        name: [_entry(row) for row in catalogue.of_kind(kind) if _fits(row, conditions)]
+        for name, kind in _KIND_OF.items()
+        if what in (None, name)
+    }
+    if what in (None, "plugins"):
+        lists["plugins"] = [{"package": item.package, "version": item.version} for item in catalogue.plugins]
+    conflicts = catalogue.conflicts()
+    lists["conflicts"] = [
+        {"kind": kind, "id": name, "packages": [row.package for row in rows]}
+        for (kind, name), rows in conflicts.items()
+    ]
+    lists["broken"] = [
+        {"package": item.package, "version": item.version, "reason": item.reason} for item in catalogue.broken
+    ]
+    return lists
+
+
+def _condition(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f"--where takes KEY=VALUE, for example modality=audio; found {text!r}.")
+    return key, value
+
+
+def _fits(row: Row, conditions: Iterable[tuple[str, str]]) -> bool:
+    tags = row.table.get("tags", {})
+    return all(
+        value in _texts(row.table.get(key, tags.get(key) if isinstance(tags, dict) else None))
+        for key, value in conditions
+    )
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else [] if value is None else [str(value)]
+
+
+def _entry(row: Row) -> dict[str, Any]:
+    shown = {key: value for key, value in row.table.items() if key not in ("object", "options")}
+    return {**shown, "id": row.id, "package": row.package, "version": row.version}
+
+
+def as_text(lists: dict[str, list[dict[str, Any]]]) -> str:
+    """Aligned columns, one block per list; empty lists are left out."""
+    blocks = [_block(name, entries) for name, entries in lists.items() if entries]
+    return (
+        "\n\n".join(blocks)
+        or "Nothing is installed. pip install isocortex-metrics isocortex-baselines isocortex-simulated"
+    )
+
+
+def _block(name: str, entries: list[dict[str, Any]]) -> str:
+    columns = _COLUMNS[name]
+    rows = [[", ".join(_texts(entry.get(column))) for column in columns] for entry in entries]
+    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([f"{name} ({len(entries)})", *(f"  {line}" for line in lines)])

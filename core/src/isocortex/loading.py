@@ -1,0 +1,276 @@
+"""From IDs to objects: cards, plugin classes, stimuli, data sets, metrics and loaded models."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from isocortex.catalogue import Catalogue, Row
+from isocortex.errors import PluginError, UsageError
+from isocortex.interfaces import DatasetPlugin, MetricPlugin, ModelPlugin, StimuliPlugin
+from isocortex.manifest import (
+    BenchmarkCard,
+    Card,
+    DatasetCard,
+    MetricCard,
+    ModelCard,
+    StimuliCard,
+    Variant,
+    read_card,
+)
+
+if TYPE_CHECKING:
+    from isocortex.dataset import Dataset
+    from isocortex.files import FileStore
+    from isocortex.interfaces import LoadedModel
+    from isocortex.stimuli import StimulusSet
+
+_Plugin = TypeVar("_Plugin")
+
+ACTIVATIONS_PREFIX = "activations:"
+FOLDER_PREFIX = "folder:"
+
+#: kind of row → the interface that its object must implement
+INTERFACES: dict[str, type[Any]] = {
+    "model": ModelPlugin,
+    "stimuli": StimuliPlugin,
+    "dataset": DatasetPlugin,
+    "metric": MetricPlugin,
+}
+
+
+def load_object(card: Card) -> Any:
+    """Import what a card names in ``object`` ("module:Name").
+
+    Raises
+    ------
+    PluginError
+        The import fails or the name does not exist; the message names package, version and reason.
+    """
+    target = str(getattr(card, "object", ""))
+    module, _, name = target.partition(":")
+    where = f"{card.id!r} of {card.package} {card.package_version}"
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise PluginError(f"{where} names the object {target!r}, but {module} has no {name!r}.") from error
+    except Exception as error:  # whatever a third party's module raises at import
+        raise PluginError(
+            f"{where} cannot be loaded: importing {module} failed with {type(error).__name__}: {error}. "
+            f"'isocortex check {card.package}' says more."
+        ) from error
+
+
+def make_plugin(kind: str, card: Card) -> Any:
+    """Make the plugin object of a card and check that it implements the interface of its kind.
+
+    Raises
+    ------
+    PluginError
+        It does not load, or is of another kind.
+    """
+    factory = load_object(card)
+    interface = INTERFACES[kind]
+    if not (isinstance(factory, type) and issubclass(factory, interface)):
+        raise PluginError(
+            f"{kind} {card.id!r} of {card.package} names {factory!r}, which is no subclass of {interface.__name__}."
+        )
+    try:
+        return factory(card)
+    except Exception as error:  # whatever a third party's constructor raises
+        raise PluginError(
+            f"{kind} {card.id!r} of {card.package} {card.package_version} cannot be made: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def split_model_name(name: str) -> tuple[str, str | None]:
+    """Split ``ID@variant``; paths of ``activations:`` and files may hold an ``@`` themselves.
+
+    Examples
+    --------
+    >>> split_model_name("noise@random:3")
+    ('noise', 'random:3')
+    """
+    if name.startswith(ACTIVATIONS_PREFIX):
+        return name, None
+    model, at, variant = name.partition("@")
+    return model, variant if at else None
+
+
+def variant_of(card: ModelCard, text: str | None) -> Variant:
+    """The variant that is asked for, or the card's first.
+
+    Raises
+    ------
+    UsageError
+        The model does not offer it.
+    """
+    variant = Variant.parse(text if text is not None else card.variants[0])
+    if variant.kind not in card.variants:
+        raise UsageError(f"{card.id} has no variant {text!r}; it offers {', '.join(card.variants)}.")
+    return variant
+
+
+class Resolver:
+    """Finds and makes what IDs name, and remembers data sets that were loaded.
+
+    Parameters
+    ----------
+    catalogue
+        What is installed.
+    files
+        The data folder.
+    objects
+        Models that were passed as objects, by name; they come before the catalogue.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, files: FileStore, objects: Mapping[str, ModelPlugin] | None = None
+    ) -> None:
+        self.catalogue = catalogue
+        self.files = files
+        self.objects = dict(objects or {})
+        self._stimuli: dict[str, StimulusSet] = {}
+        self._datasets: dict[str, Dataset] = {}
+        self._models: dict[str, ModelPlugin] = {}
+
+    # --- cards -----------------------------------------------------------------------------------------------------
+
+    def card(self, kind: str, name: str) -> Card:
+        """The checked card of a row."""
+        return read_card(self.catalogue.find(kind, name))
+
+    def model_card(self, name: str) -> ModelCard:
+        """Card of a model by ID, name of an object, or ``activations:FOLDER``."""
+        if name in self.objects:
+            return self.objects[name].card
+        if name.startswith(ACTIVATIONS_PREFIX):
+            return self.model(name).card
+        return cast("ModelCard", self.card("model", name))
+
+    def benchmark_card(self, name: str) -> BenchmarkCard:
+        """Card of a benchmark by ID, or ``folder:PATH:METRIC``."""
+        if name.startswith(FOLDER_PREFIX):
+            from isocortex.folders import folder_benchmark
+
+            return folder_benchmark(name)
+        return cast("BenchmarkCard", self.card("benchmark", name))
+
+    def dataset_card(self, name: str) -> DatasetCard:
+        """Card of a data set by ID or ``folder:PATH``."""
+        if name.startswith(FOLDER_PREFIX):
+            from isocortex.folders import folder_dataset
+
+            return folder_dataset(name)
+        return cast("DatasetCard", self.card("dataset", name))
+
+    def stimuli_card(self, name: str) -> StimuliCard:
+        """Card of a stimulus set by ID or ``folder:PATH``."""
+        if name.startswith(FOLDER_PREFIX):
+            from isocortex.folders import folder_stimuli
+
+            return folder_stimuli(name)
+        return cast("StimuliCard", self.card("stimuli", name))
+
+    # --- objects ---------------------------------------------------------------------------------------------------
+
+    def model(self, name: str) -> ModelPlugin:
+        """The plugin object of a model."""
+        if name in self.objects:
+            return self.objects[name]
+        if name not in self._models:
+            if name.startswith(ACTIVATIONS_PREFIX):
+                from isocortex.folders import FolderActivations
+
+                self._models[name] = FolderActivations.at(Path(name.removeprefix(ACTIVATIONS_PREFIX)))
+            else:
+                self._models[name] = cast("ModelPlugin", make_plugin("model", self.model_card(name)))
+        return self._models[name]
+
+    def metric(self, name: str) -> MetricPlugin:
+        """The plugin object of a metric."""
+        return cast("MetricPlugin", make_plugin("metric", cast("MetricCard", self.card("metric", name))))
+
+    def stimuli(self, name: str) -> StimulusSet:
+        """The stimulus set, its files fetched and verified."""
+        if name not in self._stimuli:
+            card = self.stimuli_card(name)
+            plugin = cast("StimuliPlugin", make_plugin("stimuli", card))
+            self._stimuli[name] = plugin.load(self.data_files(card, f"The stimuli {card.id}"))
+        return self._stimuli[name]
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set over its stimuli, its files fetched and verified."""
+        if name not in self._datasets:
+            card = self.dataset_card(name)
+            plugin = cast("DatasetPlugin", make_plugin("dataset", card))
+            files = self.data_files(card, f"The data set {card.id}")
+            self._datasets[name] = plugin.load(files, self.stimuli(self._sibling(card, "stimuli", card.stimuli)))
+        return self._datasets[name]
+
+    def data_files(self, card: Card, what: str) -> Any:
+        """Files that a card lists, present and verified."""
+        from isocortex.files import read_specs
+
+        specs = read_specs(card.folder, getattr(card, "files", None))
+        return self.files.present(card.package, specs, what)
+
+    def _sibling(self, card: Card, kind: str, name: str) -> str:
+        return sibling(self.catalogue, card, kind, name)
+
+
+def sibling(catalogue: Catalogue, card: Card, kind: str, name: str) -> str:
+    """How to name what a card refers to: its own package's row comes first, where several packages offer the ID."""
+    own = f"{card.package}::{name}"
+    rows = [row for row in catalogue.of_kind(kind) if row.id == name]
+    return own if len(rows) > 1 and any(row.reference == own for row in rows) else name
+
+
+def resolver(*, offline: bool = False) -> Resolver:
+    """A resolver over what is installed and the default data folder."""
+    from isocortex.files import FileStore
+
+    return Resolver(Catalogue.discover(), FileStore(offline=offline))
+
+
+def open_model(name: str, *, device: str = "cpu") -> LoadedModel:
+    """Load a model by ``ID`` or ``ID@variant``.
+
+    Examples
+    --------
+    >>> # with open_model("noise@random:3") as model: print(model.layers)
+    """
+    found = resolver()
+    model, variant = split_model_name(name)
+    plugin = found.model(model)
+    return plugin.load(variant_of(plugin.card, variant), device=device)
+
+
+def load_stimuli(name: str) -> StimulusSet:
+    """Load a stimulus set by ID."""
+    return resolver().stimuli(name)
+
+
+def load_dataset(name: str) -> Dataset:
+    """Load a data set by ID or ``folder:PATH``; its files are downloaded where they are missing."""
+    return resolver().dataset(name)
+
+
+def load_metric(name: str) -> MetricPlugin:
+    """Make a metric by ID."""
+    return resolver().metric(name)
+
+
+def row_of(catalogue: Catalogue, name: str) -> Row | None:
+    """The first row of any kind with that ID; for commands that take any ID."""
+    from isocortex.errors import UnknownIDError
+
+    for kind in ("model", "benchmark", "dataset", "stimuli", "metric"):
+        try:
+            return catalogue.find(kind, name)
+        except UnknownIDError:
+            continue
+    return None

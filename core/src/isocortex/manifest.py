@@ -1,0 +1,197 @@
+"""The schema of ``isocortex.toml``: one card per row, checked when the row is used.
+
+Cards are data. What they name in ``object`` is imported only when it is needed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from isocortex.catalogue import Row
+from isocortex.errors import PluginError, UsageError, shorten
+
+ANY_MODALITY = "any"
+VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed")
+
+CeilingMode = Literal["none", "r_over_sqrt_c", "r2_over_c", "r_over_c_squared", "r2_over_rv_rvhat"]
+
+
+class Variant(BaseModel):
+    """Which weights a model runs with: ``pretrained``, ``random:SEED``, ``permuted:SEED``, ``file:PATH`` or ``fixed``.
+
+    Examples
+    --------
+    >>> Variant.parse("random:3")
+    Variant(kind='random', seed=3, path=None, label=None)
+    >>> str(Variant.parse("random"))
+    'random:0'
+    """
+
+    model_config = ConfigDict(frozen=True)
+    kind: Literal["pretrained", "random", "permuted", "file", "fixed"]
+    seed: int | None = None
+    path: str | None = None
+    label: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """Read what stands behind the ``@`` of a model.
+
+        Raises
+        ------
+        UsageError
+            The text is no variant.
+        """
+        kind, _, rest = text.partition(":")
+        if kind in ("random", "permuted") and (rest.isdigit() or not rest):
+            return cls(kind=kind, seed=int(rest or 0))  # pyright: ignore[reportArgumentType]
+        if kind == "file" and rest:
+            path, _, label = rest.partition("=")
+            return cls(kind="file", path=path, label=label or Path(path).stem)
+        if kind in ("pretrained", "fixed") and not rest:
+            return cls(kind=kind)  # pyright: ignore[reportArgumentType]
+        raise UsageError(
+            f"{text!r} is no variant. Expected pretrained, fixed, random:SEED, permuted:SEED or file:PATH[=LABEL]."
+        )
+
+    def __str__(self) -> str:
+        if self.kind in ("random", "permuted"):
+            return f"{self.kind}:{self.seed}"
+        return f"file:{self.label}" if self.kind == "file" else self.kind
+
+
+class Card(BaseModel):
+    """What every row has: an ID, where it comes from, and whom to cite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: str = Field(min_length=1)
+    package: str = ""
+    package_version: str = ""
+    module: str = ""
+    folder: Path = Path()
+    family: str | None = None
+    title: str = ""
+    licence: str = ""
+    reference: str = ""
+    notes: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+
+
+class ModelCard(Card):
+    """A ``[[model]]`` row."""
+
+    object: str
+    modality: str
+    sample_rate: float | None = Field(default=None, gt=0, description="Hz")
+    layers: tuple[str, ...] = Field(min_length=1)
+    variants: tuple[str, ...] = ("fixed",)
+    parameters: int | None = None
+    weights: str | None = None
+    files: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict, description="passed on to the plugin as they are")
+
+    @field_validator("variants")
+    @classmethod
+    def _known_variants(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in VARIANT_KINDS]
+        if unknown or not value:
+            raise ValueError(f"variants must be among {', '.join(VARIANT_KINDS)}; found {unknown or 'none'}")
+        return value
+
+
+class StimuliCard(Card):
+    """A ``[[stimuli]]`` row; data sets that name the same stimuli share one extraction."""
+
+    object: str
+    modality: str
+    files: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class DatasetCard(Card):
+    """A ``[[dataset]]`` row."""
+
+    object: str
+    stimuli: str
+    kind: Literal["responses", "rdm", "trials"] = "responses"
+    files: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class MetricCard(Card):
+    """A ``[[metric]]`` row."""
+
+    object: str
+    accepts: tuple[Literal["responses", "rdm", "trials"], ...] = ("responses",)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class LayerRule(BaseModel):
+    """How the layer that is read out is chosen, and for which unit of choice."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    choose: Literal["nested", "none"] = "nested"
+    unit: Literal["model", "region", "neuroid"] = "region"
+
+
+class BenchmarkCard(Card):
+    """A ``[[benchmark]]`` row: a data set with a metric and its settings."""
+
+    dataset: str
+    metric: str
+    version: int = Field(default=1, ge=1)
+    reduction: str = "flatten"
+    select: dict[str, str | list[str]] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    measure: str | None = None
+    ceiling_mode: CeilingMode = "none"
+    layer_rule: LayerRule = LayerRule()
+    summary_by: tuple[str, ...] = ()
+    published: str | None = None
+
+
+class CommandCard(Card):
+    """A ``[[command]]`` row: a command that a plugin adds to the command line."""
+
+    object: str
+    help: str = ""
+    name: str = ""
+
+
+CARDS: dict[str, type[Card]] = {
+    "model": ModelCard,
+    "stimuli": StimuliCard,
+    "dataset": DatasetCard,
+    "metric": MetricCard,
+    "benchmark": BenchmarkCard,
+    "command": CommandCard,
+}
+
+
+def read_card(row: Row) -> Card:
+    """Check a row against its schema.
+
+    Raises
+    ------
+    PluginError
+        The row has unknown, missing or ill-typed fields; the message names package, row and field.
+    """
+    origin = {
+        "package": row.package,
+        "package_version": row.version,
+        "module": row.module,
+        "folder": row.folder,
+        "family": row.family,
+    }
+    try:
+        return CARDS[row.kind].model_validate({**row.table, "id": row.id, **origin})
+    except ValidationError as error:
+        fields = shorten(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise PluginError(
+            f"{row.kind} {row.id!r} of {row.package} {row.version}: the manifest row is not valid ({fields}). "
+            f"Run 'isocortex check {row.package}'."
+        ) from error

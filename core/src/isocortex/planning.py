@@ -1,0 +1,221 @@
+"""The plan: models × benchmarks → cells, from manifests alone, and as JSON."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isocortex.catalogue import is_pattern
+from isocortex.digests import digest_of
+from isocortex.errors import ModalityError, UsageError, shorten
+from isocortex.loading import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variant_of
+from isocortex.manifest import ANY_MODALITY, MetricCard
+from isocortex.reductions import parse_reduction
+
+if TYPE_CHECKING:
+    from isocortex.loading import Resolver
+    from isocortex.manifest import BenchmarkCard
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How a run is done; what it scores is not part of it.
+
+    Parameters
+    ----------
+    layers
+        Patterns; empty: each model's default layers.
+    device
+        "auto", "cpu", "cuda", …
+    batch_size
+        Stimuli per batch; None: chosen by core, halved where memory does not suffice.
+    seed
+        Draws splits and bootstrap samples.
+    keep
+        Raw arrays to keep in scores.nc beside the scores: "prediction".
+    offline
+        Never use the network.
+    out
+        Results folder.
+    shard
+        (i, n) with 1 ≤ i ≤ n: only the cells of the i-th of n shares.
+    """
+
+    layers: tuple[str, ...] = ()
+    device: str = "auto"
+    batch_size: int | None = None
+    seed: int = 0
+    keep: tuple[str, ...] = ()
+    offline: bool = False
+    out: Path = field(default_factory=lambda: Path("results"))
+    shard: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model variant on one benchmark."""
+
+    model: str
+    variant: str
+    benchmark: str
+    dataset: str
+    stimuli: str
+    metric: str
+    reduction: str
+    layers: tuple[str, ...]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """``model@variant × benchmark``."""
+        return f"{self.model}@{self.variant} × {self.benchmark}"
+
+    @property
+    def extraction(self) -> str:
+        """What cells with one extraction share; decides the shard."""
+        return digest_of([self.model, self.variant, self.stimuli, self.reduction])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells in the order in which they run: those with one extraction together."""
+
+    cells: tuple[Cell, ...]
+    left_out: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain lists and dictionaries."""
+        return {"cells": [asdict(cell) for cell in self.cells], "left_out": list(self.left_out)}
+
+
+def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], config: RunConfig) -> Plan:
+    """Cross models with benchmarks; nothing is loaded.
+
+    Pairs of different modality are refused, unless a glob made them: then they are left out and counted.
+
+    Raises
+    ------
+    UsageError
+        Unknown or ambiguous IDs, a variant that is not offered, nothing left to do.
+    ModalityError
+        A named model cannot take a named benchmark's stimuli.
+    """
+    chosen_models = _models(resolver, models)
+    chosen_benchmarks = _benchmarks(resolver, benchmarks)
+    cells: dict[Cell, None] = {}
+    left_out: list[str] = []
+    for benchmark, benchmark_globbed in chosen_benchmarks.items():
+        card = resolver.benchmark_card(benchmark)
+        dataset, stimuli, metric, modality = _parts(resolver, card)
+        parse_reduction(card.reduction)
+        for (model, variant), model_globbed in chosen_models.items():
+            problem = _mismatch(resolver, model, benchmark, modality)
+            if problem is None:
+                cell = Cell(
+                    model, variant, benchmark, dataset, stimuli, metric, card.reduction, config.layers, config.seed
+                )
+                cells[cell] = None
+            elif model_globbed or benchmark_globbed:
+                left_out.append(f"{model}@{variant} × {benchmark}")
+            else:
+                raise ModalityError(problem)
+    if not cells:
+        raise UsageError(f"Nothing to score: every pair was left out because of its modality ({shorten(left_out)}).")
+    ordered = sorted(_of_shard(cells, config.shard), key=lambda cell: (cell.extraction, cell.benchmark))
+    return Plan(tuple(ordered), tuple(left_out))
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``i/n``.
+
+    Examples
+    --------
+    >>> parse_shard("2/8")
+    (2, 8)
+    """
+    first, _, second = text.partition("/")
+    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise UsageError(f"{text!r} is no shard. Expected i/n with 1 ≤ i ≤ n, for example 2/8.")
+    return int(first), int(second)
+
+
+def _of_shard(cells: dict[Cell, None], shard: tuple[int, int] | None) -> list[Cell]:
+    if shard is None:
+        return list(cells)
+    number, count = shard
+    return [cell for cell in cells if int(cell.extraction, 16) % count == number - 1]
+
+
+def _models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str, str], bool]:
+    """(model, variant) → whether only a glob named it."""
+    chosen: dict[tuple[str, str], bool] = {}
+    for pattern in patterns:
+        name, variant = split_model_name(pattern)
+        globbed = is_pattern(name) and not name.startswith(ACTIVATIONS_PREFIX)
+        for model in _expand_models(resolver, name) if globbed else [name]:
+            card = resolver.model_card(model)
+            if globbed and variant is not None and variant.partition(":")[0] not in card.variants:
+                continue
+            key = (model, str(variant_of(card, variant)) if not _is_file(variant) else str(variant))
+            chosen[key] = chosen.get(key, True) and globbed
+    if not chosen:
+        raise UsageError("No model was named. 'isocortex list models' shows what is installed.")
+    return chosen
+
+
+def _is_file(variant: str | None) -> bool:
+    return variant is not None and variant.startswith("file:")
+
+
+def _expand_models(resolver: Resolver, pattern: str) -> list[str]:
+    objects = fnmatch.filter(resolver.objects, pattern)
+    package = pattern.rpartition("::")[0]
+    rows = resolver.catalogue.match("model", pattern) if not objects else []
+    return [*objects, *(row.reference if package else row.id for row in rows)]
+
+
+def _benchmarks(resolver: Resolver, patterns: Sequence[str]) -> dict[str, bool]:
+    chosen: dict[str, bool] = {}
+    for pattern in patterns:
+        globbed = is_pattern(pattern) and not pattern.startswith(FOLDER_PREFIX)
+        package = pattern.rpartition("::")[0]
+        if globbed:
+            rows = resolver.catalogue.match("benchmark", pattern)
+            names = [row.reference if package else row.id for row in rows]
+        else:
+            names = [pattern]
+        for name in names:
+            chosen[name] = chosen.get(name, True) and globbed
+    if not chosen:
+        raise UsageError("No benchmark was named. 'isocortex list benchmarks' shows what is installed.")
+    return chosen
+
+
+def _parts(resolver: Resolver, card: BenchmarkCard) -> tuple[str, str, str, str]:
+    """Names of data set, stimuli and metric of a benchmark, and the modality of the stimuli."""
+    catalogue = resolver.catalogue
+    dataset = sibling(catalogue, card, "dataset", card.dataset)
+    dataset_card = resolver.dataset_card(dataset)
+    stimuli = sibling(catalogue, dataset_card, "stimuli", dataset_card.stimuli)
+    metric = sibling(catalogue, card, "metric", card.metric)
+    metric_card = resolver.card("metric", metric)
+    assert isinstance(metric_card, MetricCard)
+    if dataset_card.kind not in metric_card.accepts:
+        raise UsageError(
+            f"The metric {metric!r} takes {' or '.join(metric_card.accepts)}, "
+            f"but {card.dataset!r} holds {dataset_card.kind}."
+        )
+    return dataset, stimuli, metric, resolver.stimuli_card(stimuli).modality
+
+
+def _mismatch(resolver: Resolver, model: str, benchmark: str, modality: str) -> str | None:
+    card = resolver.model_card(model)
+    if ANY_MODALITY in (card.modality, modality) or card.modality == modality:
+        return None
+    return (
+        f"{model!r} takes {card.modality}, but the stimuli of {benchmark!r} are {modality}. "
+        f"'isocortex list models --where modality={modality}' shows models that fit."
+    )

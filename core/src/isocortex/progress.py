@@ -1,0 +1,59 @@
+"""Progress and log lines on stderr: a bar on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Reporter:
+    """Writes what happens to stderr.
+
+    Parameters
+    ----------
+    quiet
+        Write nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._bar: Progress | None = None
+
+    def line(self, text: str) -> None:
+        """Write one line."""
+        if self.quiet:
+            return
+        self._close_bar()
+        print(text, file=sys.stderr, flush=True)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Show how far something is; on a terminal as a bar, otherwise one line per tenth."""
+        if self.quiet or total == 0:
+            return
+        if not sys.stderr.isatty():
+            if done == total or done * 10 // total > (done - 1) * 10 // total:
+                print(f"{what} {done}/{total}", file=sys.stderr, flush=True)
+            return
+        if self._bar is None:
+            self._open_bar()
+        if self._bar is not None:
+            known = {task.description: task.id for task in self._bar.tasks}
+            task = known.get(what)
+            self._bar.update(self._bar.add_task(what, total=total) if task is None else task, completed=done)
+        if done == total:
+            self._close_bar()
+
+    def _open_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._bar.start()
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

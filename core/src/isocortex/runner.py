@@ -1,0 +1,383 @@
+"""Running a plan: extraction once per model and stimuli, comparison once per benchmark, every result on disk at once.
+
+``execute`` is idempotent: a cell whose result is on disk is not computed again, a failed one is tried again, and its
+record is replaced. Locks only save work; what two processes write at once is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import traceback
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isocortex import extraction, store
+from isocortex.digests import digest_of, jsonable, short
+from isocortex.errors import DataError, IsocortexError, ModalityError, SettingsError
+from isocortex.interfaces import Rules
+from isocortex.layers import choose_layers
+from isocortex.manifest import ANY_MODALITY, Variant
+from isocortex.provenance import Stopwatch, provenance
+from isocortex.results import Failure, Result
+from isocortex.summary import by_region
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.activations import Activations
+    from isocortex.dataset import Dataset
+    from isocortex.hooks import HookCaller
+    from isocortex.interfaces import Comparison, LoadedModel, MetricPlugin, ModelPlugin
+    from isocortex.loading import Resolver
+    from isocortex.manifest import BenchmarkCard
+    from isocortex.planning import Cell, Plan, RunConfig
+    from isocortex.progress import Reporter
+    from isocortex.results import Summary
+    from isocortex.stimuli import StimulusSet
+
+#: part of every digest of a result: raised when the same scores are summarised in another way
+VERSION = 1
+KEEPABLE = ("prediction",)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A result, and whether it was computed in this run."""
+
+    result: Result
+    computed: bool
+
+
+class Runner:
+    """Executes cells one after the other and keeps what the next cell can use.
+
+    Parameters
+    ----------
+    resolver
+        Finds models, data sets and metrics.
+    config
+        How to run.
+    reporter
+        Told what happens.
+    hooks
+        Called around the run, where given.
+    """
+
+    def __init__(
+        self, resolver: Resolver, config: RunConfig, reporter: Reporter, hooks: HookCaller | None = None
+    ) -> None:
+        unknown = [name for name in config.keep if name not in KEEPABLE]
+        if unknown:
+            raise SettingsError(f"--keep takes {', '.join(KEEPABLE)}; found {', '.join(unknown)}.")
+        self.resolver = resolver
+        self.config = config
+        self.reporter = reporter
+        self.hooks = hooks
+        self._comparison: tuple[str, Comparison] | None = None
+
+    def run(self, plan: Plan) -> list[Outcome]:
+        """Execute every cell; a cell that fails leaves a record, and the run goes on."""
+        store.check_writable(self.config.out)
+        self._call("isocortex_before_run", plan=plan)
+        outcomes: list[Outcome] = []
+        for number, cell in enumerate(plan.cells, start=1):
+            outcome = self.execute(cell)
+            outcomes.append(outcome)
+            state = "cached" if not outcome.computed else outcome.result.status
+            self.reporter.line(f"[{number}/{len(plan.cells)}] {cell.name}: {state}{_reason(outcome.result)}")
+        self._call("isocortex_after_run", results=[outcome.result for outcome in outcomes])
+        return outcomes
+
+    def _call(self, hook: str, **arguments: Any) -> None:
+        if self.hooks is not None:
+            self.hooks.call(hook, **arguments)
+
+    def execute(self, cell: Cell) -> Outcome:
+        """Score one cell, or find its result; whatever goes wrong becomes a record."""
+        watch = Stopwatch()
+        folder = self.config.out / store.folder_name(cell.benchmark) / store.folder_name(f"{cell.model}@{cell.variant}")
+        try:
+            work = _CellWork(self, cell, watch)
+            path = folder / short(work.digest) / "result.json"
+            with _lock(work.digest):
+                if work.cacheable and (found := _finished(path)) is not None:
+                    return Outcome(found, computed=False)
+                result, scores = work.score()
+                self._write(path, result, scores)
+            (folder / "failure.json").unlink(missing_ok=True)
+        except Exception as error:  # a third party's plugin may raise anything; the run goes on
+            result = _failed(cell, error, watch)
+            store.write_json_if_possible(folder / "failure.json", result.model_dump(mode="json"))
+        self._call("isocortex_after_cell", result=result)
+        return Outcome(result, computed=True)
+
+    def _write(self, path: Path, result: Result, scores: xr.Dataset) -> None:
+        dropped = [name for name in KEEPABLE if name in scores and name not in self.config.keep]
+        write_scores(path.with_name("scores.nc"), scores.drop_vars(dropped), result)
+        store.write_json(path, result.model_dump(mode="json"), durable=True)
+
+    def comparison(self, cell: Cell, card: BenchmarkCard, dataset: Dataset, metric: MetricPlugin) -> Comparison:
+        """The prepared brain side of a benchmark; kept for the next cell."""
+        key = digest_of([cell.benchmark, cell.seed, dataset.digest])
+        if self._comparison is None or self._comparison[0] != key:
+            selected = dataset.select(**card.select)
+            comparison = metric.against(
+                selected, settings=card.settings, seed=cell.seed, device=device_of(self.config.device)
+            )
+            comparison.rules = Rules.of(card, cell.seed)
+            if dataset.responses is not None:
+                comparison.n_neuroids_total = dataset.responses.sizes["neuroid"]
+            self._comparison = (key, comparison)
+        return self._comparison[1]
+
+
+class _CellWork:
+    """One cell on its way: what it needs, its digest, and its score."""
+
+    def __init__(self, runner: Runner, cell: Cell, watch: Stopwatch) -> None:
+        self.runner, self.cell, self.watch = runner, cell, watch
+        resolver = runner.resolver
+        self.variant = Variant.parse(cell.variant)
+        self.card = resolver.benchmark_card(cell.benchmark)
+        self.model: ModelPlugin = resolver.model(cell.model)
+        self.metric = resolver.metric(cell.metric)
+        with watch.phase("data"):
+            self.dataset = resolver.dataset(cell.dataset)
+            self.digests = self._digests()
+        self._check_fit()
+        self.digest = digest_of(self.digests)
+
+    def _digests(self) -> dict[str, str | None]:
+        card = self.card.model_dump(mode="json", exclude={"folder", "title", "notes", "licence", "published"})
+        return {
+            "model": self.model.digest(self.variant),
+            "dataset": self.dataset.digest,
+            "stimuli": self.dataset.stimuli.digest,
+            "metric": self.metric.digest(),
+            "benchmark": digest_of(jsonable(card)),
+            "run": digest_of(
+                [
+                    VERSION,
+                    extraction.VERSION,
+                    self.cell.layers,
+                    self.cell.seed,
+                    self.runner.config.keep,
+                    device_of(self.runner.config.device),
+                    self.cell.model,
+                ]
+            ),
+        }
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether a result on disk can stand for this cell."""
+        return self.digests["model"] is not None
+
+    def _check_fit(self) -> None:
+        found, wanted = self.dataset.stimuli.modality, self.model.card.modality
+        if ANY_MODALITY not in (found, wanted) and found != wanted:
+            raise ModalityError(f"{self.cell.model!r} takes {wanted}, but the stimuli are {found}.")
+        accepts = self.metric.card.accepts
+        if self.dataset.kind not in accepts:
+            raise DataError(
+                f"The metric {self.cell.metric!r} takes {accepts}, but the data set holds {self.dataset.kind}."
+            )
+
+    def score(self) -> tuple[Result, xr.Dataset]:
+        """Extract, compare and summarise."""
+        with self._activations() as layers:
+            with self.watch.phase("prepare"):
+                comparison = self.runner.comparison(self.cell, self.card, self.dataset, self.metric)
+            with self.watch.phase("score"):
+                scores = comparison.score_all(layers)
+        with self.watch.phase("summarise"):
+            summary, regions = comparison.summarise(scores), by_region(comparison, scores)
+        return self._result(summary, regions, list(layers)), scores
+
+    @contextlib.contextmanager
+    def _activations(self) -> Generator[dict[str, Activations]]:
+        stimuli = self.dataset.stimuli
+        key = extraction_key(self.digests["model"], stimuli, self.cell.reduction, device_of(self.runner.config.device))
+        if key is None:
+            store.cache_folder().mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix="uncached-", dir=store.cache_folder()))
+            try:
+                yield self._extracted(folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        else:
+            with _lock(key):
+                layers = self._extracted(store.cache_folder() / "activations" / short(key))
+            yield layers
+
+    def _extracted(self, folder: Path) -> dict[str, Activations]:
+        with self.watch.phase("extract"):
+            return extract_layers(
+                self.model,
+                self.variant,
+                self.dataset.stimuli,
+                patterns=self.cell.layers,
+                reduction=self.cell.reduction,
+                folder=folder,
+                config=self.runner.config,
+                reporter=self.runner.reporter,
+            )
+
+    def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str]) -> Result:
+        cell = self.cell
+        plugins = {
+            f"{card.package or 'python'}::{card.id}": card.package_version
+            for card in (self.model.card, self.metric.card, self.card, self.runner.resolver.dataset_card(cell.dataset))
+        }
+        return Result(
+            status="scored",
+            digest=self.digest,
+            model=cell.model,
+            variant=cell.variant,
+            benchmark=self.card.id,
+            benchmark_version=self.card.version,
+            dataset=self.dataset.id,
+            stimuli=self.dataset.stimuli.id,
+            metric=cell.metric,
+            settings=jsonable(self.card.settings),
+            reduction=cell.reduction,
+            seed=cell.seed,
+            layers=layers,
+            digests=self.digests,
+            summary=summary,
+            regions=regions,
+            provenance=provenance(self.watch, plugins=plugins, device=device_of(self.runner.config.device)),
+        )
+
+
+def device_of(device: str) -> str:
+    """The device that "auto" stands for; models without torch run on the CPU."""
+    return "cpu" if device == "auto" else device
+
+
+def extraction_key(model_digest: str | None, stimuli: StimulusSet, reduction: str, device: str) -> str | None:
+    """Key of an extraction: a digest of contents, so that equal keys give equal bytes; None: not to be kept."""
+    if model_digest is None:
+        return None
+    parts = [
+        extraction.VERSION,
+        extraction.CHUNK_SIZE,
+        model_digest,
+        stimuli.digest,
+        reduction,
+        device.partition(":")[0],
+    ]
+    return digest_of(parts)
+
+
+def extract_layers(
+    model: ModelPlugin,
+    variant: Variant,
+    stimuli: StimulusSet,
+    *,
+    patterns: tuple[str, ...],
+    reduction: str,
+    folder: Path,
+    config: RunConfig,
+    reporter: Reporter,
+) -> dict[str, Activations]:
+    """Activations of the layers that the patterns ask for; the model is not loaded where all of them are stored."""
+    kept = store.ActivationFolder(folder, stimuli.ids, extraction.CHUNK_SIZE)
+    selection = folder / "selections" / f"{short(digest_of(patterns))}.json"
+    known = store.read_json(selection)
+    if isinstance(known, list):
+        layers = [str(name) for name in known]
+        if not any(kept.missing(layers, chunk) for chunk in range(kept.n_chunks)):
+            return {layer: kept.open(layer) for layer in layers}
+    name = f"{model.card.id}@{variant}"
+
+    def progress(done: int, total: int, computed: bool) -> None:
+        if computed:
+            reporter.step(f"{name} on {stimuli.id}: extracted chunk", done, total)
+
+    with _loaded(model, variant, device_of(config.device)) as loaded:
+        layers = choose_layers(patterns, loaded.layers, loaded.find, name)
+        kept.describe({"model": name, "stimuli": stimuli.id, "reduction": reduction, "layers": layers})
+        found = extraction.extract(
+            loaded, stimuli, layers, reduction=reduction, folder=folder, batch_size=config.batch_size, progress=progress
+        )
+    store.write_json(selection, layers)
+    return found
+
+
+@contextlib.contextmanager
+def _loaded(model: ModelPlugin, variant: Variant, device: str) -> Generator[LoadedModel]:
+    with model.load(variant, device=device) as loaded:
+        yield loaded
+
+
+@contextlib.contextmanager
+def _lock(key: str) -> Generator[None]:
+    """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks."""
+    from filelock import FileLock
+
+    path = store.cache_folder() / "locks" / f"{short(key)}.lock"
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, NotImplementedError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(path))
+        yield
+
+
+def _finished(path: Path) -> Result | None:
+    """A result that is whole and of this format, or None."""
+    try:
+        result = Result.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return result if result.status == "scored" and path.with_name("scores.nc").exists() else None
+
+
+def write_scores(path: Path, scores: xr.Dataset, result: Result) -> None:
+    """Write raw scores as netCDF4, float32, with the bootstrap draws of every row of the result."""
+    import numpy as np
+
+    parts = {"all": result.summary, **result.regions}
+    draws = {name: part.draws for name, part in parts.items() if part is not None and part.draws is not None}
+    if draws:
+        scores = scores.assign_coords(row=("row", list(draws))).assign(
+            draws=(("row", "draw"), np.array(list(draws.values())))
+        )
+    floats = {name: "float32" for name, item in scores.data_vars.items() if np.issubdtype(item.dtype, np.floating)}
+    encoding = {name: {"zlib": True, "dtype": dtype} for name, dtype in floats.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".scores-", dir=path.parent) as partial:
+        written = Path(partial) / path.name
+        scores.to_netcdf(written, engine="netcdf4", encoding=encoding)
+        written.replace(path)
+
+
+def _failed(cell: Cell, error: Exception, watch: Stopwatch) -> Result:
+    expected = isinstance(error, IsocortexError)
+    message = str(error) if expected else f"{type(error).__name__}: {error}"
+    return Result(
+        status="failed",
+        digest="",
+        model=cell.model,
+        variant=cell.variant,
+        benchmark=cell.benchmark,
+        benchmark_version=0,
+        dataset=cell.dataset,
+        stimuli=cell.stimuli,
+        metric=cell.metric,
+        seed=cell.seed,
+        failure=Failure(
+            kind=type(error).__name__,
+            message=message,
+            traceback=None if expected else "".join(traceback.format_exception(error)),
+        ),
+        provenance=provenance(watch, plugins={}, device="cpu"),
+    )
+
+
+def _reason(result: Result) -> str:
+    return f" ({result.failure.message})" if result.failure else ""

@@ -1,0 +1,192 @@
+"""What ``isocortex score`` and ``isocortex extract`` do around the runner: processes, dry run, tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isocortex import extraction, store
+from isocortex.api import run
+from isocortex.catalogue import Catalogue
+from isocortex.errors import IsocortexError, StoreError
+from isocortex.files import FileStore
+from isocortex.loading import Resolver, split_model_name, variant_of
+from isocortex.manifest import Variant
+from isocortex.planning import Cell, RunConfig, plan
+from isocortex.progress import Reporter
+from isocortex.runner import device_of, extract_layers, extraction_key
+
+if TYPE_CHECKING:
+    from isocortex.results import Result
+    from isocortex.runner import Outcome
+    from isocortex.stimuli import StimulusSet
+
+EXIT_FAILED = 1
+
+
+def score_here(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> int:
+    """Score in this process; print the table; return the exit code."""
+    reporter = Reporter()
+    outcomes, left_out = run(list(models), list(benchmarks), config, reporter)
+    reporter.line(tally(outcomes, left_out))
+    _print([outcome.result for outcome in outcomes], as_json=as_json)
+    return EXIT_FAILED if any(outcome.result.status == "failed" for outcome in outcomes) else 0
+
+
+def tally(outcomes: Sequence[Outcome], left_out: Sequence[str]) -> str:
+    """One line that says what was computed, cached, failed and left out."""
+    failed = sum(outcome.result.status == "failed" for outcome in outcomes)
+    computed = sum(outcome.computed for outcome in outcomes) - failed
+    cached = len(outcomes) - computed - failed
+    rest = f", {len(left_out)} pairs left out (another modality)" if left_out else ""
+    return f"{len(outcomes)} cells: {computed} computed, {cached} cached, {failed} failed{rest}"
+
+
+def _print(results: Sequence[Result], *, as_json: bool) -> None:
+    from isocortex.report import print_json, print_table
+
+    (print_json if as_json else print_table)(results)
+
+
+def score_in_jobs(
+    models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, n_jobs: int, as_json: bool
+) -> int:
+    """Score in several processes of this machine, one shard each, then print the whole table."""
+    resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline))
+    plan(resolver, list(models), list(benchmarks), config)  # refuse wrong names once, not in every process
+    environment = {**os.environ, **_threads(n_jobs)}
+    command = [sys.executable, "-m", "isocortex", "score", *_arguments(models, benchmarks, config)]
+    running = [
+        subprocess.Popen([*command, "--shard", f"{number}/{n_jobs}"], env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
+        for number in range(1, n_jobs + 1)
+    ]
+    codes = [process.wait() for process in running]
+    if any(code not in (0, EXIT_FAILED) for code in codes):
+        raise StoreError(f"A process ended with exit code {max(codes, key=abs)}; what it finished is kept. Run again.")
+    return (
+        score_here(models, benchmarks, config, as_json=as_json)
+        if max(codes) == 0
+        else _show_after_failure(models, benchmarks, config, as_json=as_json)
+    )
+
+
+def _show_after_failure(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> int:
+    """Print what is in the results folder without trying the failed cells again."""
+    from isocortex.results import read_results
+
+    cells = plan(Resolver(Catalogue.discover(), FileStore(offline=True)), list(models), list(benchmarks), config).cells
+    wanted = {(cell.model, cell.variant) for cell in cells}
+    _print([item for item in read_results(config.out) if (item.model, item.variant) in wanted], as_json=as_json)
+    return EXIT_FAILED
+
+
+def _threads(n_jobs: int) -> dict[str, str]:
+    """Share the cores among the processes, unless the user has decided."""
+    share = str(max(1, (os.cpu_count() or 1) // n_jobs))
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {name: os.environ.get(name, share) for name in names}
+
+
+def _arguments(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig) -> list[str]:
+    pairs = [("-m", item) for item in models] + [("-b", item) for item in benchmarks]
+    pairs += [("--layers", item) for item in config.layers] + [("--keep", item) for item in config.keep]
+    pairs += [("--device", config.device), ("--seed", str(config.seed)), ("--out", str(config.out))]
+    if config.batch_size:
+        pairs.append(("--batch-size", str(config.batch_size)))
+    flags = ["--offline"] if config.offline else []
+    return [text for pair in pairs for text in pair] + flags
+
+
+# --- dry run ----------------------------------------------------------------------------------------------------------
+
+
+def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> None:
+    """Print the cells, and disk and memory that their extractions need, found by running one stimulus."""
+    resolver = Resolver(Catalogue.discover(), FileStore(offline=True))
+    planned = plan(resolver, list(models), list(benchmarks), config)
+    needs = [_need(resolver, cell, config) for cell in {cell.extraction: cell for cell in planned.cells}.values()]
+    if as_json:
+        print(json.dumps({**planned.to_json(), "extractions": needs}, indent=1))
+        return
+    left_out = f"{len(planned.left_out)} pairs left out (another modality)"
+    print(f"{len(planned.cells)} cells, {len(needs)} extractions, {left_out}")
+    for cell in planned.cells:
+        print(f"  {cell.name}  ({cell.metric} on {cell.dataset}, {cell.reduction}, seed {cell.seed})")
+    for need in needs:
+        known = need["disk_bytes"] is not None
+        amount = (
+            f"{need['disk_bytes'] / 1e6:.1f} MB disk, {need['memory_bytes'] / 1e6:.1f} MB memory per chunk"
+            if known
+            else ""
+        )
+        print(f"  {need['model']} on {need['stimuli']}: {amount or need['unknown_because']}")
+
+
+def _need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "model": f"{cell.model}@{cell.variant}",
+        "stimuli": cell.stimuli,
+        "disk_bytes": None,
+        "memory_bytes": None,
+    }
+    try:
+        stimuli = resolver.stimuli(cell.stimuli)
+        per_stimulus = _bytes_per_stimulus(resolver, cell, stimuli, config)
+    except IsocortexError as error:
+        return {**about, "unknown_because": f"not known before the data are here ({error})"}
+    chunk = min(extraction.CHUNK_SIZE, len(stimuli))
+    return {**about, "disk_bytes": per_stimulus * len(stimuli), "memory_bytes": per_stimulus * chunk}
+
+
+def _bytes_per_stimulus(resolver: Resolver, cell: Cell, stimuli: StimulusSet, config: RunConfig) -> int:
+    from isocortex.layers import choose_layers
+    from isocortex.reductions import reduce_output
+
+    sizes: list[int] = []
+    with resolver.model(cell.model).load(Variant.parse(cell.variant), device=device_of(config.device)) as model:
+        layers = choose_layers(cell.layers, model.layers, model.find, cell.model)
+        model.run(
+            stimuli.batch([0]),
+            layers,
+            lambda layer, output: sizes.append(reduce_output(output, cell.reduction, layer).nbytes),
+        )
+    return sum(sizes)
+
+
+# --- extraction by itself ---------------------------------------------------------------------------------------------
+
+
+def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path | None, config: RunConfig) -> None:
+    """Fill the store of activations; with ``out``, copy each model's folder there."""
+    reporter = Reporter()
+    resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline, reporter=reporter))
+    named = f"folder:{stimuli}" if Path(stimuli).is_dir() else stimuli
+    stimulus_set = resolver.stimuli(named)
+    for name in models:
+        model_name, variant_text = split_model_name(name)
+        model = resolver.model(model_name)
+        variant = variant_of(model.card, variant_text)
+        key = extraction_key(model.digest(variant), stimulus_set, reduction, device_of(config.device))
+        folder = store.cache_folder() / "activations" / str(key)[:16]
+        layers = extract_layers(
+            model,
+            variant,
+            stimulus_set,
+            patterns=config.layers,
+            reduction=reduction,
+            folder=folder,
+            config=config,
+            reporter=reporter,
+        )
+        if out is not None:
+            target = out / store.folder_name(f"{model_name}@{variant}")
+            shutil.copytree(folder, target, dirs_exist_ok=True)
+            folder = target
+        for layer in layers.values():
+            print(f"{model_name}@{variant}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{folder}")

@@ -1,0 +1,105 @@
+"""Pure functions on arrays: aggregation over neuroids and participants, bootstrap draws, paired comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def subject_codes(subjects: Sequence[object] | Array | None, n_neuroids: int) -> Array:
+    """Number the participants 0, 1, … in order of appearance, (n_neuroids,); pooled neuroids are one participant.
+
+    Examples
+    --------
+    >>> subject_codes(["b", "a", "b"], 3).tolist()
+    [0, 1, 0]
+    """
+    if subjects is None:
+        return np.zeros(n_neuroids, dtype=np.intp)
+    seen: dict[str, int] = {}
+    return np.array([seen.setdefault(str(name), len(seen)) for name in subjects], dtype=np.intp)
+
+
+def by_participant(values: Array, codes: Array) -> Array:
+    """Median over the neuroids of each participant, (…, n_neuroids) → (…, n_participants); NaN is left out.
+
+    Examples
+    --------
+    >>> by_participant(np.array([1.0, 2.0, 6.0, 7.0]), np.array([0, 0, 0, 1])).tolist()
+    [2.0, 7.0]
+    """
+    return np.stack([_nanmedian(values[..., codes == code]) for code in range(int(codes.max()) + 1)], axis=-1)
+
+
+def _nanmedian(values: Array) -> Array:
+    if not np.isnan(values).any():
+        return np.median(values, axis=-1)
+    empty = np.asarray(np.isnan(values).all(axis=-1))
+    filled = np.where(empty[..., None], 0.0, values)
+    return np.where(empty, np.nan, np.nanmedian(filled, axis=-1))
+
+
+def aggregate(values: Array, codes: Array, participant_weights: Array | None = None) -> Array:
+    """Median over neuroids within a participant, then mean over participants: (…, n_neuroids) → (…).
+
+    ``participant_weights`` (…, n_participants) or (n_participants,) counts how often each participant was drawn.
+    Participants without a value are left out.
+
+    Examples
+    --------
+    >>> float(aggregate(np.array([1.0, 2.0, 6.0, 7.0]), np.array([0, 0, 0, 1])))
+    4.5
+    """
+    medians = by_participant(values, codes)
+    weights = np.ones(medians.shape[-1]) if participant_weights is None else participant_weights
+    valid = np.where(np.isnan(medians), 0.0, weights)
+    total = valid.sum(axis=-1)
+    mean = (np.nan_to_num(medians) * valid).sum(axis=-1) / np.where(total > 0, total, 1)
+    return np.where(total > 0, mean, np.nan)
+
+
+def draw_counts(n: int, n_draws: int, seed: int, what: str) -> Array:
+    """How often each of ``n`` items is in each bootstrap sample, (n_draws, n) float64.
+
+    Drawn with replacement; the same ``n``, ``seed`` and ``what`` give the same samples, so that models on one data set
+    are compared on the same draws.
+
+    Examples
+    --------
+    >>> draw_counts(5, 2, seed=0, what="stimuli").sum(axis=1).tolist()
+    [5.0, 5.0]
+    """
+    stream = np.random.default_rng([seed, n, *what.encode()])
+    return stream.multinomial(n, np.full(n, 1 / n), size=n_draws).astype(np.float64)
+
+
+def interval(draws: Array, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap draws.
+
+    Examples
+    --------
+    >>> low, high = interval(np.arange(101.0), level=0.9)
+    >>> round(low), round(high)
+    (5, 95)
+    """
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def paired_difference(draws_a: Array, draws_b: Array) -> tuple[float, float, float]:
+    """Mean, lower and upper 95 % bound of a − b over the same bootstrap draws.
+
+    Examples
+    --------
+    >>> paired_difference(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0]))
+    (1.0, 1.0, 1.0)
+    """
+    if draws_a.shape != draws_b.shape:
+        raise ValueError(f"Paired draws need one shape; found {draws_a.shape} and {draws_b.shape}.")
+    difference = draws_a - draws_b
+    return float(np.mean(difference)), *interval(difference)

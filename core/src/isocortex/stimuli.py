@@ -1,0 +1,217 @@
+"""Stimuli: IDs in canonical order, lazily read waveforms or images, a table, and a digest over all of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isocortex.digests import digest_array, digest_files, digest_of
+from isocortex.errors import DataError, shorten
+from isocortex.media import READERS, SUFFIXES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """One stimulus in memory.
+
+    Attributes
+    ----------
+    array
+        audio: (n_samples,) or (n_samples, n_channels) float32 in [-1, 1); image: (height, width, 3) uint8 RGB.
+    sample_rate
+        Hz for audio, None otherwise.
+    """
+
+    id: str
+    modality: str
+    array: Array
+    sample_rate: float | None = None
+
+
+class StimulusSet:
+    """Stimuli in their canonical order, read one by one when they are needed.
+
+    Parameters
+    ----------
+    id
+        Name of the set.
+    modality
+        ``audio``, ``image`` or any other word that models use.
+    sources
+        ``stimulus_id`` → file, or → array in memory (``Stimulus``); the order of the mapping is the canonical order.
+    table
+        Optional, indexed by ``stimulus_id``: category and whatever else is known. Missing rows are an error.
+    read
+        Turns a file into (array, sample rate); by default what ``isocortex.media`` has for the modality.
+
+    Raises
+    ------
+    DataError
+        No stimuli, duplicated IDs, or a table that does not fit them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> silence = Stimulus("silence", "audio", np.zeros(100, dtype=np.float32), 16000.0)
+    >>> stimuli = StimulusSet("demo", "audio", {"silence": silence})
+    >>> stimuli.ids, len(stimuli.load(0).array)
+    (('silence',), 100)
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        modality: str,
+        sources: Mapping[str, Path | Stimulus] | Sequence[tuple[str, Path | Stimulus]],
+        *,
+        table: pd.DataFrame | None = None,
+        read: Callable[[Path], tuple[Any, float | None]] | None = None,
+    ) -> None:
+        pairs = list(sources.items()) if isinstance(sources, Mapping) else list(sources)
+        self.id = id
+        self.modality = modality
+        self.ids: tuple[str, ...] = tuple(str(name) for name, _ in pairs)
+        self._sources: tuple[Path | Stimulus, ...] = tuple(source for _, source in pairs)
+        self._read = read or READERS.get(modality)
+        self._check_ids()
+        self.table: pd.DataFrame = self._fitted(table)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"StimulusSet({self.id!r}, {self.modality}, {len(self)} stimuli)"
+
+    def _check_ids(self) -> None:
+        if not self.ids:
+            raise DataError(f"The stimulus set {self.id!r} is empty.")
+        twice = [name for name, count in Counter(self.ids).items() if count > 1]
+        if twice:
+            raise DataError(f"stimulus_id must be unique in {self.id!r}; found more than once: {shorten(twice)}.")
+
+    def _fitted(self, table: pd.DataFrame | None) -> pd.DataFrame:
+        import pandas as pd
+
+        if table is None:
+            return pd.DataFrame(index=pd.Index(self.ids, name="stimulus_id"))
+        table = table.set_axis(table.index.astype(str), axis=0)
+        absent = [name for name in self.ids if name not in table.index]
+        if absent or not table.index.is_unique:
+            problem = f"lacks {shorten(absent)}" if absent else "has a stimulus_id twice"
+            raise DataError(f"The table of the stimulus set {self.id!r} {problem}.")
+        return table.loc[list(self.ids)].rename_axis("stimulus_id")
+
+    def load(self, index: int) -> Stimulus:
+        """Read one stimulus by its place in the canonical order.
+
+        Raises
+        ------
+        DataError
+            The file is damaged or not of the modality; the message names the stimulus.
+        """
+        source = self._sources[index]
+        if isinstance(source, Stimulus):
+            return source
+        if self._read is None:
+            raise DataError(
+                f"Files of modality {self.modality!r} have no reader. Expected one of {', '.join(READERS)}, "
+                f"or a plugin that passes read=."
+            )
+        try:
+            array, rate = self._read(source)
+        except DataError as error:
+            raise DataError(f"Stimulus {self.ids[index]!r} of {self.id!r}: {error}") from error
+        return Stimulus(self.ids[index], self.modality, array, rate)
+
+    def __iter__(self) -> Iterator[Stimulus]:
+        return (self.load(index) for index in range(len(self)))
+
+    def batch(self, index: Sequence[int]) -> StimulusBatch:
+        """The stimuli at these places of the canonical order."""
+        return StimulusBatch(self, tuple(index))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files behind the stimuli, without those that lie in memory."""
+        return tuple(source for source in self._sources if isinstance(source, Path))
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest over IDs in order, contents and table; equal digests mean equal inputs to a model."""
+        of_file = digest_files(self.files)
+        contents = [
+            of_file[source] if isinstance(source, Path) else [digest_array(source.array), source.sample_rate]
+            for source in self._sources
+        ]
+        table = self.table.to_csv(float_format="%.17g")
+        return digest_of({"modality": self.modality, "ids": self.ids, "contents": contents, "table": table})
+
+
+@dataclass(frozen=True, slots=True)
+class StimulusBatch:
+    """Some stimuli of a set, as a model receives them.
+
+    ``whole`` is the set they come from: what a model derives from it (the categories that exist, say) is thereby
+    independent of how the stimuli were batched.
+    """
+
+    whole: StimulusSet
+    index: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[Stimulus]:
+        return (self.whole.load(place) for place in self.index)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """``stimulus_id`` of each stimulus of the batch."""
+        return tuple(self.whole.ids[place] for place in self.index)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The rows of the set's table that belong to the batch."""
+        return self.whole.table.iloc[list(self.index)]
+
+
+def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFrame | None = None) -> StimulusSet:
+    """Make a stimulus set of the sounds or images in a folder, in the order of the table or of the file names.
+
+    Raises
+    ------
+    DataError
+        The folder is absent, holds nothing that can be read, or mixes modalities.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder. Expected a folder of sound or image files.")
+    found = {
+        kind: [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
+        for kind, suffixes in SUFFIXES.items()
+    }
+    present = [kind for kind, paths in found.items() if paths]
+    if modality is None and len(present) != 1:
+        kinds = " and ".join(present) or "neither sounds nor images"
+        raise DataError(f"{folder} holds {kinds}. Expected files of one kind, or 'modality' in dataset.toml.")
+    kind = modality or present[0]
+    paths = found.get(kind, [])
+    twice = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
+    if twice:
+        raise DataError(f"stimulus_id is the file name without its ending; found twice in {folder}: {shorten(twice)}.")
+    by_id: dict[str, Path | Stimulus] = {path.stem: path for path in paths}
+    if table is not None:
+        absent = [str(name) for name in table.index if str(name) not in by_id]
+        if absent:
+            raise DataError(f"{folder} has no file for {len(absent)} listed stimuli: {shorten(absent)}.")
+        by_id = {str(name): by_id[str(name)] for name in table.index}
+    return StimulusSet(folder.name, kind, by_id, table=table)

@@ -1,0 +1,216 @@
+"""Folders, atomic writes, and the store of activations.
+
+A file is written under a temporary name and then moved, so that no reader ever sees half of one. Activations lie as
+``<key>/<layer>/<chunk>.npy``; the key is a digest of contents, so that processes that work on the same key at once
+write the same bytes. A chunk that exists is never computed again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
+
+from isocortex.errors import StoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from isocortex.activations import Activations
+
+    Array = np.ndarray[Any, Any]
+
+
+def cache_folder() -> Path:
+    """Where activations, digests of files and locks lie: ``ISOCORTEX_CACHE``, or the user's cache folder."""
+    return _folder("ISOCORTEX_CACHE", "user_cache_path")
+
+
+def data_folder() -> Path:
+    """Where data sets and weights lie: ``ISOCORTEX_DATA``, or the user's data folder."""
+    return _folder("ISOCORTEX_DATA", "user_data_path")
+
+
+def _folder(variable: str, default: str) -> Path:
+    import platformdirs
+
+    return Path(os.environ.get(variable) or getattr(platformdirs, default)("isocortex"))
+
+
+def folder_name(name: str) -> str:
+    """A name as one folder name on any file system; different names stay different.
+
+    Examples
+    --------
+    >>> folder_name("nvidia/parakeet")
+    'nvidia%2Fparakeet'
+    """
+    return quote(name, safe="@=+, ").replace("*", "%2A").lstrip(".") or "%2E"
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = False) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        No space, or no right to write; the message names the folder and the free space.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            write(file)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise StoreError(_why_not_written(path, error)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _why_not_written(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(_existing(path)).free / 1e9
+        return (
+            f"No space left to write {path} ({free:.2f} GB free). Free some space or point ISOCORTEX_CACHE "
+            "(activations) or --out (results) to another disk. What is finished is kept; a rerun goes on from there."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{path.parent} cannot be written to ({error.strerror}). "
+            "Choose another folder with --out (results) or ISOCORTEX_CACHE (activations)."
+        )
+    return f"{path} cannot be written ({error.strerror or error})."
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def check_writable(folder: Path) -> None:
+    """Fail early where results could not be written at the end.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be made or written to.
+    """
+    probe = folder / f".write-test-{uuid.uuid4().hex}"
+    write_atomic(probe, lambda file: file.write(b""))
+    probe.unlink(missing_ok=True)
+
+
+def check_space(folder: Path, n_bytes: int, what: str) -> None:
+    """Fail before the work where its outcome would not fit.
+
+    Raises
+    ------
+    StoreError
+        Less than ``n_bytes`` are free.
+    """
+    free = shutil.disk_usage(_existing(folder)).free
+    if n_bytes > free:
+        raise StoreError(
+            f"{what} needs {n_bytes / 1e9:.2f} GB in {folder}, but only {free / 1e9:.2f} GB are free. Free some space, "
+            "point ISOCORTEX_CACHE to another disk, or use a smaller reduction or fewer --layers."
+        )
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, or None where it is absent or unreadable."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: Path, content: object, *, durable: bool = False) -> None:
+    """Write JSON atomically."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    write_atomic(path, lambda file: file.write(text.encode()), durable=durable)
+
+
+def write_json_if_possible(path: Path, content: object) -> None:
+    """Write what only saves work; a cache that cannot be written is no error."""
+    import contextlib
+
+    with contextlib.suppress(StoreError):
+        write_json(path, content)
+
+
+@dataclass(frozen=True)
+class ActivationFolder:
+    """The activations of one model variant for one set of stimuli under one reduction.
+
+    Parameters
+    ----------
+    folder
+        ``<key>``: layers lie below it.
+    stimulus_id
+        All stimuli, in canonical order.
+    chunk_size
+        Stimuli per chunk.
+    """
+
+    folder: Path
+    stimulus_id: tuple[str, ...]
+    chunk_size: int
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks of every layer."""
+        return -(-len(self.stimulus_id) // self.chunk_size)
+
+    def members(self, chunk: int) -> range:
+        """Places of the stimuli of a chunk."""
+        return range(chunk * self.chunk_size, min((chunk + 1) * self.chunk_size, len(self.stimulus_id)))
+
+    def path(self, layer: str, chunk: int) -> Path:
+        """Where a chunk of a layer lies."""
+        return self.folder / folder_name(layer) / f"{chunk:05d}.npy"
+
+    def missing(self, layers: Sequence[str], chunk: int) -> list[str]:
+        """Layers whose chunk is not there; a damaged file counts as missing."""
+        return [layer for layer in layers if not self._whole(layer, chunk)]
+
+    def _whole(self, layer: str, chunk: int) -> bool:
+        import numpy as np
+
+        path = self.path(layer, chunk)
+        try:
+            return len(np.load(path, mmap_mode="r", allow_pickle=False)) == len(self.members(chunk))
+        except (OSError, ValueError, EOFError):
+            return False
+
+    def write(self, layer: str, chunk: int, values: Array, units: Sequence[str] | None) -> None:
+        """Store (n_members, n_units) of a chunk; names of units go into a sidecar before the first chunk."""
+        import numpy as np
+
+        sidecar = self.folder / folder_name(layer) / "layer.json"
+        if not sidecar.exists():
+            write_json(sidecar, {"layer": layer, "n_units": int(values.shape[1]), "units": units})
+        write_atomic(self.path(layer, chunk), lambda file: np.save(file, values, allow_pickle=False))
+
+    def describe(self, about: dict[str, Any]) -> None:
+        """Write what the folder holds into ``activations.json``, so that it can be scored by itself."""
+        path = self.folder / "activations.json"
+        if not path.exists():
+            write_json(path, {**about, "stimulus_id": list(self.stimulus_id), "chunk_size": self.chunk_size})
+
+    def open(self, layer: str) -> Activations:
+        """The finished layer, memory-mapped."""
+        from isocortex.activations import Activations
+
+        sidecar = read_json(self.folder / folder_name(layer) / "layer.json") or {}
+        chunks = [self.path(layer, chunk) for chunk in range(self.n_chunks)]
+        return Activations(layer, self.stimulus_id, chunks, units=sidecar.get("units"))

@@ -1,0 +1,171 @@
+"""From raw scores to rows of a table: aggregation, interval, ceiling, and the context that belongs to a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocortex.errors import SettingsError
+from isocortex.layers import as_layered, codes_of, read_out
+from isocortex.results import LayerValue, Summary
+from isocortex.stats import aggregate, interval
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.interfaces import Comparison
+
+Array = np.ndarray[Any, Any]
+
+#: ceiling mode → ceiled value from a value and a ceiling on r
+CEILED: dict[str, Callable[[float, float], float]] = {
+    "r_over_sqrt_c": lambda value, ceiling: value / ceiling,
+    "r2_over_c": lambda value, ceiling: value / ceiling**2,
+}
+
+
+def summarise(comparison: Comparison, scores: xr.Dataset) -> Summary:
+    """Reduce raw scores to one row; scores may be restricted to the neuroids of a region.
+
+    Splits are averaged per neuroid, neuroids within a participant give their median, participants their mean.
+
+    Raises
+    ------
+    SettingsError
+        A ceiling mode that is unknown or does not fit.
+    """
+    scores = as_layered(comparison, scores)
+    measure = str(scores.attrs["measure"])
+    readout = scores["readout"]
+    value = _number(_collapse(readout))
+    lower, upper, ceiling, estimator = _ceiling(comparison, readout, measure)
+    return Summary(
+        statistic=measure,
+        target=_target(scores, readout),
+        value=value,
+        ceiling=ceiling,
+        ceiling_lower=lower,
+        ceiling_upper=upper,
+        ceiling_estimator=estimator,
+        ceiled=_ceiled(comparison.rules.ceiling_mode, value, ceiling),
+        layer_rule=str(scores.attrs["layer_rule"]),
+        n_layers_searched=int(scores.attrs["n_layers_searched"]),
+        n_stimuli=comparison.n_stimuli,
+        also=_further(scores, measure),
+        **_interval(comparison, scores),
+        **_layer_fields(scores, measure),
+        **_counts(scores, readout, comparison),
+    )
+
+
+def by_region(comparison: Comparison, scores: xr.Dataset) -> dict[str, Summary]:
+    """One summary for each value of the coordinates that the benchmark names in ``summary_by``."""
+    found: dict[str, Summary] = {}
+    names = [
+        name for name in comparison.rules.summary_by if name in scores.coords and scores[name].dims == ("neuroid",)
+    ]
+    for name in names:
+        values = scores[name].values.astype(str)
+        for group in dict.fromkeys(values):
+            part = scores.isel(neuroid=np.flatnonzero(values == group))
+            found[group if len(names) == 1 else f"{name}={group}"] = comparison.summarise(part)
+    return found
+
+
+def _collapse(values: xr.DataArray) -> float:
+    if "neuroid" in values.dims:
+        per_neuroid = values.mean([dim for dim in values.dims if dim != "neuroid"]).values
+        return float(aggregate(per_neuroid, codes_of(values)))
+    return float(values.mean())
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _target(scores: xr.Dataset, readout: xr.DataArray) -> str:
+    if "target" in scores.attrs:
+        return str(scores.attrs["target"])
+    return "participant" if "subject" in readout.coords else "pooled"
+
+
+def _interval(comparison: Comparison, scores: xr.Dataset) -> dict[str, Any]:
+    drawn = comparison.resample(scores, comparison.rules.n_draws, comparison.rules.seed)
+    if drawn is None:
+        return {}
+    draws, resampled = drawn
+    low, high = interval(draws)
+    return {
+        "draws": [float(draw) for draw in draws],
+        "error": _number(float(np.nanstd(draws, ddof=1))),
+        "error_kind": "bootstrap standard deviation",
+        "interval_low": _number(low),
+        "interval_high": _number(high),
+        "resampled": resampled,
+    }
+
+
+def _ceiling(
+    comparison: Comparison, readout: xr.DataArray, measure: str
+) -> tuple[float | None, float | None, float | None, str]:
+    ceiling = comparison.ceiling
+    if ceiling is None or ceiling.statistic != measure:
+        return None, None, None, "none"
+    value = ceiling.value
+    if value is None or isinstance(value, (int, float)):
+        number = value
+    elif "neuroid" in value.dims:
+        inside = np.isin(value["neuroid_id"].values, readout["neuroid_id"].values)
+        per_neuroid = value.values[inside]
+        number = _number(float(aggregate(per_neuroid, codes_of(readout))))
+    else:
+        number = _number(float(value.mean()))
+    return ceiling.lower, ceiling.upper, number, ceiling.estimator
+
+
+def _ceiled(mode: str, value: float | None, ceiling: float | None) -> float | None:
+    if mode == "none":
+        return None
+    if mode not in CEILED:
+        raise SettingsError(f"ceiling_mode {mode!r} is not offered by this metric. Known: none, {', '.join(CEILED)}.")
+    if value is None or ceiling is None or ceiling <= 0:
+        return None
+    return CEILED[mode](value, ceiling)
+
+
+def _layer_fields(scores: xr.Dataset, measure: str) -> dict[str, Any]:
+    names = [str(name) for name in scores["layer"].values]
+    chosen = np.bincount(scores["chosen"].values.ravel(), minlength=len(names))
+    shares = chosen / chosen.sum()
+    curve = [
+        LayerValue(
+            name=name, value=_number(_collapse(scores[measure].isel(layer=index))), read_out=float(shares[index])
+        )
+        for index, name in enumerate(names)
+    ]
+    return {"best_layer": names[int(shares.argmax())], "layers": curve}
+
+
+def _counts(scores: xr.Dataset, readout: xr.DataArray, comparison: Comparison) -> dict[str, Any]:
+    neuroids = readout.sizes.get("neuroid")
+    subjects = readout["subject"].values if "subject" in readout.coords else None
+    null = read_out(scores["null"], scores["chosen"]) if "null" in scores else None
+    return {
+        "n_subjects": None if subjects is None else len(set(map(str, np.atleast_1d(subjects)))),
+        "n_neuroids": neuroids,
+        "n_neuroids_total": comparison.n_neuroids_total or neuroids,
+        "n_splits": readout.sizes.get("split"),
+        "n_null": 0 if null is None else int(null.sum()),
+    }
+
+
+def _further(scores: xr.Dataset, measure: str) -> dict[str, float | None]:
+    """Every other variable along "layer", at the chosen layers and collapsed as the value is."""
+    known = {measure, "selection", "null"}
+    further: dict[str, float | None] = {}
+    for name, variable in scores.data_vars.items():
+        if "layer" in variable.dims and str(name) not in known and np.issubdtype(variable.dtype, np.floating):
+            further[str(name)] = _number(_collapse(read_out(variable, scores["chosen"])))
+    return further
