@@ -11,9 +11,12 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import AmbiguousIDError, UnknownIDError, shorten, suggest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 API_VERSION = 1
 GROUP = "isocortex"
@@ -197,14 +200,17 @@ def is_pattern(name: str) -> bool:
 
 
 def _installed() -> Iterator[tuple[str, str, str]]:
+    """Name, version and import package of every distribution with an entry point of the group, sorted."""
     from importlib.metadata import entry_points
 
-    found = {
-        (point.dist.name, point.dist.version, point.value)
-        for point in entry_points(group=GROUP)
-        if point.dist is not None
-    }
-    yield from sorted(found)
+    yield from sorted({(*_name_and_version(point), point.value) for point in entry_points(group=GROUP)})
+
+
+def _name_and_version(point: EntryPoint) -> tuple[str, str]:
+    # Distribution.name parses the metadata with the email package, which costs more than the whole catalogue
+    text = (point.dist.read_text("METADATA") if point.dist else None) or ""
+    header = dict(line.partition(": ")[::2] for line in text.partition("\n\n")[0].splitlines())
+    return header.get("Name", point.name), header.get("Version", "unknown")
 
 
 def _read_package(package: str, version: str, module: str) -> tuple[Plugin, list[Row | Broken]]:

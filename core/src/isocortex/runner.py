@@ -301,7 +301,7 @@ def extract_layers(
 
     with _loaded(model, variant, device_of(config.device)) as loaded:
         layers = choose_layers(patterns, loaded.layers, loaded.find, name)
-        kept.describe({"model": name, "stimuli": stimuli.id, "reduction": reduction, "layers": layers})
+        kept.describe({"model": name, "stimuli": stimuli.id, "reduction": reduction}, layers)
         found = extraction.extract(
             loaded, stimuli, layers, reduction=reduction, folder=folder, batch_size=config.batch_size, progress=progress
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex import extraction, store
 from isocortex.api import run
 from isocortex.catalogue import Catalogue
-from isocortex.errors import IsocortexError, StoreError
+from isocortex.errors import IsocortexError, StoreError, UsageError
 from isocortex.files import FileStore
 from isocortex.loading import Resolver, split_model_name, variant_of
 from isocortex.manifest import Variant
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isocortex.runner import Outcome
     from isocortex.stimuli import StimulusSet
 
-EXIT_FAILED = 1
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 def score_here(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> int:
@@ -35,8 +35,21 @@ def score_here(models: Sequence[str], benchmarks: Sequence[str], config: RunConf
     reporter = Reporter()
     outcomes, left_out = run(list(models), list(benchmarks), config, reporter)
     reporter.line(tally(outcomes, left_out))
-    _print([outcome.result for outcome in outcomes], as_json=as_json)
-    return EXIT_FAILED if any(outcome.result.status == "failed" for outcome in outcomes) else 0
+    results = [outcome.result for outcome in outcomes]
+    _print(results, as_json=as_json)
+    return exit_code(results)
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """0: all scored; 1: some failed; 2: none could be done as asked.
+
+    Layers and settings are only known once a plugin is loaded, so that a wrong one shows up as a failed cell.
+    """
+    failures = [result.failure for result in results if result.failure is not None]
+    if not failures:
+        return 0
+    usage = {kind.__name__ for kind in (UsageError, *UsageError.__subclasses__())}
+    return EXIT_USAGE if len(failures) == len(results) and {item.kind for item in failures} <= usage else EXIT_FAILED
 
 
 def tally(outcomes: Sequence[Outcome], left_out: Sequence[str]) -> str:
@@ -57,7 +70,10 @@ def _print(results: Sequence[Result], *, as_json: bool) -> None:
 def score_in_jobs(
     models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, n_jobs: int, as_json: bool
 ) -> int:
-    """Score in several processes of this machine, one shard each, then print the whole table."""
+    """Score in several processes of this machine, one shard each, then print the whole table.
+
+    Cells that failed in their process are tried once more in this one.
+    """
     resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline))
     plan(resolver, list(models), list(benchmarks), config)  # refuse wrong names once, not in every process
     environment = {**os.environ, **_threads(n_jobs)}
@@ -67,23 +83,9 @@ def score_in_jobs(
         for number in range(1, n_jobs + 1)
     ]
     codes = [process.wait() for process in running]
-    if any(code not in (0, EXIT_FAILED) for code in codes):
+    if any(code not in (0, EXIT_FAILED, EXIT_USAGE) for code in codes):
         raise StoreError(f"A process ended with exit code {max(codes, key=abs)}; what it finished is kept. Run again.")
-    return (
-        score_here(models, benchmarks, config, as_json=as_json)
-        if max(codes) == 0
-        else _show_after_failure(models, benchmarks, config, as_json=as_json)
-    )
-
-
-def _show_after_failure(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> int:
-    """Print what is in the results folder without trying the failed cells again."""
-    from isocortex.results import read_results
-
-    cells = plan(Resolver(Catalogue.discover(), FileStore(offline=True)), list(models), list(benchmarks), config).cells
-    wanted = {(cell.model, cell.variant) for cell in cells}
-    _print([item for item in read_results(config.out) if (item.model, item.variant) in wanted], as_json=as_json)
-    return EXIT_FAILED
+    return score_here(models, benchmarks, config, as_json=as_json)
 
 
 def _threads(n_jobs: int) -> dict[str, str]:

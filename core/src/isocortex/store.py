@@ -201,11 +201,15 @@ class ActivationFolder:
             write_json(sidecar, {"layer": layer, "n_units": int(values.shape[1]), "units": units})
         write_atomic(self.path(layer, chunk), lambda file: np.save(file, values, allow_pickle=False))
 
-    def describe(self, about: dict[str, Any]) -> None:
+    def describe(self, about: dict[str, Any], layers: Sequence[str]) -> None:
         """Write what the folder holds into ``activations.json``, so that it can be scored by itself."""
         path = self.folder / "activations.json"
-        if not path.exists():
-            write_json(path, {**about, "stimulus_id": list(self.stimulus_id), "chunk_size": self.chunk_size})
+        known: list[str] = (read_json(path) or {}).get("layers", [])
+        if set(layers) <= set(known):
+            return
+        listed = [*known, *(layer for layer in layers if layer not in known)]
+        ids = list(self.stimulus_id)
+        write_json(path, {**about, "layers": listed, "stimulus_id": ids, "chunk_size": self.chunk_size})
 
     def open(self, layer: str) -> Activations:
         """The finished layer, memory-mapped."""

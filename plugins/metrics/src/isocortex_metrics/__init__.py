@@ -1,0 +1,1 @@
+"""Metrics that compare model activations with brains: ridge regression and RSA."""

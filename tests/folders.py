@@ -1,0 +1,46 @@
+"""Small data set folders that the tests write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+N_IMAGES = 24
+N_NEUROIDS = 4
+
+
+def image_folder(folder: Path, *, n_images: int = N_IMAGES, seed: int = 0) -> Path:
+    """A data set of random images and responses that depend on their brightness.
+
+    Returns
+    -------
+    The folder, with stimuli/, stimuli.csv (two categories) and responses.csv.
+    """
+    generator = np.random.default_rng(seed)
+    (folder / "stimuli").mkdir(parents=True)
+    brightness = generator.uniform(30, 220, n_images)
+    ids = [f"image{number:02d}" for number in range(n_images)]
+    for name, level in zip(ids, brightness, strict=True):
+        pixels = np.clip(generator.normal(level, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "stimuli" / f"{name}.png")
+    responses = brightness[:, None] * generator.uniform(0.5, 2, N_NEUROIDS) + generator.normal(0, 5, (n_images, N_NEUROIDS))
+    write_responses(folder, ids, responses)
+    labels = ["stimulus_id,category", *(f"{name},{'bright' if level > 125 else 'dark'}" for name, level in zip(ids, brightness, strict=True))]
+    (folder / "stimuli.csv").write_text("\n".join(labels) + "\n")
+    return folder
+
+
+def write_responses(folder: Path, ids: list[str], responses: np.ndarray) -> None:
+    """Write responses.csv, one column per neuroid."""
+    header = "stimulus_id," + ",".join(f"site{number}" for number in range(responses.shape[1]))
+    rows = [f"{name}," + ",".join(f"{value:.6f}" for value in row) for name, row in zip(ids, responses, strict=True)]
+    (folder / "responses.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def edit_responses(folder: Path, line: int, text: str | None) -> None:
+    """Replace a line of responses.csv (0 is the header), or remove it."""
+    lines = (folder / "responses.csv").read_text().splitlines()
+    lines[line : line + 1] = [] if text is None else [text]
+    (folder / "responses.csv").write_text("\n".join(lines) + "\n")

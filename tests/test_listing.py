@@ -1,0 +1,49 @@
+"""Listing runs no plugin code and pays for no heavy import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+HEAVY = {"numpy", "pydantic", "xarray", "pandas", "scipy", "sklearn", "torch", "rich"}
+PROBE = """
+import sys
+sys.argv = ["isocortex", "list", "--json"]
+from isocortex.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+print("\\n".join(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_list_imports_neither_heavy_modules_nor_plugins() -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "isocortex" in loaded
+    assert not loaded & HEAVY
+    assert not {name for name in loaded if name.startswith("isocortex_")}
+    listed = json.loads(done.stdout)
+    assert {"ridge", "rsa"} <= {row["id"] for row in listed["metrics"]}
+    assert {"spectrotemporal", "pixels", "noise"} <= {row["id"] for row in listed["models"]}
+    assert {"NH2015comp.ridge", "Kriegeskorte2008.human-IT.rsa"} <= {row["id"] for row in listed["benchmarks"]}
+    assert listed["broken"] == []
+    assert listed["conflicts"] == []
+
+
+def test_where_filters_by_field_and_tag(isocortex) -> None:
+    images = json.loads(isocortex("list", "models", "--where", "modality=image", "--json").stdout)["models"]
+    assert {row["id"] for row in images} == {"pixels", "gabor-pyramid"}
+    tagged = json.loads(isocortex("list", "models", "--where", "family=gabor", "--json").stdout)["models"]
+    assert [row["id"] for row in tagged] == ["gabor-pyramid"]
+
+
+def test_public_names_resolve() -> None:
+    import isocortex
+
+    assert sorted(isocortex.__all__) == list(isocortex.__all__)
+    for name in isocortex.__all__:
+        assert callable(getattr(isocortex, name))
+    assert set(isocortex.__all__) <= set(dir(isocortex))

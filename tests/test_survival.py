@@ -1,0 +1,138 @@
+"""A finished chunk or score survives anything: kills, eight processes at once, no network, no space."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from tests.folders import image_folder
+
+MODELS = ("pixels", "gabor-pyramid", "threshold-units", "noise/3")
+METRICS = ("ridge", "rsa")
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    """Score four models with two metrics: eight cells, five chunks each."""
+    models = [text for model in MODELS for text in ("-m", model)]
+    benchmarks = [text for metric in METRICS for text in ("-b", f"folder:{folder}:{metric}")]
+    return [sys.executable, "-m", "isocortex", "score", *models, *benchmarks, *more]
+
+
+def environment(base: Path) -> dict[str, str]:
+    """Folders of one run."""
+    return {**os.environ, "ISOCORTEX_CACHE": str(base / "cache"), "ISOCORTEX_DATA": str(base / "data")}
+
+
+def files(base: Path, pattern: str) -> dict[str, int]:
+    """Path → time of last change of what matches below a folder."""
+    return {str(path.relative_to(base)): path.stat().st_mtime_ns for path in base.rglob(pattern)}
+
+
+def values(base: Path) -> dict[tuple[str, str], float]:
+    """Value of every cell on disk."""
+    records = [json.loads(path.read_text()) for path in base.rglob("result.json")]
+    return {(record["model"], record["metric"]): record["summary"]["value"] for record in records}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 150 images."""
+    return image_folder(tmp_path_factory.mktemp("data") / "mine", n_images=150)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, float]:
+    """Values of a run that nothing disturbs, and how long it takes."""
+    base = tmp_path_factory.mktemp("undisturbed")
+    start = time.perf_counter()
+    subprocess.run(command(folder), cwd=base, env=environment(base), check=True, capture_output=True)
+    found = values(base)
+    assert len(found) == len(MODELS) * len(METRICS)
+    return found, time.perf_counter() - start
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_nothing(folder, undisturbed, tmp_path) -> None:
+    expected, seconds = undisturbed
+    generator = random.Random(0)
+    chunks: dict[str, int] = {}
+    results: dict[str, int] = {}
+    for _ in range(10):
+        process = subprocess.Popen(
+            command(folder), cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        time.sleep(generator.uniform(0.3, 1.0) * seconds)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for path in tmp_path.rglob("*.npy"):
+            np.load(path, allow_pickle=False)
+        for path in tmp_path.rglob("result.json"):
+            assert json.loads(path.read_text())["status"] == "scored"
+            xr.load_dataset(path.with_name("scores.nc")).close()
+        # what was finished before this kill has not been touched since
+        now_chunks, now_results = files(tmp_path, "*.npy"), files(tmp_path, "result.json")
+        assert chunks.items() <= now_chunks.items()
+        assert results.items() <= now_results.items()
+        chunks, results = now_chunks, now_results
+    last = subprocess.run(
+        command(folder), cwd=tmp_path, env=environment(tmp_path), check=True, capture_output=True, text=True
+    )
+    assert f"{len(expected) - len(results)} computed, {len(results)} cached, 0 failed" in last.stderr
+    assert chunks.items() <= files(tmp_path, "*.npy").items()
+    assert values(tmp_path) == expected
+    again = subprocess.run(
+        command(folder), cwd=tmp_path, env=environment(tmp_path), check=True, capture_output=True, text=True
+    )
+    assert f"0 computed, {len(expected)} cached, 0 failed" in again.stderr
+    assert "extracted" not in again.stderr
+
+
+@pytest.mark.slow
+def test_eight_processes_at_once_give_one_set_of_results(folder, undisturbed, tmp_path) -> None:
+    expected, _ = undisturbed
+    running = [
+        subprocess.Popen(
+            command(folder, "--json"), cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(8)
+    ]
+    outputs = [process.communicate(timeout=500) for process in running]
+    for process, (_, log) in zip(running, outputs, strict=True):
+        assert process.returncode == 0, log
+    computed = [int(log.rsplit(" cells: ", 1)[1].split(" ")[0]) for _, log in outputs]
+    assert sum(computed) == len(expected), "a cell was computed twice"
+    assert len(list(tmp_path.rglob("result.json"))) == len(expected)
+    assert values(tmp_path) == expected
+    tables = [json.loads(text) for text, _ in outputs]
+    assert all(table == tables[0] for table in tables)
+
+
+def test_shards_and_jobs_give_what_one_process_gives(folder, undisturbed, tmp_path) -> None:
+    expected, _ = undisturbed
+    shards, jobs = tmp_path / "shards", tmp_path / "jobs"
+    shards.mkdir()
+    jobs.mkdir()
+    seen: list[str] = []
+    for number in (1, 2, 3):
+        done = subprocess.run(
+            command(folder, "--shard", f"{number}/3", "--json"), cwd=shards, env=environment(shards), check=True,
+            capture_output=True, text=True,
+        )
+        seen += [row["digest"] for row in json.loads(done.stdout)]
+    assert len(seen) == len(set(seen)) == len(expected)
+    assert values(shards) == expected
+    done = subprocess.run(
+        command(folder, "--jobs", "2"), cwd=jobs, env=environment(jobs), check=True, capture_output=True, text=True
+    )
+    assert f"0 computed, {len(expected)} cached" in done.stderr
+    assert values(jobs) == expected
