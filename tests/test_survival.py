@@ -135,4 +135,5 @@ def test_shards_and_jobs_give_what_one_process_gives(folder, undisturbed, tmp_pa
         command(folder, "--jobs", "2"), cwd=jobs, env=environment(jobs), check=True, capture_output=True, text=True
     )
     assert f"0 computed, {len(expected)} cached" in done.stderr
-    assert values(jobs) == expected
+    # processes that share the cores use fewer BLAS threads, which changes the last bit of a sum
+    assert values(jobs) == pytest.approx(expected, abs=1e-12)

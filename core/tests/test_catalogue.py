@@ -224,9 +224,7 @@ def test_an_entry_point_must_name_an_installed_package(install: Install, value: 
     assert reason in found
 
 
-def test_a_package_that_another_one_half_imported_is_broken(
-    install: Install, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_that_another_one_half_imported_is_broken(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     import types
 
     install("iso-half", HEADER + model("m"))
@@ -286,7 +284,7 @@ def test_conflicts_are_shown_refused_and_solved_by_the_package(install: Install)
     assert [row.package for row in catalogue.conflicts()["model", "shared"]] == ["iso-one", "iso-two"]
     assert ("model", "mine") not in catalogue.conflicts()
     with pytest.raises(
-        AmbiguousIDError, match="offered by 2 installed packages.*: iso-one::shared or iso-two::shared"
+        AmbiguousIDError, match=r"offered by 2 installed packages.*: iso-one::shared or iso-two::shared"
     ):
         catalogue.find("model", "shared")
     assert catalogue.find("model", "iso-two::shared").package == "iso-two"
@@ -338,13 +336,16 @@ def test_two_families_that_match_are_a_conflict() -> None:
 )
 def test_globs(pattern: str, expected: list[str]) -> None:
     catalogue = made(
-        ("model", "gabor-c", "p"), ("model", "cochleagram-b", "q"), ("model", "cochleagram-a", "p"), ("metric", "c", "p")
+        ("model", "gabor-c", "p"),
+        ("model", "cochleagram-b", "q"),
+        ("model", "cochleagram-a", "p"),
+        ("metric", "c", "p"),
     )
     assert [row.id for row in catalogue.match("model", pattern)] == expected
 
 
 def test_a_glob_that_matches_nothing_is_an_unknown_id() -> None:
-    with pytest.raises(UnknownIDError, match="No installed package offers the model 'x[*]'"):
+    with pytest.raises(UnknownIDError, match=r"No installed package offers the model 'x[*]'"):
         made(("model", "noise", "p")).match("model", "x*")
 
 
@@ -380,7 +381,7 @@ def test_a_known_plugin_that_is_not_installed_is_named(kind: str, name: str, pac
 
 def test_an_unknown_id_tells_what_could_not_be_read() -> None:
     broken = (Broken("iso-broken", "0.1", "isocortex.toml is not valid TOML"),)
-    with pytest.raises(UnknownIDError, match="Not readable: iso-broken 0.1: isocortex.toml is not valid TOML"):
+    with pytest.raises(UnknownIDError, match=r"Not readable: iso-broken 0.1: isocortex.toml is not valid TOML"):
         made(("model", "a", "p"), broken=broken).find("model", "b")
 
 
@@ -388,7 +389,9 @@ def test_patterns() -> None:
     assert [is_pattern(name) for name in ("a*", "a?", "[ab]", "a.b/c-d::e@f")] == [True, True, True, False]
 
 
-def test_a_package_installed_twice_is_read_once(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_installed_twice_is_read_once(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An editable installation beside its build folder shows the same distribution twice."""
     import shutil
 

@@ -106,7 +106,7 @@ def test_whole_numbers_become_float64_and_float32_stays() -> None:
 def test_values_that_are_not_finite_are_counted_and_named(value: float) -> None:
     responses = presentations([("a", 0), ("b", 0)], n_neuroids=4)
     responses[0, 2] = responses[1, 2] = responses[1, 3] = value
-    with pytest.raises(DataError, match="has 3 values that are not finite.*in 2 of 4 neuroids: n2, n3. Remove"):
+    with pytest.raises(DataError, match=r"has 3 values that are not finite.*in 2 of 4 neuroids: n2, n3. Remove"):
         Dataset("demo", stimulus_set("ab"), responses=responses)
 
 
@@ -218,9 +218,7 @@ def test_averages_are_float64_whatever_comes_in() -> None:
 # --- RDMs -------------------------------------------------------------------------------------------------------------
 
 
-def rdm_of(
-    names: Sequence[str], pairs: Sequence[tuple[str, str]] | None = None, n_subjects: int = 2
-) -> xr.DataArray:
+def rdm_of(names: Sequence[str], pairs: Sequence[tuple[str, str]] | None = None, n_subjects: int = 2) -> xr.DataArray:
     """RDMs whose value tells subject and pair, the same for (a, b) and (b, a)."""
     pairs = list(itertools.combinations(names, 2)) if pairs is None else pairs
     values = [[1000.0 * who + ord(a[0]) * ord(b[0]) for a, b in pairs] for who in range(n_subjects)]
@@ -286,7 +284,7 @@ def test_rdms_name_what_is_wrong() -> None:
         Dataset("demo", stimulus_set("abcd"), rdm=good)
     holed = good.copy()
     holed[1, 2] = np.nan
-    with pytest.raises(DataError, match="has 1 values that are not finite.*in 1 of 2 subjects: S1"):
+    with pytest.raises(DataError, match=r"has 1 values that are not finite.*in 1 of 2 subjects: S1"):
         Dataset("demo", stimulus_set("abc"), rdm=holed)
 
 
@@ -313,7 +311,9 @@ def test_trials_of_several_participants_put_together_keep_their_number() -> None
 
 
 def test_trials_with_numbers_as_ids() -> None:
-    dataset = Dataset("demo", stimulus_set(["10", "9"]), trials=pd.DataFrame({"stimulus_id": [9, 10], "choice": [1, 2]}))
+    dataset = Dataset(
+        "demo", stimulus_set(["10", "9"]), trials=pd.DataFrame({"stimulus_id": [9, 10], "choice": [1, 2]})
+    )
     assert dataset.trials is not None
     assert dataset.trials["choice"].tolist() == [2, 1]
 

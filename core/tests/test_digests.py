@@ -141,9 +141,7 @@ def test_digest_files_of_nothing() -> None:
     assert digest_files([]) == {}
 
 
-def test_digest_files_works_where_nothing_can_be_remembered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_digest_files_works_where_nothing_can_be_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "sound"
     path.write_bytes(b"one")
     blocked = tmp_path / "file"

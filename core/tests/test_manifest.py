@@ -127,7 +127,9 @@ INVALID = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "fields", "problem"), INVALID, ids=[f"{k}-{next(iter(f))}-{n}" for n, (k, f, _) in enumerate(INVALID)])
+@pytest.mark.parametrize(
+    ("kind", "fields", "problem"), INVALID, ids=[f"{k}-{next(iter(f))}-{n}" for n, (k, f, _) in enumerate(INVALID)]
+)
 def test_an_invalid_field_is_named_with_row_and_package(kind: str, fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(PluginError, match=problem) as raised:
         read_card(row(kind, **fields))
@@ -136,7 +138,9 @@ def test_an_invalid_field_is_named_with_row_and_package(kind: str, fields: dict[
     assert message.endswith("Run 'isocortex check iso-pack'.")
 
 
-@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in MINIMAL.items() for field in fields if field != "name"])
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, field) for kind, fields in MINIMAL.items() for field in fields if field != "name"]
+)
 def test_a_missing_field_is_named(kind: str, field: str) -> None:
     complete = row(kind)
     table = {key: value for key, value in complete.table.items() if key != field}
@@ -145,7 +149,7 @@ def test_a_missing_field_is_named(kind: str, field: str) -> None:
 
 
 def test_all_problems_are_named_at_once() -> None:
-    with pytest.raises(PluginError, match="sample_rate: .*, layers: .*, colour: "):
+    with pytest.raises(PluginError, match=r"sample_rate: .*, layers: .*, colour: "):
         read_card(row("model", layers=[], sample_rate=-1, colour="red"))
 
 
@@ -190,7 +194,7 @@ def test_variants_are_read_and_shown(text: str, expected: Variant, shown: str) -
      "file:", "file:=label", ":3", "random:²"],
 )  # fmt: skip
 def test_what_is_no_variant_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no variant. Expected pretrained, fixed, random:SEED"):
+    with pytest.raises(UsageError, match=r"is no variant. Expected pretrained, fixed, random:SEED"):
         Variant.parse(text)
 
 

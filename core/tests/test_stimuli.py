@@ -194,7 +194,9 @@ def test_digest_covers_content_rate_order_ids_modality_and_table() -> None:
 
 def test_digest_does_not_cover_the_name_of_the_set() -> None:
     """Data sets that name equal stimuli share one extraction."""
-    assert StimulusSet("one", "audio", {"a": sound("a")}).digest == StimulusSet("two", "audio", {"a": sound("a")}).digest
+    assert (
+        StimulusSet("one", "audio", {"a": sound("a")}).digest == StimulusSet("two", "audio", {"a": sound("a")}).digest
+    )
 
 
 def test_digest_of_numbers_in_the_table_is_exact() -> None:
@@ -280,7 +282,7 @@ def test_a_folder_with_a_listed_file_twice(tmp_path: Path) -> None:
 def test_two_files_of_one_stem_are_refused(tmp_path: Path) -> None:
     folder = write_sounds(tmp_path / "sounds", "ab")
     write_sounds(folder, "b", suffix=".flac")
-    with pytest.raises(DataError, match="found twice in .*sounds: b"):
+    with pytest.raises(DataError, match=r"found twice in .*sounds: b"):
         from_folder(folder)
 
 

@@ -234,6 +234,8 @@ class Comparison(ABC):
 
     #: name of the measure that ``value`` is, and its statistic
     statistic: ClassVar[str] = "r"
+    #: what ``error`` is, where ``resample`` gives draws
+    error_kind: ClassVar[str] = "bootstrap standard deviation"
     ceiling: Ceiling | None = None
     rules: Rules = Rules()
     #: number of stimuli that are compared

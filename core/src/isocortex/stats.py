@@ -47,19 +47,53 @@ def aggregate(values: Array, codes: Array, participant_weights: Array | None = N
     """Median over neuroids within a participant, then mean over participants: (…, n_neuroids) → (…).
 
     ``participant_weights`` (…, n_participants) or (n_participants,) counts how often each participant was drawn.
-    Participants without a value are left out.
 
     Examples
     --------
     >>> float(aggregate(np.array([1.0, 2.0, 6.0, 7.0]), np.array([0, 0, 0, 1])))
     4.5
     """
-    medians = by_participant(values, codes)
-    weights = np.ones(medians.shape[-1]) if participant_weights is None else participant_weights
-    valid = np.where(np.isnan(medians), 0.0, weights)
+    return over_participants(by_participant(values, codes), participant_weights)
+
+
+def over_participants(medians: Array, weights: Array | None = None) -> Array:
+    """Mean over participants, (…, n_participants) → (…); those without a value (NaN) are left out.
+
+    Examples
+    --------
+    >>> float(over_participants(np.array([1.0, 3.0]), np.array([2.0, 0.0])))
+    1.0
+    """
+    drawn = np.ones(medians.shape[-1]) if weights is None else weights
+    valid = np.where(np.isnan(medians), 0.0, drawn)
     total = valid.sum(axis=-1)
     mean = (np.nan_to_num(medians) * valid).sum(axis=-1) / np.where(total > 0, total, 1)
     return np.where(total > 0, mean, np.nan)
+
+
+def widened(draws: Array, value: Array, factor: float) -> Array:
+    r"""Spread draws of a correlation around its value by a factor, on Fisher's z scale.
+
+    tanh(atanh(value) + factor · (atanh(draw) − mean atanh(draw))), so that the draws stay inside (−1, 1).
+
+    Parameters
+    ----------
+    draws
+        (n_draws, …).
+    value
+        (…), what the draws are centred on.
+    factor
+        1 leaves the spread as it is.
+
+    Examples
+    --------
+    >>> widened(np.array([[0.1], [-0.1]]), np.array([0.0]), 2.0).round(3).tolist()
+    [[0.198], [-0.198]]
+    """
+    bound = 1 - 1e-12
+    scale = np.arctanh(np.clip(draws, -bound, bound))
+    spread = factor * (scale - np.nanmean(scale, axis=0))
+    return np.tanh(np.arctanh(np.clip(value, -bound, bound)) + spread)
 
 
 def draw_counts(n: int, n_draws: int, seed: int, what: str) -> Array:

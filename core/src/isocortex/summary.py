@@ -100,7 +100,7 @@ def _interval(comparison: Comparison, scores: xr.Dataset) -> dict[str, Any]:
     return {
         "draws": [float(draw) for draw in draws],
         "error": _number(float(np.nanstd(draws, ddof=1))),
-        "error_kind": "bootstrap standard deviation",
+        "error_kind": comparison.error_kind,
         "interval_low": _number(low),
         "interval_high": _number(high),
         "resampled": resampled,
@@ -150,10 +150,11 @@ def _layer_fields(scores: xr.Dataset, measure: str) -> dict[str, Any]:
 
 def _counts(scores: xr.Dataset, readout: xr.DataArray, comparison: Comparison) -> dict[str, Any]:
     neuroids = readout.sizes.get("neuroid")
-    subjects = readout["subject"].values if "subject" in readout.coords else None
+    pooled = "subject" not in readout.coords or scores.attrs.get("target") == "pooled"
+    subjects = None if pooled else readout["subject"].values
     null = read_out(scores["null"], scores["chosen"]) if "null" in scores else None
     return {
-        "n_subjects": None if subjects is None else len(set(map(str, np.atleast_1d(subjects)))),
+        "n_subjects": None if pooled else len(set(map(str, np.atleast_1d(subjects)))),
         "n_neuroids": neuroids,
         "n_neuroids_total": comparison.n_neuroids_total or neuroids,
         "n_splits": readout.sizes.get("split"),

@@ -152,7 +152,7 @@ def test_a_file_with_other_contents_is_refused(tmp_path, changes, message):
 def test_nan_in_the_responses_is_refused(tmp_path):
     damaged = responses()
     damaged[2, 4] = np.nan
-    with pytest.raises(DataError, match="1 values that are not finite.*speech"):
+    with pytest.raises(DataError, match=r"1 values that are not finite.*speech"):
         load(tmp_path, R=damaged)
 
 
@@ -183,9 +183,7 @@ def test_two_sounds_with_one_number_have_no_order(tmp_path):
     files = write_sounds(tmp_path, [*IDS, "stim05_bell"])
     with (tmp_path / "category_labels.csv").open("a") as table:
         table.write("\nstim05_bell,Mechanical\n")
-    with pytest.raises(
-        DataError, match="one sound per number, found 'stim05_bell' and 'stim5_alarm_clock'|'stim5_alarm_"
-    ):
+    with pytest.raises(DataError, match=r"one sound per number, found 'stim0?5_.+' and 'stim0?5_"):
         plugin("stimuli", "natsound165").load(files)
 
 

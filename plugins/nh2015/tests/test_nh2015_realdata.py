@@ -22,6 +22,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISOCORTEX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield adopted_and_loaded(tmp_path_factory)
+
+
+def adopted_and_loaded(tmp_path_factory):
     store = FileStore(tmp_path_factory.mktemp("data"), offline=True)
     catalogue = Catalogue.discover()
     files = {}

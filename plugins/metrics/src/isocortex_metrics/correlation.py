@@ -92,4 +92,6 @@ def reliability(repetitions: Array) -> Array:
     m = len(repetitions)
     pairs = [pearson(repetitions[i], repetitions[j])[0] for i in range(m) for j in range(i)]
     mean = np.mean(pairs, axis=0)
-    return m * mean / (1 + (m - 1) * mean)
+    divisor = 1 + (m - 1) * mean
+    # perfectly opposite repetitions have no finite value; nothing below zero is divided by anyway
+    return m * mean / np.where(np.abs(divisor) > 1e-12, divisor, -1.0)

@@ -59,7 +59,6 @@ def correlation_distance(blocks: Blocks, n_stimuli: int) -> Array:
 
 def euclidean_distance(blocks: Blocks, n_stimuli: int) -> Array:
     """Euclidean distance between the patterns of every pair of stimuli, (n_pairs,) float64."""
-    squared = np.zeros(n_stimuli * (n_stimuli - 1) // 2)
     first, second = np.triu_indices(n_stimuli, 1)
     gram = np.zeros((n_stimuli, n_stimuli))
     for block in blocks():
@@ -107,8 +106,9 @@ def noise_ceiling(rdms: Array) -> tuple[float, float]:
     """
     ranks = unit_ranks(rdms)
     total = ranks.sum(axis=0)
-    lower = [float(own @ unit_ranks(total - own)) for own in ranks]
-    upper = [float(own @ unit_ranks(total)) for own in ranks]
+    # sums of ranks that are equal but for rounding are ties, and must stay so
+    lower = [float(own @ unit_ranks(np.round(total - own, 12))) for own in ranks]
+    upper = [float(own @ unit_ranks(np.round(total, 12))) for own in ranks]
     return float(np.mean(lower)), float(np.mean(upper))
 
 

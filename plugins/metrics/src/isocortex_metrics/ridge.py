@@ -19,7 +19,7 @@ from isocortex.dataset import Dataset, averaged, check_responses, repetitions, s
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.layers import as_layered, codes_of
-from isocortex.stats import aggregate, draw_counts
+from isocortex.stats import by_participant, draw_counts, over_participants, widened
 from isocortex_metrics.correlation import pearson, reliability, weighted_pearson
 from isocortex_metrics.dual_ridge import ALPHA_GRID, fit_split, gram_matrix, split_basis, stack_tests
 from isocortex_metrics.splits import folds
@@ -84,6 +84,7 @@ class RidgeComparison(Comparison):
     """Ridge regression against one set of responses."""
 
     statistic = "r"
+    error_kind = "bootstrap standard deviation, widened for shared training stimuli (Nadeau & Bengio 2003)"
 
     def __init__(
         self,
@@ -164,7 +165,12 @@ class RidgeComparison(Comparison):
         }
 
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
-        """Bootstrap over test stimuli and participants; the fit is not repeated."""
+        """Bootstrap over test stimuli and participants, widened for what the fits share.
+
+        The fits are not repeated, so that draws over test stimuli alone are too narrow: splits share training stimuli.
+        Their spread is multiplied by the square root of (1/J + n_test/n_train) / (n_test/n_stimuli) for J splits, the
+        variance of Nadeau & Bengio 2003, Machine Learning 52, section 3, over that of independent tests.
+        """
         scores = as_layered(self, scores)
         places = {name: place for place, name in enumerate(self.neuroid["neuroid_id"].values)}
         columns = np.array([places[name] for name in scores["neuroid_id"].values])
@@ -175,11 +181,16 @@ class RidgeComparison(Comparison):
             prediction = scores["prediction"].values[:, :, part].astype(np.float64)
             drawn[:, part] = self._drawn(prediction, self.responses[:, columns[part]], counts)
         codes = codes_of(scores["readout"])
-        n_subjects = int(codes.max()) + 1
-        if n_subjects == 1:
-            return np.asarray(aggregate(drawn, codes)), "stimuli"
-        weights = draw_counts(n_subjects, n_draws, seed, "participants")
-        return np.asarray(aggregate(drawn, codes, weights)), "stimuli × participants"
+        value = by_participant(scores["readout"].mean("split").values, codes)
+        draws = widened(by_participant(drawn, codes), value, self._widening())
+        if len(value) == 1:
+            return draws[:, 0], "stimuli"
+        return over_participants(draws, draw_counts(len(value), n_draws, seed, "participants")), "stimuli × participants"
+
+    def _widening(self) -> float:
+        n_test = np.mean([len(split.test) for split in self.splits])
+        n_train = np.mean([len(split.train) for split in self.splits])
+        return float(np.sqrt((1 / len(self.splits) + n_test / n_train) / (n_test / self.n_stimuli)))
 
     def _drawn(self, prediction: Array, responses: Array, counts: Array) -> Array:
         """Mean over splits of each draw; a split of which a draw holds too little is left out of that draw."""

@@ -13,8 +13,10 @@ SAMPLE_RATE = 20_000
 """Hz."""
 N_SAMPLES = 2 * SAMPLE_RATE
 LOWEST_HZ, HIGHEST_HZ = 80.0, 9_000.0
-LEVELS_DB = (-40.0, -15.0)
+LEVELS_DB = (-60.0, -15.0)
 """Range of the root mean square, relative to full scale."""
+DURATIONS_S = (0.15, 2.0)
+"""Range of the time for which something is heard."""
 RAMP_S = 0.01
 """Duration of the fade at either end."""
 
@@ -36,7 +38,7 @@ def _bump(frequency: float, octaves: float) -> Floats:
 
 def _noise(stream: Stream) -> Floats:
     """Give a band of Gaussian noise, for the categories that modulate one."""
-    band = _bump(stream.log_between(200, 6000), stream.log_between(0.1, 1.5))
+    band = _bump(stream.log_between(100, 9000), stream.log_between(0.1, 1.5))
     return _from_spectrum(band * np.abs(stream.normal(band.size)), stream)
 
 
@@ -84,7 +86,7 @@ def click_train(stream: Stream) -> Floats:
     clicks = np.zeros(N_SAMPLES)
     interval = SAMPLE_RATE / stream.log_between(2, 100)
     clicks[np.arange(0, N_SAMPLES, interval).astype(int)] = 1.0
-    resonance = _bump(stream.log_between(200, 6000), stream.between(0.2, 2))
+    resonance = _bump(stream.log_between(150, 8000), stream.between(0.2, 2))
     return np.fft.irfft(np.fft.rfft(clicks) * resonance, N_SAMPLES)
 
 
@@ -143,7 +145,7 @@ def synthesise_sound(category: str, stream: Stream) -> NDArray[np.float32]:
     category : str
         One of `SOUNDS`.
     stream : Stream
-        Decides everything about the sound, its level of -40 to -15 dB below full scale included.
+        Decides everything about the sound, its level of -60 to -15 dB below full scale included.
 
     Returns
     -------
@@ -157,8 +159,9 @@ def synthesise_sound(category: str, stream: Stream) -> NDArray[np.float32]:
     ((40000,), True)
     """
     sound = SOUNDS[category](stream)
-    ramp = np.minimum(1.0, np.minimum(_TIME, _TIME[::-1]) / RAMP_S)
-    sound = sound * ramp
+    duration = stream.log_between(*DURATIONS_S)
+    start = stream.between(0, N_SAMPLES / SAMPLE_RATE - duration)
+    sound *= np.clip(np.minimum(_TIME - start, start + duration - _TIME) / RAMP_S, 0.0, 1.0)
     level = 10 ** (stream.between(*LEVELS_DB) / 20) / np.sqrt(np.mean(np.square(sound)))
     loudest = 0.99 / np.abs(sound).max()
     return (np.round(sound * min(level, loudest) * 2**15) / 2**15).astype(np.float32)

@@ -1,0 +1,438 @@
+"""Checks of a metric on made-up responses and RDMs: it finds what is there, nothing in noise, and aligns by name.
+
+A metric on trials needs trials that only its own package can make up; those of its checks that need data are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocortex.activations import Activations
+from isocortex.catalogue import Catalogue
+from isocortex.dataset import Dataset
+from isocortex.errors import AlignmentError, DataError, SettingsError, shorten
+from isocortex.interfaces import Comparison, MetricPlugin
+from isocortex.manifest import MetricCard
+from isocortex.results import Summary
+from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
+from isocortex.testing.rows import RowUnderTest, made, skip_unless
+from isocortex.testing.synthetic import synthetic_dataset, synthetic_features
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray[Any, Any]
+
+KINDS = ("responses", "rdm", "trials")
+N_STIMULI = 60
+N_UNITS = 20
+N_NOISE_SEEDS = 20
+N_RELATED_SEEDS = 3
+N_NOISE_LAYERS = 8
+SNR = 4.0
+#: standard errors by which the mean score of noise may lie above 0: by chance in 1 of 270 correct metrics (Student's t
+#: with 19 degrees of freedom, one-sided)
+N_STANDARD_ERRORS = 3.0
+#: largest difference between scores that should be equal; float32 scores may differ by 4 units in the last place of 1
+TOLERANCE = 1e-9
+N_DRAWS = 20
+TARGETS = ("participant", "group-mean", "pooled")
+
+
+class MetricUnderTest:
+    """A metric plugin with what several checks need of it."""
+
+    def __init__(self, name: str, make: Callable[[], MetricPlugin]) -> None:
+        self.name = name
+        self._make = make
+
+    @classmethod
+    def of(cls, metric: str | MetricPlugin) -> MetricUnderTest:
+        """The metric of an ID or an object."""
+        if isinstance(metric, MetricPlugin):
+            return cls(metric.card.id, lambda: metric)
+        return cls.of_row(RowUnderTest(Catalogue.discover().find("metric", metric)))
+
+    @classmethod
+    def of_row(cls, row: RowUnderTest) -> MetricUnderTest:
+        """The metric of a row."""
+        return cls(row.row.id, lambda: row.plugin)
+
+    def make(self) -> MetricPlugin:
+        """Make the plugin object."""
+        return self._make()
+
+    @cached_property
+    def plugin(self) -> MetricPlugin:
+        """The plugin object; where it cannot be made, the check is skipped."""
+        return made(self._make)
+
+    @property
+    def card(self) -> MetricCard:
+        """The card of the metric."""
+        return self.plugin.card
+
+    def kinds(self) -> list[str]:
+        """Kinds of data that it takes and that can be made up."""
+        found = [kind for kind in self.card.accepts if kind != "trials"]
+        if not found:
+            raise CheckSkipped("It takes trials only, which the kit does not make up.")
+        return found
+
+    def against(self, target: Dataset | xr.DataArray) -> Comparison:
+        """Prepare a target, with few bootstrap draws; where that fails, the check is skipped."""
+        try:
+            comparison = self.plugin.against(target, settings={}, seed=0)
+            comparison.rules = replace(comparison.rules, n_draws=N_DRAWS)
+        except Exception as error:
+            raise skip_unless("related", error) from error
+        return comparison
+
+    def scored(self, target: Dataset | xr.DataArray, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Raw scores; where scoring fails, the check is skipped."""
+        comparison = self.against(target)
+        try:
+            return comparison.score(activations)
+        except Exception as error:
+            raise skip_unless("related", error) from error
+
+    @cached_property
+    def noise_values(self) -> dict[str, Array]:
+        """Kind of data → values (N_NOISE_SEEDS,) of noise features for responses that are noise."""
+        return {
+            kind: np.array([self._noise_value(kind, seed) for seed in range(N_NOISE_SEEDS)]) for kind in self.kinds()
+        }
+
+    def _noise_value(self, kind: str, seed: int) -> float:
+        target, features = noise_dataset(kind, seed), noise_features(seed, layer=0)
+        try:
+            return value_of(self.against(target), activations_of(target, features))
+        except CheckSkipped:
+            raise
+        except Exception as error:
+            raise skip_unless("related", error) from error
+
+
+def related(kind: str, seed: int) -> tuple[Dataset, Array]:
+    """A data set, and the features (n_stimuli, n_units) that it responds to."""
+    features = synthetic_features(N_STIMULI, N_UNITS, seed)
+    return synthetic_dataset(kind, N_STIMULI, features=features, snr=SNR, seed=seed), features
+
+
+def noise_dataset(kind: str, seed: int) -> Dataset:
+    """A data set that responds to nothing."""
+    return synthetic_dataset(kind, N_STIMULI, features=None, seed=seed)
+
+
+def noise_features(seed: int, layer: int) -> Array:
+    """Features (n_stimuli, n_units) that have nothing to do with any data set of the kit."""
+    return synthetic_features(N_STIMULI, N_UNITS, 10_000 + seed * N_NOISE_LAYERS + layer)
+
+
+def activations_of(target: Dataset, features: Array, layer: str = "layer") -> Activations:
+    """Features as activations for the stimuli of a data set."""
+    return Activations(layer, target.stimuli.ids, [features])
+
+
+def value_of(comparison: Comparison, activations: Activations) -> float:
+    """The value of the summary of one layer."""
+    value = comparison.summarise(comparison.score_all({activations.layer: activations})).value
+    return float("nan") if value is None else value
+
+
+# --- finding what is there --------------------------------------------------------------------------------------------
+
+
+def check_related(metric: MetricUnderTest) -> None:
+    """Features that the brain responds to have finite scores, above those of noise."""
+    metric.make()
+    for kind in metric.kinds():
+        values: list[float] = []
+        for seed in range(N_RELATED_SEEDS):
+            target, features = related(kind, seed)
+            comparison = metric.plugin.against(target, settings={}, seed=0)
+            comparison.rules = replace(comparison.rules, n_draws=N_DRAWS)
+            values.append(value_of(comparison, activations_of(target, features)))
+        expect(np.isfinite(values).all(), f"Features that {kind} depend on must have finite values; found {values}.")
+        try:
+            noise = metric.noise_values[kind]
+        except CheckSkipped as error:
+            raise CheckFailed(
+                f"Noise features must have scores too; found {described(error.__cause__ or error)}"
+            ) from error
+        expect(
+            min(values) > np.nanmean(noise) + 2 * np.nanstd(noise),
+            f"Features that {kind} depend on (signal-to-noise ratio {SNR:g}) must score above features that they do "
+            f"not depend on; found {np.round(values, 3).tolist()}, and {_spread(noise)} for noise.",
+        )
+
+
+def _spread(values: Array) -> str:
+    return f"{np.nanmean(values):.3f} ± {np.nanstd(values, ddof=1):.3f} (standard deviation)"
+
+
+def check_noise(metric: MetricUnderTest) -> None:
+    """Noise features score nothing: over seeds, the mean lies at most three standard errors above 0."""
+    for kind, values in metric.noise_values.items():
+        _expect_nothing(values, f"one layer of noise against {kind}")
+
+
+def check_noise_layers(metric: MetricUnderTest) -> None:
+    """Nor does the best of several noise layers, where the metric says that its choice is nested."""
+    optimistic: list[str] = []
+    for kind in metric.kinds():
+        summaries = [_noise_layers_summary(metric, kind, seed) for seed in range(N_NOISE_SEEDS)]
+        if summaries[0].layer_rule.startswith("nested"):
+            values = np.array([np.nan if summary.value is None else summary.value for summary in summaries])
+            _expect_nothing(values, f"the layer chosen among {N_NOISE_LAYERS} layers of noise against {kind}")
+        else:
+            optimistic.append(f"{summaries[0].layer_rule} ({kind})")
+    if optimistic:
+        raise CheckSkipped(f"Its choice of a layer is marked as {' and '.join(optimistic)}, which does not claim 0.")
+
+
+def _noise_layers_summary(metric: MetricUnderTest, kind: str, seed: int) -> Summary:
+    target = noise_dataset(kind, seed)
+    layers = {
+        f"layer.{number}": activations_of(target, noise_features(seed, number), f"layer.{number}")
+        for number in range(N_NOISE_LAYERS)
+    }
+    comparison = metric.against(target)
+    try:
+        return comparison.summarise(comparison.score_all(layers))
+    except Exception as error:
+        raise skip_unless("summary", error) from error
+
+
+def _expect_nothing(values: Array, what: str) -> None:
+    expect(np.isfinite(values).all(), f"Scores of {what} must be finite; found {values.tolist()}.")
+    mean = float(values.mean())
+    standard_error = float(values.std(ddof=1)) / np.sqrt(len(values))
+    expect(
+        mean <= N_STANDARD_ERRORS * standard_error + TOLERANCE,
+        f"Expected nothing for {what}: a mean over {len(values)} seeds at most {N_STANDARD_ERRORS:g} standard errors "
+        f"({standard_error:.4f}) above 0; found {mean:.4f}. Does something that is tested on take part in the fit?",
+    )
+
+
+# --- settings, kinds and alignment ------------------------------------------------------------------------------------
+
+
+def check_settings(metric: MetricUnderTest) -> None:
+    """A setting that the metric does not know is refused."""
+    kind = next(iter(metric.card.accepts))
+    _expect_refused(
+        SettingsError,
+        lambda: metric.plugin.against(related_or_trials(kind), settings={"no-such-setting": 1}, seed=0),
+        "against() with the setting 'no-such-setting'",
+    )
+
+
+def related_or_trials(kind: str) -> Dataset:
+    """Made-up data of any kind."""
+    return related(kind, 0)[0] if kind != "trials" else noise_dataset(kind, 0)
+
+
+def check_accepts(metric: MetricUnderTest) -> None:
+    """Data of a kind that the card does not name are refused."""
+    others = [kind for kind in KINDS if kind not in metric.card.accepts]
+    if not others:
+        raise CheckSkipped("It takes data of every kind.")
+    for kind in others:
+        _expect_refused(
+            DataError,
+            lambda kind=kind: metric.plugin.against(related_or_trials(kind), settings={}, seed=0),
+            f"against() with {kind}, which 'accepts' does not name,",
+        )
+
+
+def check_alignment(metric: MetricUnderTest) -> None:
+    """Activations for other stimuli, or for some of them only, are refused."""
+    for kind in metric.kinds():
+        target, features = related(kind, 0)
+        names = target.stimuli.ids
+        comparison = metric.against(target)
+        cases = {
+            "without the last stimulus": Activations("layer", names[:-1], [features[:-1]]),
+            "of other stimuli": Activations("layer", [f"other-{name}" for name in names], [features]),
+        }
+        for case, activations in cases.items():
+            _expect_refused(
+                AlignmentError,
+                lambda activations=activations: comparison.score(activations),
+                f"score() with activations {case}",
+            )
+
+
+def check_not_finite(metric: MetricUnderTest) -> None:
+    """Activations with NaN are refused."""
+    for kind in metric.kinds():
+        target, features = related(kind, 0)
+        damaged = features.copy()
+        damaged[1, 2] = np.nan
+        comparison = metric.against(target)
+        _expect_refused(
+            DataError,
+            lambda: comparison.score(activations_of(target, damaged)),
+            "score() with NaN in the activations",
+        )
+
+
+def _expect_refused(kind: type[Exception], action: Callable[[], object], what: str) -> None:
+    try:
+        action()
+    except kind:
+        return
+    except Exception as error:
+        raise CheckFailed(f"{what} must raise {kind.__name__}; found {described(error)}") from error
+    raise CheckFailed(f"{what} must raise {kind.__name__}; nothing was raised.")
+
+
+# --- what must not matter ---------------------------------------------------------------------------------------------
+
+
+def check_determinism(metric: MetricUnderTest) -> None:
+    """The same target, settings and seed give the same scores twice."""
+    for kind in metric.kinds():
+        target, features = related(kind, 0)
+        first, second = (metric.scored(target, activations_of(target, features)) for _ in range(2))
+        _expect_equal(first, second, "two runs with one seed")
+
+
+def check_row_order(metric: MetricUnderTest) -> None:
+    """The order of the rows of activations does not matter: they are found by stimulus_id."""
+    for kind in metric.kinds():
+        target, features = related(kind, 0)
+        order = np.random.default_rng(0).permutation(N_STIMULI)
+        names = [target.stimuli.ids[place] for place in order]
+        first = metric.scored(target, activations_of(target, features))
+        second = metric.scored(target, Activations("layer", names, [features[order]]))
+        _expect_equal(first, second, "activations in canonical and in another order of rows")
+
+
+def check_neuroid_order(metric: MetricUnderTest) -> None:
+    """The order of neuroids, or of the subjects of RDMs, does not matter: scores carry their names."""
+    for kind in metric.kinds():
+        target, features = related(kind, 0)
+        data = target.responses if target.responses is not None else target.rdm
+        assert data is not None
+        dim = "neuroid" if kind == "responses" else "subject"
+        order = np.random.default_rng(1).permutation(data.sizes[dim])
+        turned = replace(target, **{kind: data.isel({dim: order})})
+        first = metric.scored(target, activations_of(target, features))
+        second = metric.scored(turned, activations_of(turned, features))
+        _expect_equal(first, second, f"{dim}s in two orders")
+
+
+def check_arrays(metric: MetricUnderTest) -> None:
+    """Plain DataArrays, as in a notebook, give what a data set and stored activations give."""
+    import xarray as xr
+
+    if "responses" not in metric.kinds():
+        raise CheckSkipped("It takes no responses.")
+    target, features = related("responses", 0)
+    assert target.responses is not None
+    coordinates = {"stimulus_id": ("presentation", list(target.stimuli.ids))}
+    plain = xr.DataArray(features, dims=("presentation", "unit"), coords=coordinates)
+    first = metric.scored(target, activations_of(target, features))
+    try:
+        second = metric.plugin.against(target.responses, settings={}, seed=0).score(plain)
+    except Exception as error:
+        raise CheckFailed(f"against() and score() must take DataArrays; found {described(error)}") from error
+    _expect_equal(first, second, "a data set with activations and plain DataArrays")
+
+
+def _expect_equal(expected: xr.Dataset, found: xr.Dataset, between: str) -> None:
+    for name, variable in expected.data_vars.items():
+        expect(name in found, f"{between} must give the same scores; {name!r} is in one only.")
+        if variable.dtype.kind != "f":
+            continue
+        first, second = _by_name(variable), _by_name(found[name])
+        expect(
+            first.shape == second.shape,
+            f"{between}: {name!r} has shape {first.shape} in one, {second.shape} in the other.",
+        )
+        tolerance = TOLERANCE + (4 * float(np.finfo(np.float32).eps) if variable.dtype == np.float32 else 0.0)
+        unequal = ~np.isclose(first, second, rtol=0, atol=tolerance, equal_nan=True)
+        largest = float(np.nanmax(np.abs(first - second), initial=0.0, where=unequal))
+        expect(
+            not unequal.any(),
+            f"{between} must give the same scores (to {TOLERANCE:g}); {name!r} differs by up to {largest:.3g}.",
+        )
+
+
+def _by_name(variable: xr.DataArray) -> Array:
+    """Values with neuroids and subjects sorted by their names."""
+    for dim, coordinate in (("neuroid", "neuroid_id"), ("subject", "subject")):
+        if dim in variable.dims and coordinate in variable.coords:
+            variable = variable.isel({dim: np.argsort(variable[coordinate].values.astype(str), kind="stable")})
+    return variable.values.astype(np.float64)
+
+
+# --- the summary ------------------------------------------------------------------------------------------------------
+
+
+def check_summary(metric: MetricUnderTest) -> None:
+    """The summary of several layers names its statistic, target, layers and counts, and its numbers fit each other."""
+    for kind in metric.kinds():
+        target, features = related(kind, 0)
+        layers = {
+            "related": activations_of(target, features, "related"),
+            "noise": activations_of(target, noise_features(0, 0), "noise"),
+        }
+        comparison = metric.against(target)
+        try:
+            summary = comparison.summarise(comparison.score_all(layers))
+        except Exception as error:
+            raise CheckFailed(f"score_all() and summarise() must take two layers; found {described(error)}") from error
+        expect(isinstance(summary, Summary), f"summarise() must return a Summary; found {type(summary).__name__}.")
+        problems = list(_summary_problems(summary, tuple(layers), target))
+        expect(not problems, f"The summary for {kind} must hold its context: {'; '.join(problems)}.")
+
+
+def _summary_problems(summary: Summary, layers: Sequence[str], target: Dataset) -> Iterator[str]:
+    low, high = summary.interval_low, summary.interval_high
+    rules: dict[str, bool] = {
+        "statistic is empty": not summary.statistic,
+        f"target is {summary.target!r}, not one of {', '.join(TARGETS)}": summary.target not in TARGETS,
+        f"value is {summary.value}": summary.value is None or not np.isfinite(summary.value),
+        "layer_rule is empty": not summary.layer_rule,
+        f"n_layers_searched is {summary.n_layers_searched} for {len(layers)} layers": (
+            summary.n_layers_searched != len(layers)
+        ),
+        f"best_layer is {summary.best_layer!r}": summary.best_layer not in layers,
+        f"the curve has the layers {shorten(item.name for item in summary.layers)}": (
+            {item.name for item in summary.layers} != set(layers)
+        ),
+        f"n_stimuli is {summary.n_stimuli} for {len(target.stimuli)}": summary.n_stimuli != len(target.stimuli),
+        "an error without error_kind": summary.error is not None and summary.error_kind in ("", "none"),
+        "half an interval": (low is None) != (high is None),
+        f"an interval from {low} to {high}": low is not None and high is not None and low > high,
+        "an interval without what was resampled": low is not None and summary.resampled in ("", "none"),
+        "a ceiling without its estimator": (
+            any(item is not None for item in (summary.ceiling, summary.ceiling_lower, summary.ceiling_upper))
+            and summary.ceiling_estimator in ("", "none")
+        ),
+    }
+    yield from (problem for problem, found in rules.items() if found)
+
+
+METRIC_CHECKS: dict[str, Callable[[MetricUnderTest], None]] = {
+    "settings": check_settings,
+    "accepts": check_accepts,
+    "related": check_related,
+    "noise": check_noise,
+    "noise-layers": check_noise_layers,
+    "alignment": check_alignment,
+    "not-finite": check_not_finite,
+    "determinism": check_determinism,
+    "row-order": check_row_order,
+    "neuroid-order": check_neuroid_order,
+    "arrays": check_arrays,
+    "summary": check_summary,
+}
