@@ -20,7 +20,7 @@ CALL = "import sys; sys.argv[0] = 'isocortex'; from isocortex.cli import main; m
 
 def help_text(command: str) -> str:
     """Help of a command ("" is that of isocortex itself), as a terminal of ``WIDTH`` columns shows it."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - this interpreter, and commands that the page names
         [sys.executable, "-c", CALL, *command.split(), "--help"],
         env={**os.environ, "COLUMNS": str(WIDTH + 2), "NO_COLOR": "1"},
         capture_output=True,

@@ -44,3 +44,20 @@ def edit_responses(folder: Path, line: int, text: str | None) -> None:
     lines = (folder / "responses.csv").read_text().splitlines()
     lines[line : line + 1] = [] if text is None else [text]
     (folder / "responses.csv").write_text("\n".join(lines) + "\n")
+
+
+def sound_folder(folder: Path, *, n_sounds: int = 20, seed: int = 0) -> Path:
+    """A data set of tones in noise, one second each, and responses that depend on the level of the tone."""
+    import soundfile
+
+    generator = np.random.default_rng(seed)
+    (folder / "stimuli").mkdir(parents=True)
+    ids = [f"sound{number:02d}" for number in range(n_sounds)]
+    levels = generator.uniform(0.02, 0.3, n_sounds)
+    tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)
+    for name, level in zip(ids, levels, strict=True):
+        soundfile.write(
+            folder / "stimuli" / f"{name}.wav", level * tone + 0.05 * generator.standard_normal(16_000), 16_000
+        )
+    write_responses(folder, ids, 10 * levels[:, None] + generator.normal(0, 0.1, (n_sounds, N_NEUROIDS)))
+    return folder

@@ -1,4 +1,4 @@
-"""The documentation says what is true: its code runs, its links lead somewhere, its help texts and rows are the code's."""
+"""The documentation is true: its code runs, its links lead somewhere, its help texts and rows are those of the code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def anchors(page: Path) -> set[str]:
     text = page.read_text(encoding="utf-8")
     prose = FENCE.sub("", text)
     headings = {slug(heading) for heading in re.findall(r"^#+ (.+)$", prose, re.MULTILINE)}
-    return headings | set(re.findall(r"\{: #([\w-]+) \}", prose)) | set(re.findall(r"^::: ([\w.]+)$", prose, re.MULTILINE))
+    return (
+        headings | set(re.findall(r"\{: #([\w-]+) \}", prose)) | set(re.findall(r"^::: ([\w.]+)$", prose, re.MULTILINE))
+    )
 
 
 def run_block(kind: str, body: str, folder: Path, names: dict[str, object]) -> str:
@@ -68,7 +70,11 @@ def test_every_block_of_the_tutorial_runs_as_it_stands(
     tables = [text for text in shown if text]
     assert "cochleagram-cochcnn9" in tables[0]
     assert "belt" in tables[1]
-    assert re.search(r"^activations:features,fixed,folder:mydata:ridge|^activations:features,fixed,mylab2026", tables[-1], re.MULTILINE)
+    assert re.search(
+        r"^activations:features,fixed,folder:mydata:ridge|^activations:features,fixed,mylab2026",
+        tables[-1],
+        re.MULTILINE,
+    )
     level = float(re.search(r"^r = (-?[\d.]+), layer output$", printed.out, re.MULTILINE)[1])  # type: ignore[index]
     assert level > 0.7  # the sites follow the level
     assert "nested by region 2" in printed.out
@@ -150,8 +156,24 @@ def test_the_manifest_page_has_every_field_and_no_other() -> None:
         assert fields_in(page, f"[[{kind}]]") == set(card.model_fields) - set(Card.model_fields), kind
 
 
+def test_the_page_on_the_kit_has_every_check_and_no_other() -> None:
+    from isocortex.testing import datasets, manifests, metrics, models
+
+    page = (DOCS / "reference" / "conformance.md").read_text(encoding="utf-8")
+    checks = {
+        "a manifest": manifests.MANIFEST_CHECKS,
+        "a model": models.MODEL_CHECKS,
+        "stimuli": datasets.STIMULI_CHECKS,
+        "a data set": datasets.DATASET_CHECKS,
+        "a metric": metrics.METRIC_CHECKS,
+        "a benchmark": datasets.BENCHMARK_CHECKS,
+    }
+    for name, table in checks.items():
+        assert fields_in(page, f"Checks of {name}") == set(table), name
+
+
 def test_the_page_on_results_has_every_field_of_a_summary() -> None:
-    from isocortex.results import Summary
+    from isocortex.result import Summary
 
     page = (DOCS / "concepts" / "reading-a-result.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_]+)`", page))
@@ -159,7 +181,7 @@ def test_the_page_on_results_has_every_field_of_a_summary() -> None:
 
 
 def test_the_page_on_files_has_every_key_of_a_result() -> None:
-    from isocortex.results import Provenance, Result
+    from isocortex.result import Provenance, Result
 
     page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z0-9_]+)`", page))
@@ -184,6 +206,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     elsewhere = {
         found
         for page in pages
-        for found in re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text(encoding="utf-8"))
+        for found in re.findall(
+            r"<(?:script|link|img)[^>]+(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text(encoding="utf-8")
+        )
     }
     assert not elsewhere  # a reader without a network sees everything

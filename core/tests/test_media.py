@@ -259,6 +259,14 @@ def test_sixteen_bit_grey_is_scaled_not_saturated(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_image(tmp_path / "a.png")[0][..., 0], ramp / 257, atol=1)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_images_of_an_unknown_range_are_refused(tmp_path: Path, dtype: str) -> None:
+    """Cutting 32-bit values to 0 … 255 would turn them into noise without a word."""
+    Image.fromarray(np.linspace(0, 1000, 64).astype(dtype).reshape(8, 8)).save(tmp_path / "deep.tif")
+    with pytest.raises(DataError, match=r"deep\.tif"):
+        read_image(tmp_path / "deep.tif")
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
 def test_truncated_images_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cut{suffix}"
@@ -270,6 +278,7 @@ def test_truncated_images_are_refused(tmp_path: Path, suffix: str) -> None:
             read_image(path)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
 def test_damaged_images_give_an_image_or_a_data_error(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"damaged{suffix}"

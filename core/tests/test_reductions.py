@@ -237,12 +237,12 @@ def test_the_matrix_is_drawn_by_layer_and_size_alone() -> None:
 
 def test_blocks_of_features_are_drawn_apart() -> None:
     n_features = PROJECTION_BLOCK + 3000
-    rows = np.r_[0:2000, PROJECTION_BLOCK : PROJECTION_BLOCK + 2000]
+    rows = np.r_[0:400, PROJECTION_BLOCK : PROJECTION_BLOCK + 400]
     matrix = weights(n_features, 64, rows=rows)
-    first, second = matrix[:2000], matrix[2000:]
+    first, second = matrix[:400], matrix[400:]
     share = 1 / np.sqrt(n_features)
     for part in (first, second):
-        assert (part != 0).mean() == pytest.approx(share, rel=0.2)
+        assert (part != 0).mean() == pytest.approx(share, rel=0.3)
     assert not np.array_equal(first, second)
     features = np.zeros((1, n_features), dtype=np.float32)
     features[0, rows] = STREAM.standard_normal(len(rows))

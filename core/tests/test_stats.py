@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from isocortex.stats import aggregate, by_participant, draw_counts, interval, paired_difference, subject_codes
+from isocortex.stats import (
+    aggregate,
+    by_participant,
+    draw_counts,
+    interval,
+    over_participants,
+    paired_difference,
+    subject_codes,
+    widened,
+)
 
 FLOATS = st.floats(-100, 100).map(lambda value: round(value, 3))
 
@@ -155,6 +164,33 @@ def test_the_default_interval_leaves_out_two_and_a_half_percent_on_each_side() -
 def test_draws_without_a_value_are_left_out() -> None:
     draws = np.array([np.nan, *np.arange(101.0), np.nan])
     assert interval(draws, 0.9) == (pytest.approx(5.0), pytest.approx(95.0))
+
+
+@given(st.floats(-0.9, 0.9), st.floats(1, 3), st.integers(0, 100))
+def test_widened_draws_keep_their_shape_on_the_scale_of_fisher(value: float, factor: float, seed: int) -> None:
+    draws = np.tanh(0.3 * np.random.default_rng(seed).standard_normal((50, 2)) + 0.2)
+    found = widened(draws, np.array([value, value]), factor)
+    z_found, z_draws = np.arctanh(found), np.arctanh(draws)
+    np.testing.assert_allclose(z_found.mean(axis=0), math.atanh(value), atol=1e-9)
+    np.testing.assert_allclose(z_found.std(axis=0), factor * z_draws.std(axis=0), rtol=1e-9)
+    np.testing.assert_array_equal(found.argsort(axis=0), draws.argsort(axis=0))
+    assert (np.abs(found) < 1).all()
+
+
+def test_widened_draws_of_perfect_correlations_stay_finite() -> None:
+    found = widened(np.array([[1.0], [1.0], [-1.0], [np.nan]]), np.array([1.0]), 2.0)
+    assert np.isfinite(found[:3]).all()
+    assert np.isnan(found[3, 0])
+    assert (np.abs(found[:3]) <= 1).all()
+
+
+def test_participants_are_averaged_as_often_as_they_were_drawn() -> None:
+    medians = np.array([[1.0, 2.0, 6.0], [1.0, np.nan, 6.0], [np.nan, np.nan, np.nan]])
+    np.testing.assert_allclose(over_participants(medians), [3.0, 3.5, np.nan])
+    np.testing.assert_allclose(over_participants(medians, np.array([2, 1, 0])), [4 / 3, 1.0, np.nan])
+    np.testing.assert_allclose(
+        over_participants(medians, np.array([[0, 0, 3], [0, 3, 0], [1, 1, 1]])), [6, np.nan, np.nan]
+    )
 
 
 def test_paired_differences() -> None:

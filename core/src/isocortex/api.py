@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from isocortex.progress import Reporter
-    from isocortex.results import Result
+    from isocortex.result import Result
     from isocortex.runner import Outcome
 
 Models = str | ModelPlugin | Sequence[str | ModelPlugin]
@@ -99,6 +99,6 @@ def results(folder: Path | str = "results") -> pd.DataFrame:
     --------
     >>> # isocortex.results("results").query("benchmark == 'NH2015comp.ridge'")[["model", "value"]]
     """
-    from isocortex.results import read_results, table
+    from isocortex.result import read_results, table
 
     return table(read_results(Path(folder)))

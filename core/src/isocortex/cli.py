@@ -233,7 +233,7 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 def show(results: Path, as_json: bool, as_csv: bool) -> None:
     """Show the table of results; rows of different statistic or target are never ranked together."""
     from isocortex.report import print_csv, print_json, print_table
-    from isocortex.results import read_results
+    from isocortex.result import read_results
 
     found = read_results(results)
     if not found:

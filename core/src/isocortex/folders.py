@@ -294,6 +294,7 @@ class _LoadedActivations(LoadedModel):
         for layer in layers:
             if layer not in self._opened:
                 self._opened[layer] = self._openers[layer]()
+                self._opened[layer].rows(batch.whole.ids)  # all that are absent are named at once
             activations = self._opened[layer]
             emit(layer, LayerOutput(activations.array(batch.ids), ("unit",), units=activations.units))
 

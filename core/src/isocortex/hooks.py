@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from isocortex.catalogue import Plugin
     from isocortex.planning import Plan
-    from isocortex.results import Result
+    from isocortex.result import Result
 
 hookspec = pluggy.HookspecMarker("isocortex")
 hookimpl = pluggy.HookimplMarker("isocortex")

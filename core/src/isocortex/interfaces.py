@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from isocortex.activations import Activations
     from isocortex.dataset import Dataset
-    from isocortex.results import Summary
+    from isocortex.result import Summary
     from isocortex.stimuli import StimulusBatch, StimulusSet
 
     Array = np.ndarray[Any, Any]

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from isocortex.results import Provenance
+from isocortex.result import Provenance
 
 
 class Stopwatch:

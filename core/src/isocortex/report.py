@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isocortex.results import Result
+    from isocortex.result import Result
 
 COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "digest")
 
@@ -20,7 +20,7 @@ def print_json(results: Sequence[Result]) -> None:
 
 def print_csv(results: Sequence[Result]) -> None:
     """The same rows as CSV; the curve over layers stays in JSON."""
-    from isocortex.results import table
+    from isocortex.result import table
 
     table(results).drop(columns=["layers", "also"], errors="ignore").to_csv(sys.stdout, index=False)
 
@@ -36,8 +36,8 @@ def print_table(results: Sequence[Result]) -> None:
         table = Table(title=f"{benchmark}: {statistic}, {target}", title_justify="left", header_style="bold")
         for name in COLUMNS:
             table.add_column(name, justify="right" if name in ("value", "ceiled") else "left", overflow="fold")
-        for row in group:
-            table.add_row(*_cells(row))
+        for row, following in zip(group, [*group[1:], None], strict=True):
+            table.add_row(*_cells(row), end_section=following is not None and following["region"] != row["region"])
         console.print(table)
         console.print(_legend(group), style="dim", highlight=False)
     for row in rows:

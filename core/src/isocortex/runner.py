@@ -22,7 +22,7 @@ from isocortex.interfaces import Rules
 from isocortex.layers import choose_layers
 from isocortex.manifest import ANY_MODALITY, Variant
 from isocortex.provenance import Stopwatch, provenance
-from isocortex.results import Failure, Result
+from isocortex.result import Failure, Result
 from isocortex.summary import by_region
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from isocortex.manifest import BenchmarkCard
     from isocortex.planning import Cell, Plan, RunConfig
     from isocortex.progress import Reporter
-    from isocortex.results import Summary
+    from isocortex.result import Summary
     from isocortex.stimuli import StimulusSet
 
 #: part of every digest of a result: raised when the same scores are summarised in another way

@@ -23,7 +23,7 @@ from isocortex.progress import Reporter
 from isocortex.runner import device_of, extract_layers, extraction_key
 
 if TYPE_CHECKING:
-    from isocortex.results import Result
+    from isocortex.result import Result
     from isocortex.runner import Outcome
     from isocortex.stimuli import StimulusSet
 

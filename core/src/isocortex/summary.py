@@ -9,7 +9,7 @@ import numpy as np
 
 from isocortex.errors import SettingsError
 from isocortex.layers import as_layered, codes_of, read_out
-from isocortex.results import LayerValue, Summary
+from isocortex.result import LayerValue, Summary
 from isocortex.stats import aggregate, interval
 
 if TYPE_CHECKING:
@@ -150,11 +150,10 @@ def _layer_fields(scores: xr.Dataset, measure: str) -> dict[str, Any]:
 
 def _counts(scores: xr.Dataset, readout: xr.DataArray, comparison: Comparison) -> dict[str, Any]:
     neuroids = readout.sizes.get("neuroid")
-    pooled = "subject" not in readout.coords or scores.attrs.get("target") == "pooled"
-    subjects = None if pooled else readout["subject"].values
+    subjects = readout["subject"].values if _target(scores, readout) == "participant" else None
     null = read_out(scores["null"], scores["chosen"]) if "null" in scores else None
     return {
-        "n_subjects": None if pooled else len(set(map(str, np.atleast_1d(subjects)))),
+        "n_subjects": None if subjects is None else len(set(map(str, np.atleast_1d(subjects)))),
         "n_neuroids": neuroids,
         "n_neuroids_total": comparison.n_neuroids_total or neuroids,
         "n_splits": readout.sizes.get("split"),

@@ -13,6 +13,7 @@ from isocortex.catalogue import Catalogue
 from isocortex.files import FileStore, read_specs
 from isocortex.loading import make_plugin
 from isocortex.manifest import read_card
+from isocortex.testing import run_checks
 from isocortex_kriegeskorte2008 import load_model_rdms, pair_indices, read_published_rdms
 
 ROOT = Path(os.environ.get("ISOCORTEX_REALDATA") or Path(__file__).parents[4] / "shared" / "realdata")
@@ -110,3 +111,14 @@ def test_the_monkey_matrix_is_the_monkey_model(monkey):
     """Two files of the same repository hold the same matrix, one as a square, one as a vector."""
     model = load_model_rdms(REALDATA / "92_modelRDMs.mat")["monkeyIT"]
     np.testing.assert_allclose(monkey.values[0], model, rtol=0, atol=1e-12)
+
+
+def test_the_conformance_kit_passes_on_the_published_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISOCORTEX_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ISOCORTEX_CACHE", str(tmp_path / "cache"))
+    for kind, name in (("stimuli", "kriegeskorte92"), ("dataset", "Kriegeskorte2008.human-IT")):
+        card = read_card(Catalogue.discover().find(kind, name))
+        assert FileStore().adopt(card.package, read_specs(card.folder, card.files), REALDATA) == []
+    ended = {outcome.id: outcome for outcome in run_checks("isocortex-kriegeskorte2008")}
+    assert [outcome for outcome in ended.values() if outcome.status != "passed"] == []
+    assert {"stimuli:kriegeskorte92:contents", "dataset:Kriegeskorte2008.monkey-IT:order"} <= ended.keys()

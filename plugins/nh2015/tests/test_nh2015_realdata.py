@@ -12,6 +12,7 @@ from isocortex.catalogue import Catalogue
 from isocortex.files import FileStore, read_specs
 from isocortex.loading import make_plugin
 from isocortex.manifest import read_card
+from isocortex.testing import run_checks
 
 REALDATA = Path(os.environ.get("ISOCORTEX_REALDATA") or Path(__file__).parents[4] / "shared" / "realdata") / "nh2015"
 
@@ -80,3 +81,14 @@ def test_components_select_what_the_paper_reports(dataset, component, category, 
     profile = dataset.select(region=component).responses.values[:, 0]
     of_category = profile[(dataset.stimuli.table["category"] == category).to_numpy()].mean()
     assert of_category / profile.mean() == pytest.approx(ratio, abs=0.05)
+
+
+def test_the_conformance_kit_passes_on_the_published_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISOCORTEX_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ISOCORTEX_CACHE", str(tmp_path / "cache"))
+    for kind, name in (("stimuli", "natsound165"), ("dataset", "NH2015comp")):
+        card = read_card(Catalogue.discover().find(kind, name))
+        assert FileStore().adopt(card.package, read_specs(card.folder, card.files), REALDATA) == []
+    ended = {outcome.id: outcome for outcome in run_checks("isocortex-nh2015")}
+    assert [outcome for outcome in ended.values() if outcome.status != "passed"] == []
+    assert {"stimuli:natsound165:contents", "dataset:NH2015comp:order"} <= ended.keys()

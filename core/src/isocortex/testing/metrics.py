@@ -18,7 +18,7 @@ from isocortex.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin
 from isocortex.manifest import MetricCard
-from isocortex.results import Summary
+from isocortex.result import Summary
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import synthetic_dataset, synthetic_features

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from isocortex.errors import StoreError
-from isocortex.results import Failure, LayerValue, Provenance, Result, Summary, read_results, table
+from isocortex.result import Failure, LayerValue, Provenance, Result, Summary, read_results, table
 
 
 def summary(value: float | None = 0.5, **more: Any) -> Summary:
@@ -149,6 +149,12 @@ def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
     path = write(tmp_path, result(), "result.json")
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(StoreError, match=r"result\.json is not a result of this version .* Move it away"):
+        read_results(tmp_path)
+
+
+def test_a_result_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "b" / "result.json").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"result\.json"):
         read_results(tmp_path)
 
 

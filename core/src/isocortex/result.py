@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from isocortex.errors import StoreError
+from isocortex.errors import StoreError, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,8 +139,11 @@ def read_results(folder: Path) -> list[Result]:
 def _read(path: Path) -> Result:
     try:
         return Result.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} is not a result of this version ({error}). Move it away and score again.") from error
+    except ValidationError as error:
+        problems = shorten((f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()), 2)
+        raise StoreError(f"{path} is not a result of this version ({problems}). Move it away and score again.") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def table(results: Iterable[Result]) -> pd.DataFrame:
