@@ -172,9 +172,10 @@ def test_digest_code_covers_sources_and_manifests_by_relative_path(tmp_path: Pat
         {**files, "isocortex.toml": "[plugin]\napi = 1"},
         {**files, "more.py": ""},
         {"__init__.py": "x = 1", "inner/other.py": "y = 2", "isocortex.toml": "[plugin]"},
+        {"__init__.py": "x = 1", "outer/model.py": "y = 2", "isocortex.toml": "[plugin]"},
     ]
     found = [package(f"changed{number}", change) for number, change in enumerate(changes)]
-    assert len({reference, *found}) == 5
+    assert len({reference, *found}) == 6
 
 
 def test_short_is_the_head() -> None:

@@ -11,8 +11,6 @@ from isocortex.errors import IsocortexError, PluginError, SettingsError
 from isocortex.interfaces import LayerOutput
 from isocortex.reductions import PROJECTION_BLOCK, STEPS, parse_reduction, project, reduce_output
 
-STREAM = np.random.default_rng(0)
-
 
 def output(shape: tuple[int, ...], axes: tuple[str, ...], lengths: list[int] | None = None) -> LayerOutput:
     values = np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
@@ -101,7 +99,7 @@ def test_a_mean_of_half_precision_does_not_overflow() -> None:
 
 @pytest.mark.parametrize("lengths", [[0, 2], [3, 4], [-1, 1]])
 def test_lengths_must_lie_within_the_steps(lengths: list[int]) -> None:
-    with pytest.raises(PluginError, match=r"must lie in 1 … 3 steps; found \["):
+    with pytest.raises(PluginError, match=r"must lie in 1 … 3 steps, one for each of 2 stimuli; found \["):
         reduce_output(output((2, 4, 3), ("channel", "time"), lengths), "time-mean", "layer")
 
 
@@ -209,7 +207,7 @@ def test_the_projection_is_a_sparse_matrix_of_signs() -> None:
 
 
 def test_projecting_is_multiplying_with_that_matrix() -> None:
-    features = STREAM.standard_normal((6, 900)).astype(np.float32)
+    features = np.random.default_rng(0).standard_normal((6, 900)).astype(np.float32)
     expected = features.astype(np.float64) @ weights(900, 32)
     found = project(features, 32, "layer")
     assert found.dtype == np.float32
@@ -217,7 +215,7 @@ def test_projecting_is_multiplying_with_that_matrix() -> None:
 
 
 def test_distances_are_kept() -> None:
-    features = STREAM.standard_normal((12, 20_000)).astype(np.float32)
+    features = np.random.default_rng(0).standard_normal((12, 20_000)).astype(np.float32)
     found = project(features, 2000, "layer").astype(np.float64)
     upper = np.triu_indices(12, 1)
 
@@ -236,16 +234,16 @@ def test_the_matrix_is_drawn_by_layer_and_size_alone() -> None:
 
 
 def test_blocks_of_features_are_drawn_apart() -> None:
-    n_features = PROJECTION_BLOCK + 3000
-    rows = np.r_[0:400, PROJECTION_BLOCK : PROJECTION_BLOCK + 400]
+    n_features = 2 * PROJECTION_BLOCK
+    rows = np.r_[0:200, PROJECTION_BLOCK : PROJECTION_BLOCK + 200]
     matrix = weights(n_features, 64, rows=rows)
-    first, second = matrix[:400], matrix[400:]
+    first, second = matrix[:200], matrix[200:]
     share = 1 / np.sqrt(n_features)
     for part in (first, second):
         assert (part != 0).mean() == pytest.approx(share, rel=0.3)
     assert not np.array_equal(first, second)
     features = np.zeros((1, n_features), dtype=np.float32)
-    features[0, rows] = STREAM.standard_normal(len(rows))
+    features[0, rows] = np.random.default_rng(0).standard_normal(len(rows))
     np.testing.assert_allclose(project(features, 64, "layer")[0], features[0, rows] @ matrix, rtol=1e-4, atol=1e-4)
 
 
@@ -258,7 +256,7 @@ def test_a_block_of_one_feature_may_hold_no_entry() -> None:
 
 
 def test_layers_that_are_small_enough_stay_as_they_are() -> None:
-    features = STREAM.standard_normal((3, 16)).astype(np.float32)
+    features = np.random.default_rng(0).standard_normal((3, 16)).astype(np.float32)
     assert project(features, 16, "layer") is features
     assert project(features, 15, "layer").shape == (3, 15)
     found = reduce_output(LayerOutput(features, ("unit",)), "projection-99", "layer")

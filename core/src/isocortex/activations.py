@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -87,6 +88,8 @@ class Activations:
 
     def _check_shapes(self) -> None:
         shapes = [chunk.shape for chunk in self._opened]
+        if any(not np.issubdtype(chunk.dtype, np.number) for chunk in self._opened):
+            raise DataError(f"Activations of {self.layer!r} must be numbers; found {self._opened[0].dtype}.")
         if not shapes or any(len(shape) != 2 for shape in shapes) or len({shape[1] for shape in shapes}) != 1:
             raise DataError(f"Activations of {self.layer!r} need (n_stimuli, n_units) chunks; found {shapes}.")
         if sum(shape[0] for shape in shapes) != len(self.stimulus_id):
@@ -103,6 +106,11 @@ class Activations:
     def shape(self) -> tuple[int, int]:
         """(n_stimuli, n_units)."""
         return len(self.stimulus_id), int(self._opened[0].shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that holds the values of every chunk."""
+        return np.result_type(*self._opened)
 
     @property
     def n_units(self) -> int:
@@ -147,7 +155,7 @@ class Activations:
         starts = np.cumsum([0, *(len(chunk) for chunk in self._opened)])
         for first in range(0, self.n_units, width):
             columns = slice(first, min(first + width, self.n_units))
-            block = np.empty((len(rows), columns.stop - first), dtype=self._opened[0].dtype)
+            block = np.empty((len(rows), columns.stop - first), dtype=self.dtype)
             for chunk, start, stop in zip(self._opened, starts[:-1], starts[1:], strict=True):
                 inside = (rows >= start) & (rows < stop)
                 block[inside] = chunk[rows[inside] - start, columns]
@@ -171,8 +179,8 @@ class Activations:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the values in row order; layers with equal digests are one layer."""
-        sha = hashlib.sha256(f"{self._opened[0].dtype.str}{self.shape}".encode())
+        """SHA-256 over stimuli and values in row order; layers with equal digests are one layer."""
+        sha = hashlib.sha256(repr((self.dtype.str, self.shape, self.stimulus_id)).encode())
         for chunk in self._opened:
             for start in range(0, len(chunk), 64):
                 sha.update(np.ascontiguousarray(chunk[start : start + 64]).tobytes())
@@ -181,8 +189,11 @@ class Activations:
 
 def _open(path: Path) -> Array:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(
             f"{path} cannot be read as a .npy array ({error}). Delete it; it will be made again."
         ) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} holds several arrays; expected one array as numpy.save writes it.")
+    return array

@@ -246,11 +246,14 @@ def _package_folder(module: str) -> Path:
 
 def _rows(content: dict[str, Any], package: str, version: str, module: str, folder: Path) -> Iterator[Row | Broken]:
     defaults = content.get("defaults", {})
+    if not isinstance(defaults, dict) or not all(isinstance(entry, dict) for entry in defaults.values()):
+        raise _ManifestError("[defaults] must hold tables such as [defaults.model]")
     for kind, required in KINDS.items():
         tables = content.get(kind, [])
-        if not isinstance(tables, list):
+        if not isinstance(tables, list) or not all(isinstance(entry, dict) for entry in tables):
             yield Broken(package, version, f"[{kind}] must be written [[{kind}]]")
             continue
+        seen: set[str] = set()
         for number, entry in enumerate(tables, start=1):
             table = {**defaults.get(kind, {}), **entry}
             if kind == "command":
@@ -260,6 +263,10 @@ def _rows(content: dict[str, Any], package: str, version: str, module: str, fold
                 where = table.get("id") or f"number {number}"
                 yield Broken(package, version, f"{kind} {where} lacks {' and '.join(missing)}")
                 continue
+            if table["id"] in seen:
+                yield Broken(package, version, f"{kind} {table['id']} is there twice; the first row counts")
+                continue
+            seen.add(table["id"])
             yield Row(kind, str(table["id"]), package, version, module, folder, table)
 
 

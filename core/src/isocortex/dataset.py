@@ -119,12 +119,11 @@ def _select_one(where: str, data: xr.DataArray, dim: str, name: str, value: str 
         raise DataError(f"Data set {where!r} has no {dim} coordinate {name!r}.{suggest(name, known)} Known: {known}.")
     values = data[name].values.astype(str)
     wanted = [value] if isinstance(value, str) else list(value)
-    keep = np.isin(values, wanted)
-    if not keep.any():
-        raise DataError(
-            f"Data set {where!r} has no {dim} with {name} in {wanted}; it has {shorten(sorted(set(values)))}."
-        )
-    return data.isel({dim: np.flatnonzero(keep)})
+    absent = [item for item in wanted if item not in values]
+    if absent or not wanted:
+        known = shorten(sorted(set(values)))
+        raise DataError(f"Data set {where!r} has no {dim} with {name} = {shorten(absent)}; it has {known}.")
+    return data.isel({dim: np.flatnonzero(np.isin(values, wanted))})
 
 
 def make_responses(
@@ -335,8 +334,9 @@ def _checked_trials(where: str, stimuli: StimulusSet, trials: pd.DataFrame) -> p
         raise DataError(f"Trials of {where!r} need rows and a column 'stimulus_id'; found {list(trials.columns)}.")
     _same_stimuli(where, stimuli, set(trials["stimulus_id"].astype(str)))
     rank = {name: place for place, name in enumerate(stimuli.ids)}
-    order = trials["stimulus_id"].astype(str).map(rank).sort_values(kind="stable").index
-    return trials.loc[order].reset_index(drop=True)
+    numbered = trials.reset_index(drop=True)
+    order = numbered["stimulus_id"].astype(str).map(rank).sort_values(kind="stable").index
+    return numbered.loc[order].reset_index(drop=True)
 
 
 _CHECKS = {"responses": _checked_responses, "rdm": _checked_rdm, "trials": _checked_trials}

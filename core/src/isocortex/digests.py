@@ -98,7 +98,7 @@ def short(digest: str) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Turn mappings, sequences, paths and numpy scalars into what JSON knows.
+    """Turn mappings, sequences, paths, dates, arrays and numpy scalars into what JSON knows.
 
     Examples
     --------
@@ -112,4 +112,6 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in items]
     if isinstance(value, Path):
         return str(value)
-    return value.item() if hasattr(value, "item") and not isinstance(value, str) else value
+    if hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    return value.isoformat() if hasattr(value, "isoformat") else value

@@ -14,7 +14,7 @@ import numpy as np
 
 from isocortex.errors import DataError, PluginError, shorten
 from isocortex.reductions import reduce_output
-from isocortex.store import ActivationFolder, check_space
+from isocortex.store import ActivationFolder, check_space, varying_units
 
 if TYPE_CHECKING:
     from isocortex.activations import Activations
@@ -126,10 +126,7 @@ class _Collector:
             self.rows[layer] = np.empty((self.n_members, values.shape[1]), dtype=np.float32)
             self.units[layer] = output.units if output.axes == ("unit",) else None
         if values.shape[1] != self.rows[layer].shape[1]:
-            raise DataError(
-                f"Layer {layer!r} has {values.shape[1]} units for some, {self.rows[layer].shape[1]} for others. "
-                f"The reduction {self.reduction!r} keeps an axis that varies; 'time-mean' removes time."
-            )
+            raise varying_units(layer, values.shape[1], self.rows[layer].shape[1])
         self.rows[layer][list(self.places)] = values
         self.seen.add(layer)
 
@@ -192,8 +189,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _refuse_not_finite(layer: str, values: Array, ids: Sequence[str]) -> None:
-    finite: list[bool] = np.isfinite(values).all(axis=1).tolist()
-    bad = [name for name, fine in zip(ids, finite, strict=True) if not fine]
+    bad = [name for name, row in zip(ids, values, strict=True) if not np.isfinite(row).all()]
     if bad:
         raise DataError(
             f"Layer {layer!r} is not finite (NaN or infinite) for {len(bad)} stimuli: {shorten(bad)}. "

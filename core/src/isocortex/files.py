@@ -6,11 +6,15 @@ A plugin lists its files in a CSV beside its manifest (``name,url,sha256,bytes``
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import lzma
 import shutil
 import tarfile
 import time
+import uuid
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -60,18 +64,20 @@ def read_specs(folder: Path, listing: str | None) -> list[FileSpec]:
             FileSpec(row["name"], row["url"], row["sha256"].lower(), int(row["bytes"]), row.get("unpack") == "yes")
             for row in rows
         ]
-    except (OSError, KeyError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise PluginError(
             f"{path} cannot be read as a list of files with the columns name, url, sha256, bytes ({error})."
         ) from error
     for spec in specs:
         _refuse_outside(spec.name, path)
+        if not PurePosixPath(spec.name).name:
+            raise PluginError(f"{path} has a row without a file name.")
     return specs
 
 
 def _refuse_outside(name: str, where: Path) -> None:
     parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+    if parts.is_absolute() or ".." in parts.parts or any(":" in part for part in parts.parts[:1]):
         raise FilesError(f"{where} holds {name!r}, which lies outside its folder. Nothing was unpacked; do not use it.")
 
 
@@ -207,10 +213,12 @@ class FileStore:
             except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
                 problem = error
                 path.unlink(missing_ok=True)
-                time.sleep(0.2 * 2**attempt)
+                if attempt + 1 < N_ATTEMPTS:
+                    time.sleep(0.2 * 2**attempt)
             else:
                 return
-        cause = "the file has another checksum than expected" if isinstance(problem, ValueError) else str(problem)
+        damaged = "does not match the known hash" in str(problem)
+        cause = "the file has another checksum than expected" if damaged else str(problem)
         raise FilesError(
             f"{spec.url} could not be downloaded in {N_ATTEMPTS} attempts: {cause}. Nothing of it was kept. Try again, "
             "or get the file elsewhere and use 'isocortex fetch --from FOLDER'."
@@ -225,7 +233,7 @@ def _has_size(path: Path, n_bytes: int) -> bool:
 
 
 def _members(archive: Path, spec: FileSpec) -> dict[str, Path]:
-    folder = archive.with_name(f"{archive.name}.d")
+    folder = archive.with_name(f"{archive.name}.{spec.sha256[:16]}")
     if not folder.is_dir():
         unpack(archive, folder)
     prefix = PurePosixPath(spec.name).parent
@@ -236,6 +244,13 @@ def _members(archive: Path, spec: FileSpec) -> dict[str, Path]:
     }
 
 
+#: what zipfile, tarfile and the decompressors below them raise on damaged or encrypted archives
+_DAMAGED = (
+    OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+    tarfile.TarError,
+)  # fmt: skip
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip or tar archive into a new folder: whole or not at all, regular files only.
 
@@ -244,8 +259,7 @@ def unpack(archive: Path, folder: Path) -> None:
     FilesError
         A member lies outside the folder or is a link or device, or the file is no archive.
     """
-    partial = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     partial.mkdir(parents=True)
     try:
         if zipfile.is_zipfile(archive):
@@ -254,8 +268,11 @@ def unpack(archive: Path, folder: Path) -> None:
             _unpack_tar(archive, partial)
         else:
             raise FilesError(f"{archive} is neither a zip nor a tar archive.")
-        partial.replace(folder)
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
+        with contextlib.suppress(OSError):  # another process was here first, with the same members
+            partial.replace(folder)
+        if not folder.is_dir():
+            raise FilesError(f"{folder} cannot be made.")
+    except _DAMAGED as error:
         raise FilesError(f"{archive} cannot be unpacked ({error}). Delete it and fetch it again.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -297,21 +297,28 @@ class MetricPlugin(ABC):
             A target of a kind that the metric cannot use.
         """
 
-    def digest(self) -> str:
-        """Digest over the metric's code and card, part of the digest of every result."""
+    def digest(self) -> str | None:
+        """Digest over the metric's code and card, part of the digest of every result; None: never cached."""
         return _plugin_digest(self, self.card.id, self.card.options)
 
 
-def _plugin_digest(plugin: object, *facts: object) -> str:
-    """Digest over the source of the package that holds the plugin's class, and facts about the plugin."""
+def _plugin_digest(plugin: object, *facts: object) -> str | None:
+    """Digest over the source of the package that holds the plugin's class, and facts about the plugin.
+
+    None where there is no source file (a class made in a notebook).
+    """
     import sys
     from pathlib import Path
 
-    from isocortex.digests import digest_code, digest_of, jsonable
+    from isocortex.digests import digest_code, digest_file, digest_of, jsonable
 
     module = sys.modules[type(plugin).__module__.partition(".")[0]]
-    folder = Path(next(iter(module.__path__))) if hasattr(module, "__path__") else None
-    code = digest_code(folder) if folder else type(plugin).__qualname__
+    if hasattr(module, "__path__"):
+        code = digest_code(Path(next(iter(module.__path__))))
+    else:
+        code = digest_file(Path(str(module.__file__))) if getattr(module, "__file__", None) else None
+    if code is None:
+        return None
     return digest_of([code, type(plugin).__qualname__, jsonable(list(facts))])
 
 

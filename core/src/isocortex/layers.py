@@ -74,11 +74,15 @@ def score_layers(comparison: Comparison, layers: Mapping[str, Activations]) -> x
 
     if not layers:
         raise LayerError("There is no layer to score. 'isocortex info MODEL' lists the layers of a model.")
+    first_with: dict[str, int] = {}
+    twins = [first_with.setdefault(layer.digest, index) for index, layer in enumerate(layers.values())]
+    if comparison.rules.layer_rule.choose == "none" and len(first_with) > 1:
+        raise SettingsError(
+            f"The benchmark chooses no layer, but {len(first_with)} were given. Pick one with --layers."
+        )
     readout = _Readout(comparison)
     scores: list[xr.Dataset] = []
-    first_with: dict[str, int] = {}
-    for index, activations in enumerate(layers.values()):
-        twin = first_with.setdefault(activations.digest, index)
+    for index, (activations, twin) in enumerate(zip(layers.values(), twins, strict=True)):
         if twin < index:
             scores.append(scores[twin])
             continue
@@ -173,8 +177,6 @@ class _Readout:
         rule = (
             "single layer" if n_searched == 1 else f"nested by {self.rules.layer_rule.unit}" if nested else "optimistic"
         )
-        if self.rules.layer_rule.choose == "none" and n_searched > 1:
-            raise SettingsError(f"The benchmark chooses no layer, but {n_searched} were given. Pick one with --layers.")
         added = {"chosen": chosen, "readout": read_out(whole[self.measure], chosen)}
         if self.prediction is not None:
             added["prediction"] = self.prediction

@@ -46,10 +46,10 @@ class Variant(BaseModel):
             The text is no variant.
         """
         kind, _, rest = text.partition(":")
-        if kind in ("random", "permuted") and (rest.isdigit() or not rest):
+        if kind in ("random", "permuted") and (not rest or (rest.isascii() and rest.isdigit())):
             return cls(kind=kind, seed=int(rest or 0))  # pyright: ignore[reportArgumentType]
-        if kind == "file" and rest:
-            path, _, label = rest.partition("=")
+        path, _, label = rest.partition("=")
+        if kind == "file" and path:
             return cls(kind="file", path=path, label=label or Path(path).stem)
         if kind in ("pretrained", "fixed") and not rest:
             return cls(kind=kind)  # pyright: ignore[reportArgumentType]

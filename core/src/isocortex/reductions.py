@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.errors import PluginError, SettingsError, suggest
+from isocortex.errors import DataError, PluginError, SettingsError, suggest
 
 if TYPE_CHECKING:
     from isocortex.interfaces import LayerOutput
@@ -68,8 +68,21 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
             projection = int(step.removeprefix("projection-"))
         else:
             output = STEPS[step](output)
+    _refuse_padding(output, reduction, layer)
     flat = np.ascontiguousarray(output.array, dtype=np.float32).reshape(len(array), -1)  # (n_stimuli, n_units)
     return flat if projection is None else project(flat, projection, layer)
+
+
+def _refuse_padding(output: LayerOutput, reduction: str, layer: str) -> None:
+    """What a model pads a batch with depends on the batch, and must not become a feature."""
+    if output.lengths is None or "time" not in output.axes:
+        return
+    n_steps = output.array.shape[output.axes.index("time") + 1]
+    if any(length != n_steps for length in output.lengths):
+        raise DataError(
+            f"The reduction {reduction!r} keeps the time of layer {layer!r}, but of its {n_steps} steps "
+            f"{sorted(set(output.lengths))} are valid. Remove time, for example with 'time-mean'."
+        )
 
 
 def parse_reduction(reduction: str) -> list[str]:
@@ -83,7 +96,8 @@ def parse_reduction(reduction: str) -> list[str]:
     steps = reduction.split("+")
     for step in steps:
         size = step.removeprefix("projection-")
-        if step not in STEPS and not (size != step and size.isdigit() and int(size) > 0):
+        is_projection = size != step and size.isascii() and size.isdigit() and int(size) > 0
+        if step not in STEPS and not is_projection:
             known = [*STEPS, "projection-N"]
             raise SettingsError(f"{step!r} is no reduction.{suggest(step, known)} Known: {', '.join(known)}.")
     return steps
@@ -99,8 +113,11 @@ def _over_time(reduce: Callable[[Array, Array], Array]) -> Callable[[LayerOutput
         values = np.moveaxis(output.array, axis, -1)
         n_steps = values.shape[-1]
         lengths = np.full(len(values), n_steps) if output.lengths is None else np.asarray(output.lengths)
-        if n_steps == 0 or (lengths < 1).any() or (lengths > n_steps).any():
-            raise PluginError(f"Valid lengths must lie in 1 … {n_steps} steps; found {lengths.tolist()}.")
+        if lengths.shape != (len(values),) or n_steps == 0 or (lengths < 1).any() or (lengths > n_steps).any():
+            raise PluginError(
+                f"Valid lengths must lie in 1 … {n_steps} steps, one for each of {len(values)} stimuli; "
+                f"found {lengths.tolist()}."
+            )
         rest = tuple(name for name in output.axes if name != "time")
         return replace(output, array=reduce(values, lengths), axes=rest, lengths=None, step_ms=None)
 
@@ -119,7 +136,7 @@ def _time_mean(values: Array, lengths: Array) -> Array:
 
 
 def _time_max(values: Array, lengths: Array) -> Array:
-    return np.max(values, axis=-1, where=_valid(values, lengths), initial=-np.inf)
+    return np.max(values.astype(np.float64), axis=-1, where=_valid(values, lengths), initial=-np.inf)
 
 
 def _time_first(values: Array, lengths: Array) -> Array:

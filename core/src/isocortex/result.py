@@ -141,7 +141,9 @@ def _read(path: Path) -> Result:
         return Result.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problems = shorten((f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()), 2)
-        raise StoreError(f"{path} is not a result of this version ({problems}). Move it away and score again.") from error
+        raise StoreError(
+            f"{path} is not a result of this version ({problems}). Move it away and score again."
+        ) from error
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}).") from error
 

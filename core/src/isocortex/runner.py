@@ -175,7 +175,7 @@ class _CellWork:
     @property
     def cacheable(self) -> bool:
         """Whether a result on disk can stand for this cell."""
-        return self.digests["model"] is not None
+        return self.digests["model"] is not None and self.digests["metric"] is not None
 
     def _check_fit(self) -> None:
         found, wanted = self.dataset.stimuli.modality, self.model.card.modality

@@ -126,7 +126,7 @@ def interval(draws: Array, level: float = 0.95) -> tuple[float, float]:
 
 
 def paired_difference(draws_a: Array, draws_b: Array) -> tuple[float, float, float]:
-    """Mean, lower and upper 95 % bound of a − b over the same bootstrap draws.
+    """Mean, lower and upper 95 % bound of a − b over the same bootstrap draws; draws without a value are left out.
 
     Examples
     --------
@@ -136,4 +136,4 @@ def paired_difference(draws_a: Array, draws_b: Array) -> tuple[float, float, flo
     if draws_a.shape != draws_b.shape:
         raise ValueError(f"Paired draws need one shape; found {draws_a.shape} and {draws_b.shape}.")
     difference = draws_a - draws_b
-    return float(np.mean(difference)), *interval(difference)
+    return float(np.nanmean(difference)), *interval(difference)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +121,7 @@ class StimulusSet:
         """
         source = self._sources[index]
         if isinstance(source, Stimulus):
-            return source
+            return replace(source, id=self.ids[index], modality=self.modality)
         if self._read is None:
             raise DataError(
                 f"Files of modality {self.modality!r} have no reader. Expected one of {', '.join(READERS)}, "
@@ -148,13 +148,18 @@ class StimulusSet:
     @cached_property
     def digest(self) -> str:
         """Digest over IDs in order, contents and table; equal digests mean equal inputs to a model."""
-        of_file = digest_files(self.files)
+        # the bytes of a file say what a model gets only where core itself reads them
+        of_file = digest_files(self.files) if self._read is READERS.get(self.modality) else {}
         contents = [
-            of_file[source] if isinstance(source, Path) else [digest_array(source.array), source.sample_rate]
-            for source in self._sources
+            of_file[source] if of_file and isinstance(source, Path) else _digest_loaded(self.load(index))
+            for index, source in enumerate(self._sources)
         ]
         table = self.table.to_csv(float_format="%.17g")
         return digest_of({"modality": self.modality, "ids": self.ids, "contents": contents, "table": table})
+
+
+def _digest_loaded(stimulus: Stimulus) -> list[str | float | None]:
+    return [digest_array(stimulus.array), stimulus.sample_rate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +200,8 @@ def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFram
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Expected a folder of sound or image files.")
-    found = {
-        kind: [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
-        for kind, suffixes in SUFFIXES.items()
-    }
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    found = {kind: [path for path in files if path.suffix.lower() in suffixes] for kind, suffixes in SUFFIXES.items()}
     present = [kind for kind, paths in found.items() if paths]
     if modality is None and len(present) != 1:
         kinds = " and ".join(present) or "neither sounds nor images"

@@ -7,6 +7,7 @@ write the same bytes. A chunk that exists is never computed again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -17,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
+from zipfile import BadZipFile
 
-from isocortex.errors import StoreError
+from isocortex.errors import DataError, StoreError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +54,8 @@ def folder_name(name: str) -> str:
     >>> folder_name("nvidia/parakeet")
     'nvidia%2Fparakeet'
     """
-    return quote(name, safe="@=+, ").replace("*", "%2A").lstrip(".") or "%2E"
+    quoted = quote(name, safe="@=+, ", errors="surrogatepass")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = False) -> None:
@@ -75,7 +78,8 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bo
     except OSError as error:
         raise StoreError(_why_not_written(path, error)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _why_not_written(path: Path, error: OSError) -> str:
@@ -136,16 +140,22 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: object, *, durable: bool = False) -> None:
     """Write JSON atomically."""
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(content, indent=1, sort_keys=True)
     write_atomic(path, lambda file: file.write(text.encode()), durable=durable)
 
 
 def write_json_if_possible(path: Path, content: object) -> None:
     """Write what only saves work; a cache that cannot be written is no error."""
-    import contextlib
-
     with contextlib.suppress(StoreError):
         write_json(path, content)
+
+
+def varying_units(layer: str, n_units: int, others: int) -> DataError:
+    """The error of a layer whose number of units depends on the stimulus."""
+    return DataError(
+        f"Layer {layer!r} has {n_units} units for some, {others} for others of the stimuli. "
+        "The reduction keeps an axis that varies; 'time-mean' removes time."
+    )
 
 
 @dataclass(frozen=True)
@@ -186,19 +196,30 @@ class ActivationFolder:
     def _whole(self, layer: str, chunk: int) -> bool:
         import numpy as np
 
-        path = self.path(layer, chunk)
         try:
-            return len(np.load(path, mmap_mode="r", allow_pickle=False)) == len(self.members(chunk))
-        except (OSError, ValueError, EOFError):
+            values = np.load(self.path(layer, chunk), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError, BadZipFile):
             return False
+        return getattr(values, "ndim", 0) == 2 and len(values) == len(self.members(chunk))
 
     def write(self, layer: str, chunk: int, values: Array, units: Sequence[str] | None) -> None:
-        """Store (n_members, n_units) of a chunk; names of units go into a sidecar before the first chunk."""
+        """Store (n_members, n_units) of a chunk; names of units go into a sidecar before the first chunk.
+
+        Raises
+        ------
+        DataError
+            Another chunk has another number of units.
+        StoreError
+            The chunk cannot be written.
+        """
         import numpy as np
 
         sidecar = self.folder / folder_name(layer) / "layer.json"
-        if not sidecar.exists():
+        known = (read_json(sidecar) or {}).get("n_units")
+        if known is None:
             write_json(sidecar, {"layer": layer, "n_units": int(values.shape[1]), "units": units})
+        elif known != values.shape[1]:
+            raise varying_units(layer, int(values.shape[1]), int(known))
         write_atomic(self.path(layer, chunk), lambda file: np.save(file, values, allow_pickle=False))
 
     def describe(self, about: dict[str, Any], layers: Sequence[str]) -> None:

@@ -113,16 +113,19 @@ def _ceiling(
     ceiling = comparison.ceiling
     if ceiling is None or ceiling.statistic != measure:
         return None, None, None, "none"
-    value = ceiling.value
-    if value is None or isinstance(value, (int, float)):
-        number = value
-    elif "neuroid" in value.dims:
-        inside = np.isin(value["neuroid_id"].values, readout["neuroid_id"].values)
-        per_neuroid = value.values[inside]
-        number = _number(float(aggregate(per_neuroid, codes_of(readout))))
-    else:
-        number = _number(float(value.mean()))
-    return ceiling.lower, ceiling.upper, number, ceiling.estimator
+    return ceiling.lower, ceiling.upper, _ceiling_number(ceiling.value, readout), ceiling.estimator
+
+
+def _ceiling_number(value: xr.DataArray | float | None, readout: xr.DataArray) -> float | None:
+    """Collapse a ceiling as the value is collapsed; neuroids meet by name."""
+    if value is None:
+        return None
+    dims = getattr(value, "dims", ())
+    if "neuroid" not in dims:
+        return _number(float(np.asarray(value).mean()))
+    known = dict(zip(value["neuroid_id"].values, value.values, strict=True))  # pyright: ignore[reportIndexIssue, reportAttributeAccessIssue]
+    per_neuroid = np.array([known.get(name, np.nan) for name in readout["neuroid_id"].values])
+    return _number(float(aggregate(per_neuroid, codes_of(readout))))
 
 
 def _ceiled(mode: str, value: float | None, ceiling: float | None) -> float | None:

@@ -1,0 +1,158 @@
+"""``isocortex demo``: score the baselines on cortices whose truth is known, and check that scoring finds it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from isocortex.results import Result
+    from isocortex.runner import Outcome
+    from isocortex_simulated.recovery import Candidate, Verdict
+    from isocortex_simulated.stages import Stage
+
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    "simulated-auditory": (
+        "cochleagram-kell2018",
+        "cochleagram-cochcnn9",
+        "spectrotemporal",
+        "spectrotemporal-sqrt",
+        "threshold-units",
+        "category",
+        "noise",
+    ),
+    "simulated-visual": ("pixels", "gabor-pyramid", "threshold-units", "category", "noise"),
+}
+"""Data set to the models that are scored on it: the true ones, their close neighbours, and controls."""
+METRIC = "ridge"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the check: what was expected, what came out, and whether that is as it should be."""
+
+    text: str
+    right: bool
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results/demo"), show_default=True)
+def demo(out: Path) -> None:
+    """Score baselines on a simulated auditory and a simulated visual cortex, and check the outcome.
+
+    Each cortex has two regions that read a known layer of a known model and one of pure noise. The check passes where
+    scoring names that model and layer among close neighbours, names none for noise, and names none once the true model
+    is left out. Nothing is downloaded. Exit code 0: as it should be, 1: not.
+    """
+    from isocortex.report import print_table
+    from isocortex.running import tally
+
+    outcomes = [outcome for dataset in CANDIDATES for outcome in _scored(dataset, out)]
+    results = [outcome.result for outcome in outcomes]
+    print_table(results)
+    findings = [finding for dataset in CANDIDATES for finding in check(dataset, results, out)]
+    print("\n".join(finding.text for finding in findings))
+    print(f"\n{tally(outcomes, ())}; {_last_line(findings, out)}")
+    sys.exit(0 if all(finding.right for finding in findings) else 1)
+
+
+def _scored(dataset: str, out: Path) -> list[Outcome]:
+    from isocortex.api import run
+    from isocortex.planning import RunConfig
+    from isocortex.progress import Reporter
+
+    return run(CANDIDATES[dataset], f"{dataset}.{METRIC}", RunConfig(out=out), Reporter())[0]
+
+
+def check(dataset: str, results: Sequence[Result], out: Path) -> list[Finding]:
+    """Hold the scores of one data set against its truth, region by region.
+
+    Parameters
+    ----------
+    dataset : str
+        One of `CANDIDATES`.
+    results : sequence of Result
+        Of its candidates; those on other data sets are left aside.
+    out : Path
+        Results folder, which holds the bootstrap draws.
+
+    Returns
+    -------
+    list of Finding
+        A heading, then one or two lines per region.
+    """
+    from isocortex_simulated.datasets import truth
+    from isocortex_simulated.recovery import candidates_of
+
+    own = [result for result in results if result.benchmark == f"{dataset}.{METRIC}"]
+    failed = [result.model for result in own if result.status == "failed"]
+    if failed:
+        return [Finding(f"\n{dataset}: WRONG, not scored: {', '.join(failed)}", right=False)]
+    regions = {region: candidates_of(own, region, out) for region in truth(dataset)}
+    return [Finding(f"\n{dataset}: is the truth recovered?", right=True), *findings(truth(dataset), regions)]
+
+
+def findings(truth: Mapping[str, Stage | None], regions: Mapping[str, Sequence[Candidate]]) -> list[Finding]:
+    """Check every region, and again without its true model.
+
+    Parameters
+    ----------
+    truth : mapping
+        Region to the stage it reads, None for noise.
+    regions : mapping
+        Region to what each candidate reaches there.
+
+    Returns
+    -------
+    list of Finding
+    """
+    found: list[Finding] = []
+    for region, stage in truth.items():
+        if stage is None:
+            found.append(noise_finding(region, regions[region]))
+        else:
+            found.append(truth_finding(region, stage, regions[region]))
+            found.append(control_finding(region, stage, regions[region]))
+    return found
+
+
+def truth_finding(region: str, stage: Stage, candidates: Sequence[Candidate]) -> Finding:
+    """Check that the true model and layer are named."""
+    from isocortex_simulated.recovery import recover
+
+    verdict = recover(candidates)
+    right = (verdict.model, verdict.layer) == tuple(stage)
+    return _finding(region, f"made of {stage.model} {stage.layer}", verdict, right)
+
+
+def control_finding(region: str, stage: Stage, candidates: Sequence[Candidate]) -> Finding:
+    """Check that nothing is named once the true model is left out."""
+    from isocortex_simulated.recovery import recover
+
+    verdict = recover([candidate for candidate in candidates if candidate.model != stage.model])
+    return _finding(region, f"without {stage.model}", verdict, verdict.model is None)
+
+
+def noise_finding(region: str, candidates: Sequence[Candidate]) -> Finding:
+    """Check that pure noise has no winner, and that the best candidate's interval covers 0."""
+    from isocortex_simulated.recovery import recover
+
+    verdict = recover(candidates)
+    return _finding(region, "pure noise", verdict, verdict.model is None and verdict.best.low <= 0)
+
+
+def _finding(region: str, case: str, verdict: Verdict, right: bool) -> Finding:
+    named = f"{verdict.model} {verdict.layer}" if verdict.model else f"no recovery (best: {verdict.best.model})"
+    mark = "right" if right else "WRONG"
+    return Finding(f"  {mark}  {region + ', ' + case + ':':52} {named}: {verdict.reason}", right)
+
+
+def _last_line(findings: Sequence[Finding], out: Path) -> str:
+    wrong = sum(not finding.right for finding in findings)
+    where = f"'isocortex show {out}' shows the table again."
+    return f"{wrong} of the checks failed. {where}" if wrong else f"all as it should be. {where}"
