@@ -75,8 +75,8 @@ def skip_without_files(found: Resolver, kind: str, card: Card) -> None:
         missing = found.files.missing(listing.package, specs)
         if missing:
             raise CheckSkipped(
-                f"{len(missing)} of {len(specs)} files of {listing.id!r} are not in {found.files.root / listing.package}; "
-                "'isocortex fetch' brings them."
+                f"{len(missing)} of {len(specs)} files of {listing.id!r} are not in "
+                f"{found.files.root / listing.package}; 'isocortex fetch' brings them."
             )
 
 
@@ -259,7 +259,7 @@ def check_settings(benchmark: BenchmarkUnderTest) -> None:
         comparison = benchmark.metric.against(target, settings=card.settings, seed=0)
     except SettingsError as error:
         raise_failed(f"The metric {metric_card.id!r} must take settings = {card.settings}: {error}")
-    except Exception as error:  # noqa: BLE001 - whatever a third party's metric raises
+    except Exception as error:  # whatever a third party's metric raises
         raise_failed(
             f"against() of {metric_card.id!r} must take the data of {card.dataset!r}; found {described(error)}"
         )

@@ -318,7 +318,8 @@ def check_model(model: str | ModelPlugin) -> list[CheckOutcome]:
     Examples
     --------
     >>> import isocortex
-    >>> loudness = isocortex.wrap(lambda sounds: (sounds**2).mean(1), modality="audio", sample_rate=16000, name="loudness")
+    >>> power = lambda sounds: (sounds**2).mean(axis=1)
+    >>> loudness = isocortex.wrap(power, modality="audio", sample_rate=16000, name="loudness")
     >>> [outcome.id for outcome in check_model(loudness) if outcome.status == "failed"]
     []
     """

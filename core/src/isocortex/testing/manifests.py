@@ -96,8 +96,8 @@ def check_layer_patterns(tested: PackageUnderTest) -> None:
         bad = [pattern for pattern in card.layers if _pattern_problem(pattern)]
         expect(
             not bad,
-            f"Layer patterns of model {card.id!r} must be dotted names with '*' or '**', without spaces or empty parts; "
-            f"found {shorten(map(repr, bad))}.",
+            f"Layer patterns of model {card.id!r} must be dotted names with '*' or '**', without spaces or "
+            f"empty parts; found {shorten(map(repr, bad))}.",
         )
         expect(
             len(set(card.layers)) == len(card.layers), f"Model {card.id!r} names a layer pattern twice: {card.layers}."

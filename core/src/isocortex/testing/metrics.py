@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -264,7 +264,7 @@ def check_alignment(metric: MetricUnderTest) -> None:
         for case, activations in cases.items():
             _expect_refused(
                 AlignmentError,
-                lambda activations=activations: comparison.score(activations),
+                partial(comparison.score, activations),
                 f"score() with activations {case}",
             )
 
@@ -278,7 +278,7 @@ def check_not_finite(metric: MetricUnderTest) -> None:
         comparison = metric.against(target)
         _expect_refused(
             DataError,
-            lambda: comparison.score(activations_of(target, damaged)),
+            partial(comparison.score, activations_of(target, damaged)),
             "score() with NaN in the activations",
         )
 

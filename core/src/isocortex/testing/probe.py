@@ -5,6 +5,7 @@ The answer goes to a file, since plugins may print.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import sys
@@ -26,10 +27,11 @@ HEAVY = ("torch", "nemo", "transformers")
 #: the reduction of every check: it keeps one value per channel, and every activation takes part in it
 REDUCTION = "time-mean+spatial-mean"
 
-N_STIMULI = 12
+N_STIMULI = 4
 #: of stimuli that are large enough for a model that keeps its inputs to be found out: 2 s of sound, 256 × 256 pixels
 MEMORY_DURATIONS_S = (2.0,)
 MEMORY_SIDE = 256
+MEMORY_BATCH_SIZE = 2
 
 
 def import_module(module: str, objects: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -75,25 +77,32 @@ def run_model(reference: str, variant: str, modality: str) -> dict[str, Any]:
 
 
 def measure_model(reference: str, variant: str, modality: str, n_stimuli: int) -> dict[str, Any]:
-    """Run a model on files, in chunks to disk; by how much memory grew, and how long it took."""
+    """Run a model on files, in chunks to disk; by how much memory grew, at the peak and with the model still open."""
     from isocortex.extraction import extract
     from isocortex.testing.processes import forget_peak, peak_bytes, resident_bytes
     from isocortex.testing.synthetic import synthetic_stimuli
 
     plugin, parsed = _plugin(reference, variant)
     with tempfile.TemporaryDirectory(prefix="isocortex-check-") as name, plugin.load(parsed, device="cpu") as model:
-        (Path(name) / "stimuli").mkdir()
+        folder = Path(name) / "stimuli"
+        folder.mkdir()
         stimuli = synthetic_stimuli(
-            modality,
-            n_stimuli,
-            folder=Path(name) / "stimuli",
-            durations_s=MEMORY_DURATIONS_S,
-            side=MEMORY_SIDE,
+            modality, n_stimuli, folder=folder, durations_s=MEMORY_DURATIONS_S, side=MEMORY_SIDE
         )
         forget_peak()
-        before, started = resident_bytes(), time.perf_counter()
-        extract(model, stimuli, model.layers, reduction=REDUCTION, folder=Path(name) / "activations")
-        return {"grown_bytes": peak_bytes() - before, "seconds": time.perf_counter() - started}
+        before = resident_bytes()
+        layers = extract(
+            model,
+            stimuli,
+            model.layers,
+            reduction=REDUCTION,
+            folder=Path(name) / "activations",
+            batch_size=MEMORY_BATCH_SIZE,
+        )
+        gc.collect()
+        left, peak = resident_bytes() or peak_bytes(), peak_bytes()
+        n_units = sum(activations.n_units for activations in layers.values())
+    return {"left_bytes": left - before, "peak_bytes": peak - before, "bytes_per_stimulus": 4 * n_units}
 
 
 def _plugin(reference: str, variant: str) -> tuple[ModelPlugin, Variant]:
@@ -108,9 +117,11 @@ def digest_of_data(kind: str, reference: str) -> dict[str, Any]:
     from isocortex.loading import resolver
 
     found = resolver(offline=True)
-    loaded = found.stimuli(reference) if kind == "stimuli" else found.dataset(reference)
-    ids = loaded.ids if kind == "stimuli" else loaded.stimuli.ids
-    return {"digest": loaded.digest, "ids": list(ids)}
+    if kind == "stimuli":
+        stimuli = found.stimuli(reference)
+        return {"digest": stimuli.digest, "ids": list(stimuli.ids)}
+    dataset = found.dataset(reference)
+    return {"digest": dataset.digest, "ids": list(dataset.stimuli.ids)}
 
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {

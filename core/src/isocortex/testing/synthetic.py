@@ -136,7 +136,7 @@ def _write_image(folder: Path, stimulus: Stimulus) -> Path:
     from PIL import Image
 
     path = folder / f"{stimulus.id}.png"
-    Image.fromarray(stimulus.array).save(path)
+    Image.fromarray(stimulus.array).save(path, compress_level=1)
     return path
 
 

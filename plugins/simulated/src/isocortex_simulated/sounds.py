@@ -124,6 +124,15 @@ def _glide(frequency: Floats) -> Floats:
     return np.sin(2 * np.pi * np.cumsum(frequency) / SAMPLE_RATE)
 
 
+def _stretch(sound: Floats, stream: Stream) -> Floats:
+    """Give the weights (40000,) of a stretch of a sound that is heard, around a moment at which there is some."""
+    energy = np.cumsum(np.square(sound))
+    moment = _TIME[np.searchsorted(energy, stream.between(0, energy[-1]))]
+    duration = stream.log_between(*DURATIONS_S)
+    start = np.clip(moment - duration / 2, 0, N_SAMPLES / SAMPLE_RATE - duration)
+    return np.clip(np.minimum(_TIME - start, start + duration - _TIME) / RAMP_S, 0.0, 1.0)
+
+
 SOUNDS: dict[str, Callable[[Stream], Floats]] = {
     "harmonic complex": harmonic_complex,
     "noise band": noise_band,
@@ -138,14 +147,14 @@ SOUNDS: dict[str, Callable[[Stream], Floats]] = {
 
 
 def synthesise_sound(category: str, stream: Stream) -> NDArray[np.float32]:
-    """Synthesise a sound: two seconds at 20 kHz with 16 bits, faded at both ends, at a random level.
+    """Synthesise a sound: two seconds at 20 kHz with 16 bits, heard for 0.15 to 2 s of them, at a random level.
 
     Parameters
     ----------
     category : str
         One of `SOUNDS`.
     stream : Stream
-        Decides everything about the sound, its level of -60 to -15 dB below full scale included.
+        Decides everything about the sound, its level (-60 to -15 dB relative to full scale) included.
 
     Returns
     -------
@@ -159,9 +168,7 @@ def synthesise_sound(category: str, stream: Stream) -> NDArray[np.float32]:
     ((40000,), True)
     """
     sound = SOUNDS[category](stream)
-    duration = stream.log_between(*DURATIONS_S)
-    start = stream.between(0, N_SAMPLES / SAMPLE_RATE - duration)
-    sound *= np.clip(np.minimum(_TIME - start, start + duration - _TIME) / RAMP_S, 0.0, 1.0)
+    sound = sound * _stretch(sound, stream)
     level = 10 ** (stream.between(*LEVELS_DB) / 20) / np.sqrt(np.mean(np.square(sound)))
     loudest = 0.99 / np.abs(sound).max()
     return (np.round(sound * min(level, loudest) * 2**15) / 2**15).astype(np.float32)
