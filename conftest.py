@@ -38,14 +38,14 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def isocortex(tmp_path: Path) -> Command:
     """Run the command line in a process of its own, in a folder of its own."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
             [sys.executable, "-m", "isocortex", *arguments],
             cwd=tmp_path,
             env={**os.environ, **(env or {})},
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=300,
         )
 
     return run

@@ -25,10 +25,10 @@ def image_folder(folder: Path, *, n_images: int = N_IMAGES, seed: int = 0) -> Pa
     for name, level in zip(ids, brightness, strict=True):
         pixels = np.clip(generator.normal(level, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / "stimuli" / f"{name}.png")
-    responses = brightness[:, None] * generator.uniform(0.5, 2, N_NEUROIDS) + generator.normal(0, 5, (n_images, N_NEUROIDS))
-    write_responses(folder, ids, responses)
-    labels = ["stimulus_id,category", *(f"{name},{'bright' if level > 125 else 'dark'}" for name, level in zip(ids, brightness, strict=True))]
-    (folder / "stimuli.csv").write_text("\n".join(labels) + "\n")
+    noise = generator.normal(0, 5, (n_images, N_NEUROIDS))
+    write_responses(folder, ids, brightness[:, None] * generator.uniform(0.5, 2, N_NEUROIDS) + noise)
+    labels = [f"{name},{'bright' if level > 125 else 'dark'}" for name, level in zip(ids, brightness, strict=True)]
+    (folder / "stimuli.csv").write_text("\n".join(["stimulus_id,category", *labels]) + "\n")
     return folder
 
 

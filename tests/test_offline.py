@@ -204,9 +204,8 @@ def test_files_from_a_folder_at_any_depth(isocortex, site, server, tmp_path) -> 
     assert done.returncode == 0, done.stderr
     assert handler.requests == []
     (deep / "i05.png").unlink()
-    done = isocortex(
-        "fetch", "-b", "Remote.*", "--from", str(tmp_path / "disk"), env={**env, "ISOCORTEX_DATA": str(tmp_path / "new")}
-    )
+    env["ISOCORTEX_DATA"] = str(tmp_path / "new")
+    done = isocortex("fetch", "-b", "Remote.*", "--from", str(tmp_path / "disk"), env=env)
     assert done.returncode == 1
     assert "lacks 1 of the 20 files of remote-images" in done.stderr
     assert "i05.png" in done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.folders import image_folder, sound_folder
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -45,7 +46,8 @@ def test_a_folder_of_20_sounds_and_a_csv(isocortex, tmp_path) -> None:
     done = isocortex("score", "-m", "cochleagram-cochcnn9", "-b", "folder:mine:ridge", "--json")
     assert done.returncode == 0, done.stderr
     [row] = json.loads(done.stdout)
-    assert (row["benchmark"], row["n_stimuli"], row["n_neuroids"], row["target"]) == ("mine.ridge", 20, 4, "pooled")
+    assert (row["benchmark"], row["target"]) == ("mine.ridge", "pooled")
+    assert (row["n_stimuli"], row["n_neuroids"]) == (20, 4)
     assert row["value"] > 0.5
     shown = json.loads(isocortex("show", "--json").stdout)
     assert shown == [row]

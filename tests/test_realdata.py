@@ -37,7 +37,7 @@ def scored(realdata, tmp_path_factory) -> dict[tuple[str, str, str | None], dict
 @pytest.mark.slow
 @pytest.mark.parametrize("benchmark", ["NH2015comp.ridge", "NH2015comp.rsa"])
 def test_spectrotemporal_beats_cochleagrams_and_all_beat_noise(scored, benchmark) -> None:
-    value = {model: row["value"] for (model, name, region), row in scored.items() if name == benchmark and region is None}
+    value = {model: row["value"] for (model, name, part), row in scored.items() if (name, part) == (benchmark, None)}
     assert len(value) == 6
     assert value["spectrotemporal"] > max(value["cochleagram-kell2018"], value["cochleagram-cochcnn9"])
     assert all(value[model] > value["noise"] for model in value if model != "noise")
@@ -52,16 +52,17 @@ def test_every_component_has_its_row(scored) -> None:
         assert regions == [None, *COMPONENTS]
     speech = scored["category", "NH2015comp.ridge", "speech"]
     assert speech["n_neuroids"] == 1
-    assert speech["value"] > 0.8, "labels alone explain the speech component (R2 of about .85 with the published splits)"
+    assert speech["value"] > 0.8, (
+        "labels alone explain the speech component (R2 of about .85 with the published splits)"
+    )
 
 
 @pytest.mark.slow
 def test_images_are_scored_on_both_monkey_and_human(realdata, tmp_path) -> None:
     fetched = run(tmp_path, "fetch", "-b", "Kriegeskorte2008.*", "--from", str(realdata / "kriegeskorte2008"))
     assert fetched.returncode == 0, fetched.stderr
-    done = run(
-        tmp_path, "score", "-m", "pixels", "-m", "gabor-pyramid", "-m", "category", "-b", "Kriegeskorte2008.*", "--json"
-    )
+    models = ("-m", "pixels", "-m", "gabor-pyramid", "-m", "category")
+    done = run(tmp_path, "score", *models, "-b", "Kriegeskorte2008.*", "--json")
     assert done.returncode == 0, done.stderr
     rows = {(row["model"], row["benchmark"]): row for row in json.loads(done.stdout)}
     assert len(rows) == 6

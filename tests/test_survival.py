@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+
 from tests.folders import image_folder
 
 MODELS = ("pixels", "gabor-pyramid", "threshold-units", "noise/3")
@@ -101,8 +102,12 @@ def test_eight_processes_at_once_give_one_set_of_results(folder, undisturbed, tm
     expected, _ = undisturbed
     running = [
         subprocess.Popen(
-            command(folder, "--json"), cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            command(folder, "--json"),
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(8)
     ]
@@ -125,8 +130,12 @@ def test_shards_and_jobs_give_what_one_process_gives(folder, undisturbed, tmp_pa
     seen: list[str] = []
     for number in (1, 2, 3):
         done = subprocess.run(
-            command(folder, "--shard", f"{number}/3", "--json"), cwd=shards, env=environment(shards), check=True,
-            capture_output=True, text=True,
+            command(folder, "--shard", f"{number}/3", "--json"),
+            cwd=shards,
+            env=environment(shards),
+            check=True,
+            capture_output=True,
+            text=True,
         )
         seen += [row["digest"] for row in json.loads(done.stdout)]
     assert len(seen) == len(set(seen)) == len(expected)

@@ -52,6 +52,6 @@ def test_hooks_that_do_not_import_are_named() -> None:
 
 def test_a_hook_that_no_specification_names_is_refused(module) -> None:
     warnings: list[str] = []
-    caller = HookCaller([module("stray", isocortex_before_run=lambda plan, extra: None)], warnings.append)
+    caller = HookCaller([module("stray", isocortex_before_run=lambda plan, extra: (plan, extra))], warnings.append)
     caller.call("isocortex_before_run", plan=None)
     assert "hooks of package-stray 1.0 were not loaded" in warnings[0]

@@ -129,3 +129,15 @@ def test_settings_are_checked_and_filled_with_defaults() -> None:
 def test_settings_that_are_not_valid_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         check_settings(Settings, settings, "ridge")
+
+
+def test_the_digest_of_a_variant_from_a_file_follows_the_file(load: Load, tmp_path: Path) -> None:
+    """``file:a/best.pt`` and ``file:b/best.pt`` have one label, and retraining writes the same file again."""
+    plugin = load("iso_weights").One(card())
+    digests = []
+    for place, content in (("a", b"one"), ("b", b"two"), ("b", b"three")):
+        path = tmp_path / place / "best.pt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        digests.append(plugin.digest(Variant.parse(f"file:{path}")))
+    assert len(set(digests)) == 3 or digests == [None] * 3

@@ -89,7 +89,7 @@ def test_truncated_wav_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     soundfile.write(path, tone(1000), RATE, subtype="PCM_16")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DataError, match="cut.wav is truncated"):
+    with pytest.raises(DataError, match=r"cut.wav is truncated"):
         read_audio(path)
 
 
@@ -131,7 +131,7 @@ def test_a_truncated_sound_is_refused_behind_other_chunks(tmp_path: Path) -> Non
     """Chunks of odd length are padded by one byte."""
     path = tmp_path / "cut.wav"
     path.write_bytes(_wav(FORMAT, _chunk(b"junk", b"abc"), FOUR)[:-2])
-    with pytest.raises(DataError, match="cut.wav is truncated"):
+    with pytest.raises(DataError, match=r"cut.wav is truncated"):
         read_audio(path)
 
 

@@ -53,7 +53,10 @@ def test_sounds_are_mono_and_resampled() -> None:
 def test_named_axes_are_reduced() -> None:
     model = wrap(
         lambda batch: {"frames": batch.reshape(len(batch), 1, -1)},
-        modality="audio", sample_rate=8000, axes=("channel", "time"), layers=["frames"],
+        modality="audio",
+        sample_rate=8000,
+        axes=("channel", "time"),
+        layers=["frames"],
     )
     found = activations_in_memory(load(model), sounds({"a": 80, "b": 40}), ["frames"], reduction="time-mean")
     np.testing.assert_allclose(found["frames"].array(), [[0.1], [0.2]], rtol=1e-6)

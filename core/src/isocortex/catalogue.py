@@ -209,7 +209,8 @@ def _installed() -> Iterator[tuple[str, str, str]]:
 def _name_and_version(point: EntryPoint) -> tuple[str, str]:
     # Distribution.name parses the metadata with the email package, which costs more than the whole catalogue
     text = (point.dist.read_text("METADATA") if point.dist else None) or ""
-    header = dict(line.partition(": ")[::2] for line in text.partition("\n\n")[0].splitlines())
+    lines = (line.partition(": ") for line in text.partition("\n\n")[0].splitlines())
+    header = {key: value for key, _, value in lines}
     return header.get("Name", point.name), header.get("Version", "unknown")
 
 
@@ -266,7 +267,7 @@ def _rows(content: dict[str, Any], package: str, version: str, module: str, fold
             if table["id"] in seen:
                 yield Broken(package, version, f"{kind} {table['id']} is there twice; the first row counts")
                 continue
-            seen.add(table["id"])
+            seen.add(str(table["id"]))
             yield Row(kind, str(table["id"]), package, version, module, folder, table)
 
 

@@ -24,7 +24,9 @@ def in_blocks(patterns: np.ndarray):
     return lambda: iter([patterns[:, :7], patterns[:, 7:8], patterns[:, 8:]])
 
 
-@pytest.mark.parametrize(("distance", "name"), [(correlation_distance, "correlation"), (euclidean_distance, "euclidean")])
+@pytest.mark.parametrize(
+    ("distance", "name"), [(correlation_distance, "correlation"), (euclidean_distance, "euclidean")]
+)
 def test_distances_equal_scipy(patterns, distance, name) -> None:
     expected = pdist(patterns.astype(np.float64), name)
     np.testing.assert_allclose(distance(in_blocks(patterns), 12), expected, atol=1e-9)

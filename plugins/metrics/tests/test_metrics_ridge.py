@@ -18,6 +18,7 @@ from isocortex_metrics.dual_ridge import ALPHA_GRID
 
 N_STIMULI = 60
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]
+PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
 def related(n_repetitions: int = 1, n_neuroids: int = 6, noise: float = 1.0, seed: int = 0):
@@ -79,8 +80,8 @@ def test_repetitions_give_a_ceiling_and_corrected_r2() -> None:
     comparison.rules = Rules(ceiling_mode="r_over_sqrt_c")
     scores = comparison.score(activations)
     repeated = responses.values.reshape(3, N_STIMULI, 6)
-    pairs = [[np.corrcoef(repeated[a, :, v], repeated[b, :, v])[0, 1] for a, b in ((0, 1), (0, 2), (1, 2))] for v in range(6)]
-    mean = np.mean(pairs, axis=1)
+    pairs = [[np.corrcoef(repeated[a, :, v], repeated[b, :, v])[0, 1] for v in range(6)] for a, b in PAIRS]
+    mean = np.mean(pairs, axis=0)
     reliability = 3 * mean / (1 + 2 * mean)
     np.testing.assert_allclose(comparison.ceiling.value.values, np.sqrt(reliability), atol=1e-12)
     expected = np.sign(scores["r"]) * scores["r"] ** 2 / reliability
@@ -167,11 +168,11 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_intervals_of_noise_cover_zero() -> None:
-    covered = 0
+    covered, ids = 0, [f"s{number}" for number in range(100)]
     for seed in range(40):
         generator = np.random.default_rng([9, seed])
-        comparison = against(make_responses(generator.standard_normal((100, 1)), [f"s{i}" for i in range(100)]))
-        scores = comparison.score(Activations("l", [f"s{i}" for i in range(100)], [generator.standard_normal((100, 60))]))
+        comparison = against(make_responses(generator.standard_normal((100, 1)), ids))
+        scores = comparison.score(Activations("layer", ids, [generator.standard_normal((100, 60))]))
         summary = comparison.summarise(scores)
         covered += summary.interval_low < 0 < summary.interval_high
     # nominal 38 of 40; draws over test stimuli without the widening cover about 32

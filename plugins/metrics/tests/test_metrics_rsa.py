@@ -89,9 +89,8 @@ def test_the_best_of_several_layers_is_marked_optimistic() -> None:
 
 def test_unrelated_patterns_give_nothing() -> None:
     comparison = against(participants(3))
-    values = [
-        comparison.summarise(comparison.score(Activations("l", IDS, [patterns(seed)]))).value for seed in range(100, 140)
-    ]
+    layers = [Activations("layer", IDS, [patterns(seed)]) for seed in range(100, 140)]
+    values = [comparison.summarise(comparison.score(layer)).value for layer in layers]
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(40)
 
 

@@ -42,8 +42,8 @@ def _row_checks(kind: str) -> dict[str, Callable[[Any], None]]:
 
 def _under_test(row: Row) -> Any:
     from isocortex.testing.datasets import BenchmarkUnderTest, DataUnderTest
-    from isocortex.testing.metrics import MetricUnderTest
-    from isocortex.testing.models import ModelUnderTest
+    from isocortex.testing.metric_runs import MetricUnderTest
+    from isocortex.testing.model_runs import ModelUnderTest
     from isocortex.testing.rows import RowUnderTest
 
     tested = RowUnderTest(row)
@@ -323,7 +323,7 @@ def check_model(model: str | ModelPlugin) -> list[CheckOutcome]:
     >>> [outcome.id for outcome in check_model(loudness) if outcome.status == "failed"]
     []
     """
-    from isocortex.testing.models import ModelUnderTest
+    from isocortex.testing.model_runs import ModelUnderTest
 
     return _part("model", ModelUnderTest.of(model))
 
@@ -336,7 +336,7 @@ def check_metric(metric: str | MetricPlugin) -> list[CheckOutcome]:
     CheckFailed
         One or more checks fail; the message holds all of them.
     """
-    from isocortex.testing.metrics import MetricUnderTest
+    from isocortex.testing.metric_runs import MetricUnderTest
 
     return _part("metric", MetricUnderTest.of(metric))
 

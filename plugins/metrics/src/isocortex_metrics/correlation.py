@@ -53,8 +53,8 @@ def weighted_pearson(prediction: Array, response: Array, weights: Array) -> Arra
 
     Notes
     -----
-    Null columns (see ``pearson``) have r = 0; a sample in which a column happens not to vary has NaN. Elsewhere it equals
-    the correlation over explicitly repeated rows.
+    Null columns (see ``pearson``) have r = 0; a sample in which a column happens not to vary has NaN. Elsewhere it
+    equals the correlation over explicitly repeated rows.
     """
     _, null = pearson(prediction, response)
     total = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)

@@ -185,7 +185,8 @@ class RidgeComparison(Comparison):
         draws = widened(by_participant(drawn, codes), value, self._widening())
         if len(value) == 1:
             return draws[:, 0], "stimuli"
-        return over_participants(draws, draw_counts(len(value), n_draws, seed, "participants")), "stimuli × participants"
+        weights = draw_counts(len(value), n_draws, seed, "participants")
+        return over_participants(draws, weights), "stimuli × participants"
 
     def _widening(self) -> float:
         n_test = np.mean([len(split.test) for split in self.splits])
