@@ -52,8 +52,8 @@ def test_a_folder_of_20_sounds_and_a_csv(isocortex, tmp_path) -> None:
     shown = json.loads(isocortex("show", "--json").stdout)
     assert shown == [row]
     assert set(row) >= {
-        "model", "variant", "benchmark", "region", "status", "layers", "digest", "statistic", "target", "value", "error",
-        "error_kind", "resampled", "ceiling", "ceiling_estimator", "ceiled", "layer_rule", "n_layers_searched",
+        "model", "variant", "benchmark", "region", "status", "layers", "digest", "statistic", "target", "value",
+        "error", "error_kind", "resampled", "ceiling", "ceiling_estimator", "ceiled", "layer_rule", "n_layers_searched",
         "best_layer", "n_stimuli", "n_subjects", "n_neuroids", "n_neuroids_total", "n_null",
     }  # fmt: skip
     assert row["layers"][0].keys() >= {"name", "value"}

@@ -52,9 +52,7 @@ def test_every_component_has_its_row(scored) -> None:
         assert regions == [None, *COMPONENTS]
     speech = scored["category", "NH2015comp.ridge", "speech"]
     assert speech["n_neuroids"] == 1
-    assert speech["value"] > 0.8, (
-        "labels alone explain the speech component (R2 of about .85 with the published splits)"
-    )
+    assert speech["value"] > 0.8, "labels alone explain speech: R2 of about .85"
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,17 +146,23 @@ def test_an_empty_folder_has_no_results_and_an_absent_one_is_an_error(tmp_path: 
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"status": "scored"}', "\x00\xff"])
-def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
+def test_a_damaged_result_is_named_and_hides_no_other(tmp_path: Path, content: str) -> None:
     path = write(tmp_path, result(), "result.json")
     path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(StoreError, match=r"result\.json is not a result of this version .* Move it away"):
-        read_results(tmp_path)
+    whole = write(tmp_path, result(model="other"), "result.json")
+    damaged, other = read_results(tmp_path)
+    assert (damaged.status, damaged.model, damaged.benchmark) == ("failed", "noise", "NH2015comp.ridge")
+    assert damaged.failure is not None
+    assert re.search(r"result\.json is not a result of this version .* Move it away", damaged.failure.message)
+    assert (other.status, other.model) == ("scored", "other")
+    assert whole.exists()
 
 
 def test_a_result_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "b" / "result.json").mkdir(parents=True)
-    with pytest.raises(StoreError, match=r"result\.json"):
-        read_results(tmp_path)
+    (found,) = read_results(tmp_path)
+    assert found.failure is not None
+    assert "result.json cannot be read" in found.failure.message
 
 
 def test_a_table_has_one_row_per_result_and_region() -> None:

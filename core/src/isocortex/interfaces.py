@@ -121,9 +121,9 @@ class ModelPlugin(ABC):
         """Digest over code, card and weights, found without loading the model; None: never cached.
 
         The default covers the source of the plugin's package, the card and the variant. A model with weights in files
-        adds their digest (``isocortex.digests.digest_files``).
+        adds their digest (``isocortex.digests.digest_files``); that of ``file:PATH`` is part of it already.
         """
-        return _plugin_digest(self, self.card.id, self.card.options, str(variant))
+        return _plugin_digest(self, self.card.id, self.card.options, str(variant), _content_of(variant))
 
 
 # --- data sets --------------------------------------------------------------------------------------------------------
@@ -300,6 +300,19 @@ class MetricPlugin(ABC):
     def digest(self) -> str | None:
         """Digest over the metric's code and card, part of the digest of every result; None: never cached."""
         return _plugin_digest(self, self.card.id, self.card.options)
+
+
+def _content_of(variant: Variant) -> list[str] | None:
+    """Digests of the file or folder of weights that a variant names."""
+    from pathlib import Path
+
+    from isocortex.digests import digest_files
+
+    if variant.path is None:
+        return None
+    path = Path(variant.path)
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return sorted(digest_files(files).values())
 
 
 def _plugin_digest(plugin: object, *facts: object) -> str | None:

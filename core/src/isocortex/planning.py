@@ -103,7 +103,7 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
     ModalityError
         A named model cannot take a named benchmark's stimuli.
     """
-    chosen_models = _models(resolver, models)
+    chosen_models = choose_models(resolver, models)
     chosen_benchmarks = _benchmarks(resolver, benchmarks)
     cells: dict[Cell, None] = {}
     left_out: list[str] = []
@@ -149,8 +149,14 @@ def _of_shard(cells: dict[Cell, None], shard: tuple[int, int] | None) -> list[Ce
     return [cell for cell in cells if int(cell.extraction, 16) % count == number - 1]
 
 
-def _models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str, str], bool]:
-    """(model, variant) → whether only a glob named it."""
+def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str, str], bool]:
+    """Expand globs over models: (model, variant) → whether only a glob named it.
+
+    Raises
+    ------
+    UsageError
+        Unknown or ambiguous IDs, or a variant that is not offered.
+    """
     chosen: dict[tuple[str, str], bool] = {}
     for pattern in patterns:
         name, variant = split_model_name(pattern)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -125,10 +126,12 @@ class Result(BaseModel):
 def read_results(folder: Path) -> list[Result]:
     """Read every result and failure below a folder, ordered by benchmark, model and variant.
 
+    A record that is damaged or of another version is a failed result of its own, so that it hides no other.
+
     Raises
     ------
     StoreError
-        The folder does not exist, or a result in it cannot be read.
+        The folder does not exist.
     """
     if not folder.is_dir():
         raise StoreError(f"There is no results folder {folder}. 'isocortex score --out {folder}' makes one.")
@@ -141,11 +144,26 @@ def _read(path: Path) -> Result:
         return Result.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problems = shorten((f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()), 2)
-        raise StoreError(
-            f"{path} is not a result of this version ({problems}). Move it away and score again."
-        ) from error
+        return _unreadable(path, f"{path} is not a result of this version ({problems}). Move it away and score again.")
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}).") from error
+        return _unreadable(path, f"{path} cannot be read ({error.strerror}).")
+
+
+def _unreadable(path: Path, message: str) -> Result:
+    cell = path.parent if path.name == "failure.json" else path.parent.parent
+    model, _, variant = unquote(cell.name).rpartition("@")
+    return Result(
+        status="failed",
+        digest=path.parent.name,
+        model=model or cell.name,
+        variant=variant,
+        benchmark=unquote(cell.parent.name),
+        benchmark_version=0,
+        dataset="",
+        stimuli="",
+        metric="",
+        failure=Failure(kind="StoreError", message=message),
+    )
 
 
 def table(results: Iterable[Result]) -> pd.DataFrame:

@@ -16,9 +16,9 @@ from isocortex.api import run
 from isocortex.catalogue import Catalogue
 from isocortex.errors import IsocortexError, StoreError, UsageError
 from isocortex.files import FileStore
-from isocortex.loading import Resolver, split_model_name, variant_of
+from isocortex.loading import Resolver
 from isocortex.manifest import Variant
-from isocortex.planning import Cell, RunConfig, plan
+from isocortex.planning import Cell, RunConfig, choose_models, plan
 from isocortex.progress import Reporter
 from isocortex.runner import device_of, extract_layers, extraction_key
 
@@ -170,10 +170,8 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
     resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline, reporter=reporter))
     named = f"folder:{stimuli}" if Path(stimuli).is_dir() else stimuli
     stimulus_set = resolver.stimuli(named)
-    for name in models:
-        model_name, variant_text = split_model_name(name)
-        model = resolver.model(model_name)
-        variant = variant_of(model.card, variant_text)
+    for model_name, variant_text in choose_models(resolver, models):
+        model, variant = resolver.model(model_name), Variant.parse(variant_text)
         key = extraction_key(model.digest(variant), stimulus_set, reduction, device_of(config.device))
         folder = store.cache_folder() / "activations" / str(key)[:16]
         layers = extract_layers(

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats as scipy_stats
 
 from isocortex.errors import DataError
-from isocortex_metrics.correlation import pearson, reliability, weighted_pearson
+from isocortex_metrics.correlation import pearson, weighted_pearson
+from isocortex_metrics.reliability import reliability
 from isocortex_metrics.splits import folds
 
 

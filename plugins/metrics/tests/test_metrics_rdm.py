@@ -10,7 +10,8 @@ from scipy.spatial.distance import pdist
 from scipy.stats import rankdata, spearmanr
 
 from isocortex.errors import DataError
-from isocortex_metrics.rdm import correlation_distance, euclidean_distance, noise_ceiling, unit_ranks, weighted_rho
+from isocortex_metrics.rdm import correlation_distance, euclidean_distance
+from isocortex_metrics.rdm_comparison import noise_ceiling, unit_ranks, weighted_rho
 
 
 @pytest.fixture

@@ -101,6 +101,17 @@ def test_unreliable_neuroids_have_no_ceiling_and_are_not_divided_by() -> None:
     assert np.isfinite(scores["r2_corrected"].values[:, 1:]).all()
 
 
+def test_a_region_of_noise_has_no_ceiling_worth_the_name() -> None:
+    generator = np.random.default_rng(5)
+    activations, _ = related()
+    comparison = against(make_responses(generator.standard_normal((3, N_STIMULI, 80)), IDS))
+    comparison.rules = Rules(ceiling_mode="r_over_sqrt_c")
+    summary = comparison.summarise(comparison.score(activations))
+    # reliabilities scatter around zero; the median of signed roots does so, too; without the negative ones it is .3
+    assert abs(summary.ceiling) < 0.25
+    assert np.nanmedian(np.where(comparison.reliability > 0, np.sqrt(np.abs(comparison.reliability)), np.nan)) > 0.25
+
+
 def test_constant_neuroid_is_null_and_counted() -> None:
     activations, responses = related()
     responses[:, 2] = 1.5

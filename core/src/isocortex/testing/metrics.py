@@ -261,7 +261,7 @@ def _expect_equal(expected: xr.Dataset, found: xr.Dataset, between: str) -> None
         )
         tolerance = TOLERANCE + (4 * float(np.finfo(np.float32).eps) if variable.dtype == np.float32 else 0.0)
         unequal = ~np.isclose(first, second, rtol=0, atol=tolerance, equal_nan=True)
-        largest = float(np.nanmax(np.abs(first - second), initial=0.0, where=unequal))
+        largest = float(np.abs(first - second)[unequal].max(initial=0.0))
         expect(
             not unequal.any(),
             f"{between} must give the same scores (to {TOLERANCE:g}); {name!r} differs by up to {largest:.3g}.",

@@ -1,4 +1,4 @@
-"""Pearson correlations of columns, plain and over bootstrap samples, and the reliability of repeated responses."""
+"""Pearson correlations of columns, plain and over bootstrap samples of the stimuli."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from isocortex_metrics.threads import few_threads
+
 Array = np.ndarray[Any, Any]
 
 #: predictions that vary less than this share of the responses are null
 NULL_SHARE = 1e-10
+#: columns that vary less than this share of their size are constant, up to rounding
+ROUNDING = 64 * float(np.finfo(np.float64).eps)
+#: a bootstrap sample in which a column keeps less than this share of its variance holds one value over and over
+_SAMPLE_FLOOR = 1e-12
 
 
 def pearson(prediction: Array, response: Array) -> tuple[Array, Array]:
-    """Correlation of each column, and where there is none to be had.
+    r"""Correlation of each column, r = Σ (p − p̄)(y − ȳ) / √(Σ (p − p̄)² Σ (y − ȳ)²), and where there is none to be had.
 
-    A column is null where its prediction varies by less than 1e-10 of the response, or the response not at all; its
+    A column is null where its prediction varies by less than 1e-10 of the response, or the response does not vary; its
     correlation is set to 0.
 
     Parameters
@@ -25,73 +31,65 @@ def pearson(prediction: Array, response: Array) -> tuple[Array, Array]:
 
     Returns
     -------
-    r (n_columns,), null (n_columns,) bool.
+    r (n_columns,), signed; null (n_columns,) bool.
 
     Examples
     --------
     >>> r, null = pearson(np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([[3.0, 1.0], [4.0, 2.0]]))
-    >>> r.tolist(), null.tolist()
+    >>> r.round(12).tolist(), null.tolist()
     ([1.0, 0.0], [False, True])
     """
-    prediction = prediction - prediction.mean(axis=0)
-    response = response - response.mean(axis=0)
-    spread_p, spread_r = np.linalg.norm(prediction, axis=0), np.linalg.norm(response, axis=0)
-    null = (spread_p < NULL_SHARE * spread_r) | (spread_r == 0)
-    product = np.einsum("ij,ij->j", prediction, response)
-    return np.where(null, 0.0, product / np.where(null, 1.0, spread_p * spread_r)), null
+    unit_p, unit_r, null = _units(prediction, response)
+    r = np.einsum("ij,ij->j", unit_p, unit_r)
+    return np.where(null, 0.0, np.clip(r, -1.0, 1.0)), null
 
 
 def weighted_pearson(prediction: Array, response: Array, weights: Array) -> Array:
-    """Correlation of each column in each bootstrap sample, (n_draws, n_columns).
+    """Correlation of each column in each bootstrap sample, by a few matrix products.
+
+    Equals the correlation over rows repeated as often as the weights say.
 
     Parameters
     ----------
     prediction, response
-        (n_stimuli, n_columns).
+        (n_stimuli, n_columns) float64.
     weights
         (n_draws, n_stimuli): how often each stimulus is in each sample.
 
-    Notes
-    -----
-    Null columns (see ``pearson``) have r = 0; a sample in which a column happens not to vary has NaN. Elsewhere it
-    equals the correlation over explicitly repeated rows.
-    """
-    _, null = pearson(prediction, response)
-    total = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
-    prediction = prediction - prediction.mean(axis=0)
-    response = response - response.mean(axis=0)
-    mean_p, mean_r = weights @ prediction / total, weights @ response / total
-    covariance = weights @ (prediction * response) / total - mean_p * mean_r
-    variance_p = weights @ prediction**2 / total - mean_p**2
-    variance_r = weights @ response**2 / total - mean_r**2
-    floor = 1e-12 * (prediction**2).mean(axis=0) * (response**2).mean(axis=0)
-    product = variance_p * variance_r
-    valid = (product > floor) & (variance_p > 0) & (variance_r > 0)
-    r = np.where(valid, covariance / np.sqrt(np.where(valid, product, 1.0)), np.nan)
-    return np.where(null, 0.0, r)
-
-
-def reliability(repetitions: Array) -> Array:
-    r"""Reliability of the mean over repetitions: c = m r̄ / (1 + (m − 1) r̄), r̄ the mean correlation between repetitions.
-
-    Parameters
-    ----------
-    repetitions
-        (n_repetitions, n_stimuli, n_neuroids), at least two repetitions.
-
     Returns
     -------
-    (n_neuroids,), not clipped; its square root bounds r. Spearman 1910; Brown 1910.
+    (n_draws, n_columns). Null columns (see ``pearson``) have r = 0 in every sample; NaN where a sample happens to hold
+    one value of a column over and over. Memory: about six times the result.
 
     Examples
     --------
-    >>> y = np.array([[[0.0], [1.0], [2.0]], [[0.0], [1.0], [2.0]]])
-    >>> reliability(y).tolist()
-    [1.0]
+    >>> p, y = np.array([[0.0], [1.0], [5.0]]), np.array([[0.0], [2.0], [1.0]])
+    >>> weighted_pearson(p, y, np.array([[3.0, 2.0, 0.0], [5.0, 0.0, 0.0]])).round(12).tolist()
+    [[1.0], [nan]]
     """
-    m = len(repetitions)
-    pairs = [pearson(repetitions[i], repetitions[j])[0] for i in range(m) for j in range(i)]
-    mean = np.mean(pairs, axis=0)
-    divisor = 1 + (m - 1) * mean
-    # perfectly opposite repetitions have no finite value; nothing below zero is divided by anyway
-    return m * mean / np.where(np.abs(divisor) > 1e-12, divisor, -1.0)
+    unit_p, unit_r, null = _units(prediction, response)
+    total = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
+    share = weights / total
+    with few_threads(len(unit_p)):
+        mean_p, mean_r = share @ unit_p, share @ unit_r
+        variance_p = share @ unit_p**2 - mean_p**2
+        variance_r = share @ unit_r**2 - mean_r**2
+        covariance = share @ (unit_p * unit_r) - mean_p * mean_r
+    valid = (variance_p > _SAMPLE_FLOOR / len(unit_p)) & (variance_r > _SAMPLE_FLOOR / len(unit_p))
+    spread = np.sqrt(np.where(valid, variance_p * variance_r, 1.0))
+    return np.where(null, 0.0, np.where(valid, np.clip(covariance / spread, -1.0, 1.0), np.nan))
+
+
+def _units(prediction: Array, response: Array) -> tuple[Array, Array, Array]:
+    """Both sides centred and with norm 1 per column (0 where null), and which columns are null."""
+    centred_p, centred_r = _centred(prediction), _centred(response)
+    norm_p, norm_r = np.linalg.norm(centred_p, axis=0), np.linalg.norm(centred_r, axis=0)
+    null = (norm_r == 0) | (norm_p == 0) | (norm_p < NULL_SHARE * norm_r)
+    return centred_p / np.where(null, np.inf, norm_p), centred_r / np.where(null, np.inf, norm_r), null
+
+
+def _centred(values: Array) -> Array:
+    mean = values.mean(axis=0)
+    centred = values - mean
+    centred[:, np.abs(centred).max(axis=0) <= ROUNDING * np.abs(mean)] = 0.0
+    return centred

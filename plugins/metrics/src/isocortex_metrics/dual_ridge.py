@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from isocortex_metrics.threads import few_threads
+
 Array = np.ndarray[Any, Any]
 
 #: multiples of the mean eigenvalue of the training Gram matrix, half a decade apart, ascending
@@ -19,6 +21,8 @@ ALPHA_GRID: Array = 10.0 ** np.arange(-5.0, 5.25, 0.5)
 TIE = 1e-9
 #: neuroids that are worked on together
 BLOCK = 384
+#: responses that vary less than this share of their size are constant, up to rounding
+ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
 def gram_matrix(blocks: Iterable[Array], n_stimuli: int) -> Array:
@@ -42,7 +46,8 @@ def gram_matrix(blocks: Iterable[Array], n_stimuli: int) -> Array:
     """
     gram = np.zeros((n_stimuli, n_stimuli))
     for block in blocks:
-        centred = block.astype(np.float64)
+        # the first row goes before the mean does, because the rounded mean of equal values may differ from them
+        centred = np.subtract(block, block[:1], dtype=np.float64)
         centred -= centred.mean(axis=0)
         gram += centred @ centred.T
     return gram
@@ -54,18 +59,26 @@ class SplitFit:
 
     Attributes
     ----------
-    prediction
-        (n_test, n_neuroids) float64, training mean added.
+    deviation
+        (n_test, n_neuroids) float64: the prediction less the training mean, so that no digit of it is lost.
+    mean
+        (n_neuroids,) training mean of the responses.
     alpha_index
         (n_neuroids,) place in the grid.
     selection
         (n_neuroids,) 1 − (leave-one-out error of the chosen alpha) / (that of the training mean): how well the features
-        do within the training stimuli.
+        do within the training stimuli; 0 where features or responses do not vary there.
     """
 
-    prediction: Array
+    deviation: Array
+    mean: Array
     alpha_index: Array
     selection: Array
+
+    @property
+    def prediction(self) -> Array:
+        """(n_test, n_neuroids) float64, in the units of the responses."""
+        return self.deviation + self.mean
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class SplitBasis:
     vectors
         U (n_train, n_train − 1): eigenvectors of the centred training Gram matrix, orthogonal to the constant.
     values
-        (n_train − 1,) eigenvalues, ≥ 0.
+        (n_train − 1,) eigenvalues, ≥ 0; those that are nothing but rounding are 0.
     cross
         (n_test, n_train − 1): K[test, train] U, both sides centred by the training mean.
     """
@@ -88,7 +101,7 @@ class SplitBasis:
 
     @property
     def mean_eigenvalue(self) -> float:
-        """Scale of the alphas, so that rescaling the features changes nothing."""
+        """Scale of the alphas, so that rescaling the features changes nothing; 0 for features that do not vary."""
         return float(self.values.mean())
 
 
@@ -105,17 +118,19 @@ def split_basis(gram: Array, train: Array, test: Array) -> SplitBasis:
     train, test
         Places of the training and the test stimuli.
     """
-    from threadpoolctl import threadpool_limits
-
     to_train = gram[:, train].mean(axis=1)
     mean = to_train[train].mean()
     inner = gram[np.ix_(train, train)] - to_train[train][:, None] - to_train[train][None, :] + mean
     outer = gram[np.ix_(test, train)] - to_train[test][:, None] - to_train[train][None, :] + mean
     basis = complement_of_constant(len(train))
-    with threadpool_limits(1, user_api="blas"):  # spinning threads make small decompositions ten times slower
+    with few_threads(len(train)):
         values, rotation = np.linalg.eigh(basis.T @ inner @ basis)
     vectors = basis @ rotation
-    return SplitBasis(vectors, np.clip(values, 0.0, None), outer @ vectors)
+    rounding = 2 * len(train) * float(np.finfo(np.float64).eps)
+    # features may vary over all stimuli and yet not over these; what centring leaves of them is rounding
+    if values.sum() <= 10 * rounding * gram[train, train].sum():
+        values = np.zeros_like(values)
+    return SplitBasis(vectors, np.where(values > rounding * values[-1], values, 0.0), outer @ vectors)
 
 
 def complement_of_constant(n: int) -> Array:
@@ -132,32 +147,44 @@ def complement_of_constant(n: int) -> Array:
     return reflection[:, 1:]
 
 
-def leave_one_out_error(basis: SplitBasis, responses: Array, alpha: float) -> Array:
+def leave_one_out_errors(basis: SplitBasis, rotated: Array, alphas: Array) -> Array:
     r"""Sum over training stimuli of the squared leave-one-out error, exact, intercept included.
 
     e_i = [U w Uᵀ y]_i / Σ_k U_ik² w_k with w = alpha / (λ + alpha); infinite alpha predicts the mean of the others.
+    Weights of this form neither overflow nor cancel, whatever alpha is.
 
     Parameters
     ----------
-    responses
-        (n_train, n_neuroids).
+    rotated
+        Uᵀ y, (n_train − 1, n_neuroids).
+    alphas
+        (n_alphas,), above 0.
 
     Returns
     -------
-    (n_neuroids,) float64.
+    (n_alphas, n_neuroids) float64. Memory beyond it: ``BLOCK`` × n_train values.
+
+    Examples
+    --------
+    >>> basis = split_basis(gram_matrix([np.eye(3)], 3), np.arange(3), np.array([0]))
+    >>> leave_one_out_errors(basis, basis.vectors.T @ np.array([[0.0], [3.0], [6.0]]), np.array([np.inf])).round(9)
+    array([[40.5]])
     """
-    rotated = basis.vectors.T @ responses
-    return _press(basis.vectors, _shrinkage(basis.values, alpha), rotated)
+    errors = np.empty((len(alphas), rotated.shape[1]))
+    squared = basis.vectors**2
+    for place, alpha in enumerate(alphas):
+        weights = np.ones_like(basis.values) if np.isinf(alpha) else alpha / (basis.values + alpha)
+        leverage = squared @ weights  # (n_train,) 1 − H_ii
+        operator = basis.vectors * (weights / leverage[:, None])
+        for start in range(0, rotated.shape[1], BLOCK):
+            residual = operator @ rotated[:, start : start + BLOCK]
+            errors[place, start : start + BLOCK] = np.einsum("ij,ij->j", residual, residual)
+    return errors
 
 
-def _shrinkage(values: Array, alpha: float) -> Array:
-    return np.ones_like(values) if np.isinf(alpha) else alpha / (values + alpha)
-
-
-def _press(vectors: Array, weights: Array, rotated: Array) -> Array:
-    leverage = (vectors**2) @ weights  # (n_train,) 1 − H_ii
-    residual = (vectors * (weights / leverage[:, None])) @ rotated
-    return np.einsum("ij,ij->j", residual, residual)
+def leave_one_out_error(basis: SplitBasis, responses: Array, alpha: float) -> Array:
+    """``leave_one_out_errors`` of responses (n_train, n_neuroids) at one alpha: (n_neuroids,)."""
+    return leave_one_out_errors(basis, basis.vectors.T @ responses, np.array([alpha]))[0]
 
 
 def fit_split(basis: SplitBasis, responses: Array, grid: Array = ALPHA_GRID) -> SplitFit:
@@ -172,33 +199,41 @@ def fit_split(basis: SplitBasis, responses: Array, grid: Array = ALPHA_GRID) -> 
 
     Notes
     -----
-    Features that are constant over the training stimuli predict the training mean, with the largest alpha and a
-    selection of 0. Memory: a few times ``BLOCK`` × n_train values beyond the result.
+    Features or responses that are constant over the training stimuli predict the training mean, with the largest alpha
+    and a selection of 0. Memory beyond the result: twice the responses, and ``BLOCK`` × n_train values.
+
+    Examples
+    --------
+    >>> stimuli = np.arange(5.0)[:, None]
+    >>> fit = fit_split(split_basis(gram_matrix([stimuli], 5), np.arange(4), np.array([4])), 3 * stimuli[:4] + 1)
+    >>> fit.prediction.round(3).tolist(), fit.selection.round(3).tolist()
+    ([[13.0]], [1.0])
     """
-    n_neuroids = responses.shape[1]
-    prediction = np.empty((len(basis.cross), n_neuroids))
-    chosen = np.empty(n_neuroids, dtype=np.intp)
-    selection = np.empty(n_neuroids)
-    for start in range(0, n_neuroids, BLOCK):
-        part = slice(start, min(start + BLOCK, n_neuroids))
-        prediction[:, part], chosen[part], selection[part] = _fit_block(basis, responses[:, part], grid)
-    return SplitFit(prediction, chosen, selection)
-
-
-def _fit_block(basis: SplitBasis, responses: Array, grid: Array) -> tuple[Array, Array, Array]:
     mean = responses.mean(axis=0)
-    rotated = basis.vectors.T @ (responses - mean)
-    without = _press(basis.vectors, np.ones_like(basis.values), rotated)
     if basis.mean_eigenvalue == 0.0:
-        shape = (len(basis.cross), 1)
-        return np.tile(mean, shape), np.full(len(mean), len(grid) - 1), np.zeros(len(mean))
+        nothing = np.zeros((len(basis.cross), len(mean)))
+        return SplitFit(nothing, mean, np.full(len(mean), len(grid) - 1), np.zeros(len(mean)))
+    centred = responses - mean
+    centred[:, np.abs(centred).max(axis=0) <= ROUNDING * np.abs(mean)] = 0.0
     alphas = grid * basis.mean_eigenvalue
-    errors = np.stack([_press(basis.vectors, _shrinkage(basis.values, alpha), rotated) for alpha in alphas])
-    chosen = largest_of_the_best(errors)
+    with few_threads(len(centred)):
+        rotated = basis.vectors.T @ centred
+        errors = leave_one_out_errors(basis, rotated, alphas)
+        without = leave_one_out_errors(basis, rotated, np.array([np.inf]))[0]
+        chosen = largest_of_the_best(errors)
+        deviation = _deviation(basis, rotated, alphas[chosen])
     best = np.take_along_axis(errors, chosen[None], axis=0)[0]
-    selection = 1.0 - best / np.where(without > 0, without, 1.0)
-    shrunk = rotated / (basis.values[:, None] + alphas[chosen])
-    return basis.cross @ shrunk + mean, chosen, np.where(without > 0, selection, 0.0)
+    selection = np.where(without > 0, 1.0 - best / np.where(without > 0, without, 1.0), 0.0)
+    return SplitFit(deviation, mean, chosen, selection)
+
+
+def _deviation(basis: SplitBasis, rotated: Array, alpha: Array) -> Array:
+    """(n_test, n_neuroids): prediction less the training mean, each neuroid at its own alpha."""
+    deviation = np.empty((len(basis.cross), rotated.shape[1]))
+    for start in range(0, rotated.shape[1], BLOCK):
+        part = slice(start, start + BLOCK)
+        deviation[:, part] = basis.cross @ (rotated[:, part] / (basis.values[:, None] + alpha[part]))
+    return deviation
 
 
 def largest_of_the_best(errors: Array) -> Array:

@@ -1,16 +1,36 @@
-"""Representational dissimilarity matrices as vectors of pairs (upper triangle, row by row), and comparing them."""
+"""Representational dissimilarity matrices as vectors of pairs: the upper triangle, row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from isocortex.errors import DataError
+from isocortex_metrics.dual_ridge import gram_matrix
 
 Array = np.ndarray[Any, Any]
 Blocks = Callable[[], Iterator[Array]]
+
+#: patterns that vary less than this share of their size over units are flat, up to rounding
+_FLAT = 1e-12
+#: squared distances below this share of the patterns' size are rounding
+_EQUAL = 1e-12
+
+
+class FlatPatternError(DataError):
+    """The dissimilarity of some patterns is not defined.
+
+    Attributes
+    ----------
+    stimuli
+        Their places in the canonical order.
+    """
+
+    def __init__(self, message: str, stimuli: Sequence[int]) -> None:
+        super().__init__(message)
+        self.stimuli = tuple(stimuli)
 
 
 def correlation_distance(blocks: Blocks, n_stimuli: int) -> Array:
@@ -19,15 +39,15 @@ def correlation_distance(blocks: Blocks, n_stimuli: int) -> Array:
     Parameters
     ----------
     blocks
-        Gives the column blocks (n_stimuli, width) of the patterns, each time it is called; they are read twice.
+        Gives the column blocks (n_stimuli, width) of the patterns, any real dtype; called once.
 
     Returns
     -------
-    (n_pairs,) float64.
+    (n_pairs,) float64. Kriegeskorte, Mur & Bandettini 2008.
 
     Raises
     ------
-    DataError
+    FlatPatternError
         A pattern does not vary over its units, so that its correlation is undefined.
 
     Examples
@@ -36,104 +56,85 @@ def correlation_distance(blocks: Blocks, n_stimuli: int) -> Array:
     >>> correlation_distance(lambda: iter([patterns]), 3).round(6).tolist()
     [2.0, 0.0, 2.0]
     """
-    total, n_units = np.zeros(n_stimuli), 0
+    products, sums, largest = np.zeros((n_stimuli, n_stimuli)), np.zeros(n_stimuli), np.zeros(n_stimuli)
+    shift, n_units = np.zeros((n_stimuli, 1)), 0
     for block in blocks():
-        total += block.sum(axis=1, dtype=np.float64)
+        if not n_units:
+            # about the mean of a row, so that little cancels below; the first unit goes before the mean does, because
+            # the rounded mean of equal values may differ from them
+            first = np.asarray(block[:, :1], dtype=np.float64)
+            shift = first + np.subtract(block, first).mean(axis=1, keepdims=True)
+        shifted = np.subtract(block, shift, dtype=np.float64)
+        products += shifted @ shifted.T
+        sums += shifted.sum(axis=1)
+        largest = np.maximum(largest, np.abs(block).max(axis=1, initial=0.0))
         n_units += block.shape[1]
-    mean = (total / max(n_units, 1))[:, None]
-    gram, scale = np.zeros((n_stimuli, n_stimuli)), np.zeros(n_stimuli)
+    products -= np.outer(sums, sums / max(n_units, 1))
+    norm = np.sqrt(np.maximum(products.diagonal(), 0.0))
+    _refuse_flat(norm <= _FLAT * largest * np.sqrt(n_units), "correlation", f"a constant pattern of {n_units} units")
+    return 1.0 - upper_triangle(products) / upper_triangle(np.outer(norm, norm))
+
+
+def cosine_distance(blocks: Blocks, n_stimuli: int) -> Array:
+    """1 − cosine of the angle between the patterns of every pair of stimuli, (n_pairs,) float64.
+
+    Raises
+    ------
+    FlatPatternError
+        A pattern is 0 throughout.
+
+    Examples
+    --------
+    >>> cosine_distance(lambda: iter([np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])]), 3).tolist()
+    [1.0, 0.0, 1.0]
+    """
+    products = np.zeros((n_stimuli, n_stimuli))
     for block in blocks():
-        centred = block.astype(np.float64) - mean
-        gram += centred @ centred.T
-        scale = np.maximum(scale, np.abs(block).max(axis=1, initial=0.0))
-    norm = np.sqrt(np.diag(gram))
-    flat = np.flatnonzero(norm <= 1e-12 * scale * np.sqrt(n_units))
-    if len(flat):
-        raise DataError(
-            f"The correlation distance needs patterns that vary over units; {len(flat)} of {n_stimuli} stimuli have a "
-            f"constant pattern of {n_units} units (first: number {flat[0]} of the canonical order). Use another "
-            "reduction or dissimilarity."
-        )
-    return 1.0 - (gram / np.outer(norm, norm))[np.triu_indices(n_stimuli, 1)]
+        values = np.asarray(block, dtype=np.float64)
+        products += values @ values.T
+    norm = np.sqrt(products.diagonal())
+    _refuse_flat(norm == 0, "cosine", "a pattern of zeros")
+    return 1.0 - upper_triangle(products) / upper_triangle(np.outer(norm, norm))
 
 
 def euclidean_distance(blocks: Blocks, n_stimuli: int) -> Array:
-    """Euclidean distance between the patterns of every pair of stimuli, (n_pairs,) float64."""
-    first, second = np.triu_indices(n_stimuli, 1)
-    gram = np.zeros((n_stimuli, n_stimuli))
-    for block in blocks():
-        centred = block.astype(np.float64) - block.mean(axis=0, dtype=np.float64)
-        gram += centred @ centred.T
-    diagonal = np.diag(gram)
-    squared = diagonal[first] + diagonal[second] - 2 * gram[first, second]
-    return np.sqrt(np.clip(squared, 0.0, None))
+    """Euclidean distance between the patterns of every pair of stimuli, (n_pairs,) float64; always defined.
+
+    Examples
+    --------
+    >>> euclidean_distance(lambda: iter([np.array([[0.0, 0.0], [3.0, 4.0]])]), 2).round(12).tolist()
+    [5.0]
+    """
+    gram = gram_matrix(blocks(), n_stimuli)
+    size = upper_triangle(np.add.outer(gram.diagonal(), gram.diagonal()))
+    squared = size - 2.0 * upper_triangle(gram)
+    # equal patterns differ by rounding, which the square root would raise far above it
+    return np.sqrt(np.where(squared > _EQUAL * size, squared, 0.0))
+
+
+def upper_triangle(matrix: Array) -> Array:
+    """The entries above the diagonal, row by row: (n, n) → (n (n − 1) / 2,).
+
+    Examples
+    --------
+    >>> upper_triangle(np.arange(9).reshape(3, 3)).tolist()
+    [1, 2, 5]
+    """
+    return matrix[~np.tri(len(matrix), dtype=bool)]
+
+
+def _refuse_flat(flat: Array, distance: str, what: str) -> None:
+    places = [int(place) for place in np.flatnonzero(flat)]
+    if places:
+        raise FlatPatternError(
+            f"The {distance} distance needs patterns that vary over units; {len(places)} of {len(flat)} stimuli have "
+            f"{what} (first: number {places[0]} of the canonical order). Use another reduction or dissimilarity.",
+            places,
+        )
 
 
 DISSIMILARITIES: dict[str, Callable[[Blocks, int], Array]] = {
     "correlation": correlation_distance,
+    "cosine": cosine_distance,
     "euclidean": euclidean_distance,
 }
-
-
-def unit_ranks(rdms: Array) -> Array:
-    """Average ranks of each row, centred, with norm 1: their dot product is Spearman's rho. (…, n_pairs).
-
-    Raises
-    ------
-    DataError
-        A matrix whose entries are all equal has no ranks.
-    """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(rdms, axis=-1)
-    ranks -= ranks.mean(axis=-1, keepdims=True)
-    norm = np.linalg.norm(ranks, axis=-1, keepdims=True)
-    if (norm == 0).any():
-        raise DataError("A dissimilarity matrix has equal entries throughout; a rank correlation with it is undefined.")
-    return ranks / norm
-
-
-def noise_ceiling(rdms: Array) -> tuple[float, float]:
-    """Leave-one-participant-out bounds of the mean Spearman correlation with the participants.
-
-    Lower: each participant against the mean of the others' ranked matrices; upper: against the mean of all.
-    Nili et al. 2014, PLOS Computational Biology, "noise ceiling".
-
-    Parameters
-    ----------
-    rdms
-        (n_participants, n_pairs), at least two participants.
-    """
-    ranks = unit_ranks(rdms)
-    total = ranks.sum(axis=0)
-    # sums of ranks that are equal but for rounding are ties, and must stay so
-    lower = [float(own @ unit_ranks(np.round(total - own, 12))) for own in ranks]
-    upper = [float(own @ unit_ranks(np.round(total, 12))) for own in ranks]
-    return float(np.mean(lower)), float(np.mean(upper))
-
-
-def weighted_rho(model_ranks: Array, brain_ranks: Array, counts: Array) -> Array:
-    """Rank correlation in bootstrap samples of stimuli, with the ranks of the whole sample: (n_draws, n_participants).
-
-    A pair weighs as often as both its stimuli were drawn; a stimulus makes no pair with itself.
-
-    Parameters
-    ----------
-    model_ranks
-        (n_pairs,).
-    brain_ranks
-        (n_participants, n_pairs).
-    counts
-        (n_draws, n_stimuli).
-    """
-    from isocortex_metrics.correlation import weighted_pearson
-
-    first, second = np.triu_indices(counts.shape[1], 1)
-    found = np.empty((len(counts), len(brain_ranks)))
-    step = max(1, 4_000_000 // len(first))
-    for start in range(0, len(counts), step):
-        part = counts[start : start + step]
-        weights = part[:, first] * part[:, second]
-        model = np.repeat(model_ranks[:, None], len(brain_ranks), axis=1)
-        found[start : start + step] = np.nan_to_num(weighted_pearson(model, brain_ranks.T, weights))
-    return found

@@ -8,34 +8,40 @@ predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, averaged, check_responses, repetitions, stimulus_order
-from isocortex.errors import DataError, SettingsError
+from isocortex.dataset import Dataset, averaged, repetitions, stimulus_order
+from isocortex.errors import SettingsError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.layers import as_layered, codes_of
+from isocortex.layers import as_layered, codes_of, read_out
 from isocortex.stats import by_participant, draw_counts, over_participants, widened
-from isocortex_metrics.correlation import pearson, reliability, weighted_pearson
+from isocortex_metrics.correlation import pearson, weighted_pearson
 from isocortex_metrics.dual_ridge import ALPHA_GRID, fit_split, gram_matrix, split_basis, stack_tests
-from isocortex_metrics.splits import folds
+from isocortex_metrics.reliability import ceiling_of_r, noise_corrected, reliability
+from isocortex_metrics.splits import Split, folds, leave_one_group_out
+from isocortex_metrics.targets import labels_of, responses_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray[Any, Any]
 
+#: neuroids whose bootstrap samples are drawn together
 _BOOTSTRAP_BLOCK = 512
+#: values of one block of features: 16 MB in float64
+_BLOCK_VALUES = 2_000_000
 
 
 class RidgeSettings(BaseModel):
     """Settings of ``ridge``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    scheme: Literal["k-fold", "leave-one-group-out"] = "k-fold"
     n_folds: int = Field(default=5, ge=2, description="folds per repeat")
     n_repeats: int = Field(default=2, ge=1, description="times the folds are drawn")
     stratify: str | None = Field(default=None, description="stimulus column of which every fold gets its share")
@@ -53,73 +59,70 @@ class Ridge(MetricPlugin):
         seed: int,
         device: str = "cpu",
     ) -> Comparison:
-        """Average repetitions, draw the folds and estimate the ceiling."""
+        """Average repetitions, draw the splits and estimate the ceiling; the CPU does it, whatever the device.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Settings that are not valid, no responses, or too few stimuli for the splits.
+        """
         del device
         chosen = check_settings(RidgeSettings, settings, self.card.id)
-        responses = _responses_of(target, self.card.id)
-        labels = {name: _labels(target, getattr(chosen, name), name) for name in ("stratify", "group")}
-        return RidgeComparison(responses, chosen, seed, strata=labels["stratify"], groups=labels["group"])
+        responses = responses_of(target, self.card.id)
+        return RidgeComparison(responses, _draw_splits(target, responses, chosen, seed))
 
 
-def _responses_of(target: Dataset | xr.DataArray, metric: str) -> xr.DataArray:
-    if not isinstance(target, Dataset):
-        return check_responses("responses", target)
-    if target.responses is None:
-        raise DataError(f"The metric {metric!r} takes responses, but the data set {target.id!r} holds {target.kind}.")
-    return target.responses
-
-
-def _labels(target: Dataset | xr.DataArray, column: str | None, use: str) -> list[str] | None:
-    """Labels of the stimuli in canonical order; the data set itself may ask for them in its attributes."""
-    column = column or (target.attrs.get(use) if isinstance(target, Dataset) else None)
-    if column is None:
-        return None
-    if not isinstance(target, Dataset) or column not in target.stimuli.table.columns:
-        known = list(target.stimuli.table.columns) if isinstance(target, Dataset) else "no stimulus table"
-        raise SettingsError(f"{use} = {column!r} needs that column in the stimulus table; found {known}.")
-    return [str(label) for label in target.stimuli.table[column]]
+def _draw_splits(
+    target: Dataset | xr.DataArray, responses: xr.DataArray, settings: RidgeSettings, seed: int
+) -> list[Split]:
+    """Splits of the stimuli; a data set may ask for ``stratify`` or ``group`` in its attributes, settings go first."""
+    asked = {name: getattr(settings, name) for name in ("stratify", "group")}
+    if isinstance(target, Dataset) and not any(asked.values()):
+        asked = {name: target.attrs.get(name) for name in asked}
+    if all(asked.values()):
+        raise SettingsError("Splits are stratified or grouped, not both; give 'stratify' or 'group'.")
+    stimulus_id = stimulus_order(responses)
+    labels = {name: labels_of(target, responses, str(column), stimulus_id) for name, column in asked.items() if column}
+    if settings.scheme == "leave-one-group-out":
+        if "group" not in labels:
+            raise SettingsError("scheme = 'leave-one-group-out' needs 'group', the stimulus column that is left out.")
+        return leave_one_group_out(labels["group"])
+    return folds(
+        len(stimulus_id),
+        n_folds=settings.n_folds,
+        n_repeats=settings.n_repeats,
+        seed=seed,
+        strata=labels.get("stratify"),
+        groups=labels.get("group"),
+    )
 
 
 class RidgeComparison(Comparison):
-    """Ridge regression against one set of responses."""
+    """Ridge regression against one set of responses.
+
+    Parameters
+    ----------
+    responses
+        Dims ("presentation", "neuroid"), checked; repetitions are averaged.
+    splits
+        Of the stimuli in order of appearance.
+    """
 
     statistic = "r"
     error_kind = "bootstrap standard deviation, widened for shared training stimuli (Nadeau & Bengio 2003)"
 
-    def __init__(
-        self,
-        responses: xr.DataArray,
-        settings: RidgeSettings,
-        seed: int,
-        *,
-        strata: list[str] | None = None,
-        groups: list[str] | None = None,
-    ) -> None:
+    def __init__(self, responses: xr.DataArray, splits: Sequence[Split]) -> None:
         self.stimulus_id = stimulus_order(responses)
         self.n_stimuli = len(self.stimulus_id)
         self.responses = averaged(responses)
         self.neuroid = responses.isel(presentation=0, drop=True)
-        self.reliability = self._reliability(repetitions(responses))
-        self.splits = folds(
-            self.n_stimuli,
-            n_folds=settings.n_folds,
-            n_repeats=settings.n_repeats,
-            seed=seed,
-            strata=strata,
-            groups=groups,
-        )
-        if self.reliability is not None:
-            bound = np.sqrt(np.where(self.reliability > 0, self.reliability, np.nan))
-            self.ceiling = Ceiling(
-                "square root of the Spearman-Brown reliability over repetitions", "r", self._on_neuroids(bound)
-            )
-
-    @staticmethod
-    def _reliability(repeated: Array) -> Array | None:
-        return reliability(repeated) if len(repeated) > 1 else None
-
-    def _on_neuroids(self, values: Array) -> xr.DataArray:
-        return self.neuroid.copy(data=values)
+        self.splits = list(splits)
+        self.reliability: Array | None = None
+        counts = np.unique(responses["stimulus_id"].values.astype(str), return_counts=True)[1]
+        if counts.min() > 1:
+            self.reliability = reliability(repetitions(responses), n_averaged=1 / float(np.mean(1 / counts)))
+            bound = self.neuroid.copy(data=ceiling_of_r(self.reliability))
+            self.ceiling = Ceiling("square root of the Spearman-Brown reliability over repetitions", "r", bound)
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Fit and test every split for one layer.
@@ -128,19 +131,21 @@ class RidgeComparison(Comparison):
         -------
         r, selection, alpha (as log10 of the multiple of the mean eigenvalue), null and, with repetitions, r2_corrected
         (sign(r) r² / reliability, NaN where the reliability is not above zero), all ("split", "neuroid"); prediction
-        ("split", "test", "neuroid") with the coordinate test_stimulus.
+        ("split", "test", "neuroid"), NaN beyond a short fold, with the coordinate test_stimulus: places in the
+        canonical order, -1 beyond a short fold.
         """
         import xarray as xr
 
         if isinstance(activations, xr.DataArray):
             activations = Activations.from_xarray(activations)
-        gram = gram_matrix(activations.blocks(self.stimulus_id), self.n_stimuli)
+        gram = gram_matrix(
+            activations.blocks(self.stimulus_id, max(1, _BLOCK_VALUES // self.n_stimuli)), self.n_stimuli
+        )
         parts = [self._score_split(gram, train, test) for train, test in self.splits]
         found = {name: np.stack([part[name] for part in parts]) for name in ("r", "selection", "alpha", "null")}
         if self.reliability is not None:
-            divisor = np.where(self.reliability > 0, self.reliability, np.nan)
-            found["r2_corrected"] = np.sign(found["r"]) * found["r"] ** 2 / divisor
-        prediction = stack_tests([part["prediction"].astype(np.float32) for part in parts])
+            found["r2_corrected"] = noise_corrected(found["r"], self.reliability)
+        prediction = stack_tests([part["prediction"] for part in parts])
         return xr.Dataset(
             {
                 **{name: (("split", "neuroid"), values) for name, values in found.items()},
@@ -155,7 +160,7 @@ class RidgeComparison(Comparison):
 
     def _score_split(self, gram: Array, train: Array, test: Array) -> dict[str, Array]:
         fit = fit_split(split_basis(gram, train, test), self.responses[train])
-        r, null = pearson(fit.prediction, self.responses[test])
+        r, null = pearson(fit.deviation, self.responses[test])
         return {
             "r": r,
             "null": null,
@@ -172,33 +177,49 @@ class RidgeComparison(Comparison):
         variance of Nadeau & Bengio 2003, Machine Learning 52, section 3, over that of independent tests.
         """
         scores = as_layered(self, scores)
+        measure = str(scores.attrs["measure"])
+        if measure not in ("r", "r2_corrected") or "prediction" not in scores:
+            return None
         places = {name: place for place, name in enumerate(self.neuroid["neuroid_id"].values)}
         columns = np.array([places[name] for name in scores["neuroid_id"].values])
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        null = read_out(scores["null"], scores["chosen"]).transpose("split", "neuroid").values
         drawn = np.empty((n_draws, len(columns)))
         for start in range(0, len(columns), _BOOTSTRAP_BLOCK):
             part = slice(start, start + _BOOTSTRAP_BLOCK)
-            prediction = scores["prediction"].values[:, :, part].astype(np.float64)
-            drawn[:, part] = self._drawn(prediction, self.responses[:, columns[part]], counts)
+            prediction = scores["prediction"].transpose("split", "test", "neuroid").values[:, :, part]
+            drawn[:, part] = self._drawn(prediction, null[:, part], columns[part], counts, measure)
         codes = codes_of(scores["readout"])
         value = by_participant(scores["readout"].mean("split").values, codes)
-        draws = widened(by_participant(drawn, codes), value, self._widening())
+        draws = _SPREAD[measure](by_participant(drawn, codes), value, self._widening())
         if len(value) == 1:
             return draws[:, 0], "stimuli"
-        weights = draw_counts(len(value), n_draws, seed, "participants")
-        return over_participants(draws, weights), "stimuli × participants"
+        return over_participants(
+            draws, draw_counts(len(value), n_draws, seed, "participants")
+        ), "stimuli × participants"
 
     def _widening(self) -> float:
         n_test = np.mean([len(split.test) for split in self.splits])
         n_train = np.mean([len(split.train) for split in self.splits])
         return float(np.sqrt((1 / len(self.splits) + n_test / n_train) / (n_test / self.n_stimuli)))
 
-    def _drawn(self, prediction: Array, responses: Array, counts: Array) -> Array:
-        """Mean over splits of each draw; a split of which a draw holds too little is left out of that draw."""
-        total, n_valid = np.zeros((2, len(counts), responses.shape[1]))
+    def _drawn(self, prediction: Array, null: Array, columns: Array, counts: Array, measure: str) -> Array:
+        """Mean over splits of each draw; a split of which a draw holds one stimulus over and over is left out of it."""
+        total, n_valid = np.zeros((2, len(counts), len(columns)))
         for split, (_, test) in enumerate(self.splits):
-            r = weighted_pearson(prediction[split, : len(test)], responses[test], counts[:, test])
-            valid = ~np.isnan(r)
+            r = weighted_pearson(prediction[split, : len(test)], self.responses[np.ix_(test, columns)], counts[:, test])
+            r[:, null[split]] = 0.0
+            if measure == "r2_corrected" and self.reliability is not None:
+                r = noise_corrected(r, self.reliability[columns])
+            valid = np.isfinite(r)
             total += np.where(valid, r, 0.0)
             n_valid += valid
-        return total / np.maximum(n_valid, 1)
+        return np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
+
+
+def _spread_apart(draws: Array, value: Array, factor: float) -> Array:
+    """As ``widened``, for a statistic that is not bound to (−1, 1)."""
+    return value + factor * (draws - np.nanmean(draws, axis=0))
+
+
+_SPREAD = {"r": widened, "r2_corrected": _spread_apart}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from isocortex.errors import DataError
 
 Array = np.ndarray[Any, Any]
+
+#: a correlation over fewer stimuli means nothing: two points always give 1 or -1
+MIN_TEST = 3
 
 
 class Split(NamedTuple):
@@ -25,22 +28,31 @@ def folds(
     n_folds: int = 5,
     n_repeats: int = 2,
     seed: int = 0,
-    strata: Sequence[object] | None = None,
-    groups: Sequence[object] | None = None,
+    strata: Sequence[object] | Array | None = None,
+    groups: Sequence[object] | Array | None = None,
 ) -> list[Split]:
     """K folds, drawn several times: every stimulus is tested once per repeat.
+
+    The draws are those of scikit-learn's ``KFold``, ``StratifiedKFold`` and ``GroupKFold`` with ``shuffle=True`` and
+    ``random_state=RandomState([seed, repeat])``.
 
     Parameters
     ----------
     strata
-        Label of each stimulus; every fold gets its share of each label.
+        Label of each stimulus; every fold gets its share of each label. A label with fewer stimuli than folds is in as
+        many folds as it has stimuli.
     groups
-        Label of each stimulus; stimuli of one group are never on both sides.
+        Label of each stimulus; stimuli of one group are never on both sides. Not together with ``strata``.
+
+    Returns
+    -------
+    ``n_repeats × n_folds`` splits, the folds of one repeat in a row.
 
     Raises
     ------
     DataError
-        Fewer than three stimuli per fold, or fewer groups than folds.
+        Fewer than three stimuli in a test fold, fewer groups than folds, fewer than two folds, or labels that do not
+        fit the stimuli.
 
     Examples
     --------
@@ -48,48 +60,95 @@ def folds(
     >>> sorted([*splits[0].test.tolist(), *splits[1].test.tolist()])
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
-    if n_stimuli < 3 * n_folds:
+    if n_folds < 2 or n_repeats < 1:
+        raise DataError(f"Splits need at least 2 folds and 1 repeat; found {n_folds} and {n_repeats}.")
+    if strata is not None and groups is not None:
+        raise DataError("Splits are stratified or grouped, not both; give strata or groups.")
+    if n_stimuli < MIN_TEST * n_folds:
         raise DataError(
-            f"{n_folds} folds need at least {3 * n_folds} stimuli, so that a correlation over a fold means something; "
-            f"found {n_stimuli}. Use fewer folds (setting n_folds) or more stimuli."
+            f"{n_folds} folds need at least {MIN_TEST * n_folds} stimuli, so that a correlation over a fold means "
+            f"something; found {n_stimuli}. Use fewer folds (setting n_folds) or more stimuli."
         )
-    if groups is not None and len(set(groups)) < n_folds:
-        raise DataError(f"{n_folds} folds need at least {n_folds} groups of stimuli; found {len(set(groups))}.")
-    kind = "grouped" if groups is not None else "stratified" if strata is not None else "plain"
-    labels = groups if groups is not None else strata
-    places = np.arange(n_stimuli)
+    draw = _plain_folds
+    codes = np.arange(n_stimuli)
+    if groups is not None:
+        codes = _codes(sorted(set(map(str, groups))), groups, n_stimuli, "groups")
+        _refuse_few_groups(int(codes.max()) + 1, n_folds)
+    elif strata is not None:
+        codes = _codes(list(dict.fromkeys(map(str, strata))), strata, n_stimuli, "strata")
+        draw = _stratified_folds
     found: list[Split] = []
     for repeat in range(n_repeats):
-        maker = _MAKERS[kind](n_folds, np.random.RandomState([seed, repeat]))
-        found += [Split(train, test) for train, test in maker.split(places, *_arguments(kind, labels))]
-    return found
+        # the stream of RandomState is frozen, so that splits outlive versions of numpy
+        fold_of = draw(codes, n_folds, np.random.RandomState([seed, repeat]))
+        found += _splits_of(fold_of, n_folds)
+    return _checked(found)
 
 
-def _arguments(kind: str, labels: Sequence[object] | None) -> list[Any]:
-    names = None if labels is None else [str(label) for label in labels]
-    return {"plain": [], "stratified": [names], "grouped": [None, names]}[kind]
+def leave_one_group_out(groups: Sequence[object] | Array) -> list[Split]:
+    """Test every group in turn, in order of first appearance, after training on all others.
+
+    Raises
+    ------
+    DataError
+        Fewer than two groups, or a group of fewer than three stimuli.
+
+    Examples
+    --------
+    >>> [split.test.tolist() for split in leave_one_group_out(["dog", "cat", "dog", "dog", "cat", "cat"])]
+    [[0, 2, 3], [1, 4, 5]]
+    """
+    names = list(dict.fromkeys(map(str, groups)))
+    _refuse_few_groups(len(names), 2)
+    return _checked(list(_splits_of(_codes(names, groups, len(groups), "groups"), len(names))))
 
 
-def _plain(n_folds: int, generator: np.random.RandomState) -> Any:
-    from sklearn.model_selection import KFold
-
-    return KFold(n_folds, shuffle=True, random_state=generator)
-
-
-def _stratified(n_folds: int, generator: np.random.RandomState) -> Any:
-    from sklearn.model_selection import StratifiedKFold
-
-    return StratifiedKFold(n_folds, shuffle=True, random_state=generator)
-
-
-def _grouped(n_folds: int, generator: np.random.RandomState) -> Any:
-    from sklearn.model_selection import GroupKFold
-
-    return GroupKFold(n_folds, shuffle=True, random_state=generator)
+def _checked(splits: list[Split]) -> list[Split]:
+    smallest = min(len(split.test) for split in splits)
+    if smallest < MIN_TEST:
+        raise DataError(
+            f"Every test fold needs at least {MIN_TEST} stimuli, so that a correlation over it means something; the "
+            f"smallest of {len(splits)} folds has {smallest}. Use fewer folds (setting n_folds), larger groups or more "
+            "stimuli."
+        )
+    return splits
 
 
-_MAKERS: dict[str, Callable[[int, np.random.RandomState], Any]] = {
-    "plain": _plain,
-    "stratified": _stratified,
-    "grouped": _grouped,
-}
+def _refuse_few_groups(n_groups: int, n_folds: int) -> None:
+    if n_groups < n_folds:
+        raise DataError(f"{n_folds} folds need at least {n_folds} groups of stimuli; found {n_groups}.")
+
+
+def _codes(names: Sequence[str], labels: Sequence[object] | Array, n_stimuli: int, what: str) -> Array:
+    """Number of each stimulus's label among the names."""
+    if len(labels) != n_stimuli:
+        raise DataError(f"Splits need one entry of {what} per stimulus: expected {n_stimuli}, found {len(labels)}.")
+    number = {name: place for place, name in enumerate(names)}
+    return np.array([number[str(label)] for label in labels], dtype=np.intp)
+
+
+def _plain_folds(codes: Array, n_folds: int, random: np.random.RandomState) -> Array:
+    """Fold of each stimulus; stimuli of one code stay together, the first folds take what does not divide evenly."""
+    n_codes = int(codes.max()) + 1 if len(codes) else 0
+    fold_of = np.empty(n_codes, dtype=np.intp)
+    for fold, members in enumerate(np.array_split(random.permutation(n_codes), n_folds)):
+        fold_of[members] = fold
+    return fold_of[codes]
+
+
+def _stratified_folds(codes: Array, n_folds: int, random: np.random.RandomState) -> Array:
+    """Fold of each stimulus; how many of a label a fold gets comes from dealing out the sorted labels in turn."""
+    n_labels = int(codes.max()) + 1
+    dealt = np.sort(codes)
+    shares = np.array([np.bincount(dealt[fold::n_folds], minlength=n_labels) for fold in range(n_folds)])
+    fold_of = np.empty(len(codes), dtype=np.intp)
+    for label in range(n_labels):
+        of_label = np.repeat(np.arange(n_folds), shares[:, label])
+        random.shuffle(of_label)
+        fold_of[codes == label] = of_label
+    return fold_of
+
+
+def _splits_of(fold_of: Array, n_folds: int) -> Iterator[Split]:
+    for fold in range(n_folds):
+        yield Split(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))

@@ -1,0 +1,98 @@
+"""What a metric is held against: responses or RDMs, from a data set or from arrays in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocortex.dataset import Dataset, check_responses
+from isocortex.errors import DataError, SettingsError, shorten, suggest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray[Any, Any]
+
+
+def responses_of(target: Dataset | xr.DataArray, metric: str) -> xr.DataArray:
+    """The responses, dims ("presentation", "neuroid"); a data set's are in canonical order.
+
+    Raises
+    ------
+    DataError
+        There are none, or they are not valid.
+    """
+    if not isinstance(target, Dataset):
+        return check_responses("the responses", target)
+    if target.responses is None:
+        raise DataError(f"The metric {metric!r} takes responses, but the data set {target.id!r} holds {target.kind}.")
+    return target.responses
+
+
+def labels_of(
+    target: Dataset | xr.DataArray, responses: xr.DataArray, column: str, stimulus_id: tuple[str, ...]
+) -> list[str]:
+    """A label for every stimulus: a column of the stimulus table, or a coordinate of the presentations.
+
+    Raises
+    ------
+    SettingsError
+        There is no such column or coordinate.
+    DataError
+        Stimuli without a label, or with two.
+    """
+    table = target.stimuli.table if isinstance(target, Dataset) else None
+    if table is not None and column in table.columns:
+        labels = table[column]
+        absent = [str(name) for name, missing in zip(table.index, labels.isna(), strict=True) if missing]
+        if absent:
+            raise DataError(f"{len(absent)} stimuli have no {column!r}: {shorten(absent)}. Fill the column.")
+        return [str(label) for label in labels]
+    names = [str(name) for name in responses.coords if responses[name].dims == ("presentation",)]
+    if column not in names:
+        known = [*([] if table is None else map(str, table.columns)), *names]
+        raise SettingsError(
+            f"Stimuli have no column {column!r} to draw splits by.{suggest(column, known)} Known: {shorten(known)}."
+        )
+    found: dict[str, str] = {}
+    for name, label in zip(responses["stimulus_id"].values, responses[column].values, strict=True):
+        if found.setdefault(str(name), str(label)) != str(label):
+            raise DataError(
+                f"Stimulus {str(name)!r} has two values of {column!r}: {found[str(name)]!r}, {str(label)!r}."
+            )
+    return [found[name] for name in stimulus_id]
+
+
+def rdm_pairs(rdm: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """Put RDMs of a notebook into row-major order of the upper triangle, stimuli in order of first appearance.
+
+    Parameters
+    ----------
+    rdm
+        Dims ("subject"[, "session"], "pair"), coordinates ``stimulus_a`` and ``stimulus_b`` on pair.
+
+    Returns
+    -------
+    The RDMs with ordered pairs, and ``stimulus_id`` in order.
+
+    Raises
+    ------
+    DataError
+        Missing coordinates, values that are not finite, or pairs that are absent or there twice.
+    """
+    if rdm.dims not in (("subject", "pair"), ("subject", "session", "pair")):
+        raise DataError(f"RDMs need dims ('subject'[, 'session'], 'pair'); found {rdm.dims}.")
+    absent = [name for name in ("stimulus_a", "stimulus_b") if name not in rdm.coords]
+    if absent:
+        raise DataError(f"RDMs need the coordinates {absent} on 'pair'; found {list(rdm.coords)}.")
+    if not np.isfinite(rdm.values).all():
+        raise DataError("RDMs hold values that are not finite (NaN or infinite). Leave those stimuli out.")
+    pairs = np.stack([rdm[name].values.astype(str) for name in ("stimulus_a", "stimulus_b")], axis=1)  # (n_pairs, 2)
+    ids = tuple(dict.fromkeys(str(name) for name in pairs.ravel()))
+    rank = {name: place for place, name in enumerate(ids)}
+    places = np.sort([[rank[str(name)] for name in pair] for pair in pairs], axis=1)
+    n_pairs = len(ids) * (len(ids) - 1) // 2
+    if len(pairs) != n_pairs or len(np.unique(places, axis=0)) != n_pairs or (places[:, 0] == places[:, 1]).any():
+        raise DataError(f"RDMs need each pair of {len(ids)} stimuli once ({n_pairs} pairs); found {len(pairs)}.")
+    return rdm.isel(pair=np.lexsort((places[:, 1], places[:, 0]))), ids

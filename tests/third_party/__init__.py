@@ -1,0 +1,1 @@
+"""Small third-party packages, good and broken, that the tests install."""
