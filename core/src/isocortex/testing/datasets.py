@@ -193,7 +193,11 @@ class BenchmarkUnderTest:
 
     def __init__(self, row: RowUnderTest) -> None:
         self.row = row
-        self.resolver = resolver(offline=True)
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """Finds the data set and the metric."""
+        return resolver(offline=True)
 
     @property
     def card(self) -> BenchmarkCard:

@@ -29,6 +29,8 @@ N_NOISE_SEEDS = 20
 N_NOISE_LAYERS = 8
 SNR = 4.0
 N_DRAWS = 20
+#: largest difference between scores that should be equal; float32 scores may differ by 4 units in the last place of 1
+TOLERANCE = 1e-9
 
 
 class MetricUnderTest:
@@ -89,6 +91,25 @@ class MetricUnderTest:
             raise skip_unless("related", error) from error
 
     @cached_property
+    def repeated(self) -> dict[str, tuple[xr.Dataset, xr.Dataset]]:
+        """Kind of data → raw scores of related features, twice."""
+        found: dict[str, tuple[xr.Dataset, xr.Dataset]] = {}
+        for kind in self.kinds():
+            target, features = related(kind, 0)
+            found[kind] = (
+                self.scored(target, activations_of(target, features)),
+                self.scored(target, activations_of(target, features)),
+            )
+        return found
+
+    def stable_scores(self, kind: str) -> xr.Dataset:
+        """Raw scores of related features; where two runs give different ones, the check is skipped."""
+        first, second = self.repeated[kind]
+        if scores_problem(first, second) is not None:
+            raise CheckSkipped("See determinism, which fails first.")
+        return first
+
+    @cached_property
     def noise_values(self) -> dict[str, Array]:
         """Kind of data → values (N_NOISE_SEEDS,) of noise features for responses that are noise."""
         return {
@@ -130,3 +151,35 @@ def value_of(comparison: Comparison, activations: Activations) -> float:
     """The value of the summary of one layer."""
     value = comparison.summarise(comparison.score_all({activations.layer: activations})).value
     return float("nan") if value is None else value
+
+
+def scores_problem(expected: xr.Dataset, found: xr.Dataset) -> str | None:
+    """How two sets of raw scores differ beyond the tolerance once neuroids and subjects are matched by name, or None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> scores_problem(xr.Dataset({"r": 0.5}), xr.Dataset({"r": 0.75}))
+    "'r' differs by up to 0.25"
+    """
+    for name, variable in expected.data_vars.items():
+        if name not in found:
+            return f"{name!r} is in one only"
+        if variable.dtype.kind != "f":
+            continue
+        first, second = _by_name(variable), _by_name(found[name])
+        if first.shape != second.shape:
+            return f"{name!r} has shape {first.shape} in one, {second.shape} in the other"
+        tolerance = TOLERANCE + (4 * float(np.finfo(np.float32).eps) if variable.dtype == np.float32 else 0.0)
+        unequal = ~np.isclose(first, second, rtol=0, atol=tolerance, equal_nan=True)
+        if unequal.any():
+            return f"{name!r} differs by up to {np.abs(first - second)[unequal].max():.3g}"
+    return None
+
+
+def _by_name(variable: xr.DataArray) -> Array:
+    """Values with neuroids and subjects sorted by their names."""
+    for dim, coordinate in (("neuroid", "neuroid_id"), ("subject", "subject")):
+        if dim in variable.dims and coordinate in variable.coords:
+            variable = variable.isel({dim: np.argsort(variable[coordinate].values.astype(str), kind="stable")})
+    return variable.values.astype(np.float64)

@@ -22,11 +22,13 @@ from isocortex.testing.metric_runs import (
     N_NOISE_SEEDS,
     N_STIMULI,
     SNR,
+    TOLERANCE,
     MetricUnderTest,
     activations_of,
     noise_dataset,
     noise_features,
     related,
+    scores_problem,
     value_of,
 )
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
@@ -42,8 +44,6 @@ N_RELATED_SEEDS = 3
 #: standard errors by which the mean score of noise may lie above 0: by chance in 1 of 270 correct metrics (Student's t
 #: with 19 degrees of freedom, one-sided)
 N_STANDARD_ERRORS = 3.0
-#: largest difference between scores that should be equal; float32 scores may differ by 4 units in the last place of 1
-TOLERANCE = 1e-9
 TARGETS = ("participant", "group-mean", "pooled")
 
 
@@ -200,9 +200,7 @@ def _expect_refused(kind: type[Exception], action: Callable[[], object], what: s
 
 def check_determinism(metric: MetricUnderTest) -> None:
     """The same target, settings and seed give the same scores twice."""
-    for kind in metric.kinds():
-        target, features = related(kind, 0)
-        first, second = (metric.scored(target, activations_of(target, features)) for _ in range(2))
+    for first, second in metric.repeated.values():
         _expect_equal(first, second, "two runs with one seed")
 
 
@@ -212,9 +210,8 @@ def check_row_order(metric: MetricUnderTest) -> None:
         target, features = related(kind, 0)
         order = np.random.default_rng(0).permutation(N_STIMULI)
         names = [target.stimuli.ids[place] for place in order]
-        first = metric.scored(target, activations_of(target, features))
-        second = metric.scored(target, Activations("layer", names, [features[order]]))
-        _expect_equal(first, second, "activations in canonical and in another order of rows")
+        found = metric.scored(target, Activations("layer", names, [features[order]]))
+        _expect_equal(metric.stable_scores(kind), found, "activations in canonical and in another order of rows")
 
 
 def check_neuroid_order(metric: MetricUnderTest) -> None:
@@ -226,9 +223,8 @@ def check_neuroid_order(metric: MetricUnderTest) -> None:
         dim = "neuroid" if kind == "responses" else "subject"
         order = np.random.default_rng(1).permutation(data.sizes[dim])
         turned = replace(target, **{kind: data.isel({dim: order})})
-        first = metric.scored(target, activations_of(target, features))
-        second = metric.scored(turned, activations_of(turned, features))
-        _expect_equal(first, second, f"{dim}s in two orders")
+        found = metric.scored(turned, activations_of(turned, features))
+        _expect_equal(metric.stable_scores(kind), found, f"{dim}s in two orders")
 
 
 def check_arrays(metric: MetricUnderTest) -> None:
@@ -241,7 +237,7 @@ def check_arrays(metric: MetricUnderTest) -> None:
     assert target.responses is not None
     coordinates = {"stimulus_id": ("presentation", list(target.stimuli.ids))}
     plain = xr.DataArray(features, dims=("presentation", "unit"), coords=coordinates)
-    first = metric.scored(target, activations_of(target, features))
+    first = metric.stable_scores("responses")
     try:
         second = metric.plugin.against(target.responses, settings={}, seed=0).score(plain)
     except Exception as error:
@@ -250,30 +246,8 @@ def check_arrays(metric: MetricUnderTest) -> None:
 
 
 def _expect_equal(expected: xr.Dataset, found: xr.Dataset, between: str) -> None:
-    for name, variable in expected.data_vars.items():
-        expect(name in found, f"{between} must give the same scores; {name!r} is in one only.")
-        if variable.dtype.kind != "f":
-            continue
-        first, second = _by_name(variable), _by_name(found[name])
-        expect(
-            first.shape == second.shape,
-            f"{between}: {name!r} has shape {first.shape} in one, {second.shape} in the other.",
-        )
-        tolerance = TOLERANCE + (4 * float(np.finfo(np.float32).eps) if variable.dtype == np.float32 else 0.0)
-        unequal = ~np.isclose(first, second, rtol=0, atol=tolerance, equal_nan=True)
-        largest = float(np.abs(first - second)[unequal].max(initial=0.0))
-        expect(
-            not unequal.any(),
-            f"{between} must give the same scores (to {TOLERANCE:g}); {name!r} differs by up to {largest:.3g}.",
-        )
-
-
-def _by_name(variable: xr.DataArray) -> Array:
-    """Values with neuroids and subjects sorted by their names."""
-    for dim, coordinate in (("neuroid", "neuroid_id"), ("subject", "subject")):
-        if dim in variable.dims and coordinate in variable.coords:
-            variable = variable.isel({dim: np.argsort(variable[coordinate].values.astype(str), kind="stable")})
-    return variable.values.astype(np.float64)
+    problem = scores_problem(expected, found)
+    expect(problem is None, f"{between} must give the same scores (to {TOLERANCE:g}); {problem}.")
 
 
 # --- the summary ------------------------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ class ModelUnderTest:
         self._make = make
         self._raw: dict[str, RawRun] = {}
         self._whole: dict[str, dict[str, Activations]] = {}
+        self._again: dict[str, dict[str, str]] = {}
         self._fresh: dict[str, dict[str, Any]] = {}
         self.seconds_per_stimulus = 0.0
 
@@ -160,6 +161,20 @@ class ModelUnderTest:
                 raise skip_unless("layers, outputs or finite", error) from error
         return self._whole[str(variant)]
 
+    def digests_of_two(self, variant: Variant) -> tuple[dict[str, str], dict[str, str]]:
+        """Layer → digest, for two loads in this process; kept."""
+        first = digests(self.whole_run(variant))
+        if str(variant) not in self._again:
+            self._again[str(variant)] = digests(self.extract(variant, self.stimuli, N_STIMULI))
+        return first, self._again[str(variant)]
+
+    def stable_run(self, variant: Variant) -> dict[str, Activations]:
+        """As ``whole_run``; where a second load gives something else, the check is skipped."""
+        first, second = self.digests_of_two(variant)
+        if first != second:
+            raise CheckSkipped("See determinism, which fails first.")
+        return self.whole_run(variant)
+
     def fresh_run(self, variant: Variant) -> dict[str, Any]:
         """Digests of the plugin and of the layers in a fresh interpreter; kept."""
         if str(variant) not in self._fresh:
@@ -167,6 +182,11 @@ class ModelUnderTest:
                 "run", reference=self.reference, variant=str(variant), modality=self.card.modality
             )
         return self._fresh[str(variant)]
+
+
+def digests(layers: dict[str, Activations]) -> dict[str, str]:
+    """Layer → digest of its activations."""
+    return {layer: activations.digest for layer, activations in layers.items()}
 
 
 def _raw_run(loaded: LoadedModel, stimuli: StimulusSet) -> RawRun:

@@ -17,7 +17,7 @@ from isocortex.interfaces import LoadedModel
 from isocortex.layers import match_layers
 from isocortex.manifest import Variant
 from isocortex.stimuli import StimulusSet
-from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun
+from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun, digests
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.probe import MEMORY_BATCH_SIZE, N_STIMULI
 from isocortex.testing.processes import run_probe
@@ -146,17 +146,12 @@ def check_finite(model: ModelUnderTest) -> None:
 def check_determinism(model: ModelUnderTest) -> None:
     """Two loads, and a load in a fresh interpreter, give the same bytes."""
     for variant in model.variants():
-        first = _digests(model.whole_run(variant))
-        second = _digests(model.extract(variant, model.stimuli, N_STIMULI))
+        first, second = model.digests_of_two(variant)
         _expect_same(first, second, variant, "two loads in one process")
         if model.reference is not None:
             fresh = model.fresh_run(variant)
             expect("error" not in fresh, f"{variant} must run in a fresh interpreter; found {fresh.get('error')}.")
             _expect_same(first, fresh["digests"], variant, "this process and a fresh one")
-
-
-def _digests(layers: dict[str, Activations]) -> dict[str, str]:
-    return {layer: activations.digest for layer, activations in layers.items()}
 
 
 def _expect_same(first: dict[str, str], second: dict[str, str], variant: Variant, between: str) -> None:
@@ -172,7 +167,7 @@ def check_seeds(model: ModelUnderTest) -> None:
     """Another seed gives other activations."""
     if not any(variant.kind == "random" for variant in model.variants()):
         raise CheckSkipped("It offers no random variant.")
-    first, second = (_digests(model.whole_run(Variant.parse(f"random:{seed}"))) for seed in (0, 1))
+    first, second = (digests(model.whole_run(Variant.parse(f"random:{seed}"))) for seed in (0, 1))
     expect(
         any(first[layer] != second.get(layer) for layer in first),
         "random:0 and random:1 must differ in at least one layer; found the same bytes in all.",
@@ -189,8 +184,8 @@ def check_digest(model: ModelUnderTest) -> None:
         expect(digest is None or (isinstance(digest, str) and digest), f"Expected a text or None, found {digest!r}.")
         again = model.plugin.digest(Variant.parse(variant))
         expect(digest == again, f"The digest of {variant} must stay the same; found {digest} and {again}.")
-    digests = [digest for digest in found.values() if digest is not None]
-    expect(len(set(digests)) == len(digests), f"Variants and seeds must have digests of their own; found {found}.")
+    known = [digest for digest in found.values() if digest is not None]
+    expect(len(set(known)) == len(known), f"Variants and seeds must have digests of their own; found {found}.")
     if model.reference is not None:
         fresh = model.fresh_run(variants[0])
         expect(
@@ -202,7 +197,7 @@ def check_digest(model: ModelUnderTest) -> None:
 def check_batch_size(model: ModelUnderTest) -> None:
     """Batches of 1, of 3 and of all stimuli give the same values."""
     for variant in model.variants():
-        whole = model.whole_run(variant)
+        whole = model.stable_run(variant)
         for size in (1, 3):
             found = model.extract(variant, model.stimuli, size)
             _expect_close(whole, found, f"{variant}, batches of {N_STIMULI} and of {size}")
@@ -214,7 +209,7 @@ def check_order(model: ModelUnderTest) -> None:
     sources = [(stimuli.ids[place], stimuli.load(place)) for place in reversed(range(len(stimuli)))]
     reverse = StimulusSet(stimuli.id, stimuli.modality, sources, table=stimuli.table)
     for variant in model.variants():
-        whole = model.whole_run(variant)
+        whole = model.stable_run(variant)
         found = model.extract(variant, reverse, N_STIMULI)
         _expect_close(whole, found, f"{variant}, stimuli in canonical and in reverse order")
 

@@ -62,7 +62,9 @@ class RowUnderTest:
         try:
             found = load_object(self.card)
         except PluginError as error:
-            raise CheckSkipped(f"Its object does not load; see manifest:{self.row.package}:objects.") from error
+            raise CheckSkipped(
+                f"It cannot be imported; see manifest:{self.row.package}:imports and objects."
+            ) from error
         if not (isinstance(found, type) and issubclass(found, INTERFACES[self.row.kind])):
             raise CheckSkipped(f"Its object is of another kind; see manifest:{self.row.package}:objects.")
         return make_plugin(self.row.kind, self.card)

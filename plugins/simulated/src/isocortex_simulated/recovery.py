@@ -117,7 +117,9 @@ def recover(candidates: Sequence[Candidate], explained: float = EXPLAINED) -> Ve
     reason = _nothing_there(best) or _not_enough(best, explained) or _not_alone(best, others)
     if reason is not None:
         return Verdict(None, None, best, reason)
-    return Verdict(best.model, best.layer, best, f"beats {len(others)} others and reaches {_share(best)} of the ceiling")
+    return Verdict(
+        best.model, best.layer, best, f"beats {len(others)} others and reaches {_share(best)} of the ceiling"
+    )
 
 
 def _nothing_there(best: Candidate) -> str | None:
@@ -130,8 +132,10 @@ def _not_enough(best: Candidate, explained: float) -> str | None:
     if best.ceiling is None or best.ceiling <= 0:
         return "there is no ceiling to reach"
     reached = (best.high / best.ceiling) ** 2
-    return None if reached >= explained else f"reaches at most {reached:.0%} of the explainable variance".replace(
-        "%", " %"
+    return (
+        None
+        if reached >= explained
+        else f"reaches at most {reached:.0%} of the explainable variance".replace("%", " %")
     )
 
 
@@ -166,9 +170,7 @@ def candidates_of(results: Sequence[Result], region: str, out: Path) -> list[Can
     isocortex.errors.StoreError
         If the draws of a result cannot be read.
     """
-    return [
-        Candidate.of(result.model, result.regions[region], stored_draws(result, region, out)) for result in results
-    ]
+    return [Candidate.of(result.model, result.regions[region], stored_draws(result, region, out)) for result in results]
 
 
 def stored_draws(result: Result, region: str, out: Path) -> Floats:
