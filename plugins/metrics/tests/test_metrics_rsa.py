@@ -108,3 +108,19 @@ def test_bad_input_is_refused() -> None:
         against(make_responses(patterns(0)[:3], IDS[:3]))
     with pytest.raises(DataError, match="responses, but the data set 'brains' holds rdm"):
         isocortex.load_metric("ridge").against(participants(2), settings={}, seed=0)
+
+
+def test_standardised_units_equal_z_scores_by_hand() -> None:
+    scales = np.geomspace(1, 1e4, 30)
+    features = (patterns(5) * scales + 50 * scales).astype(np.float32)
+    features[:, 7] = 3.0
+    responses = patterns(6, 12) * np.arange(1, 13)
+    comparison = against(make_responses(responses, IDS), standardise=True)
+    found = float(comparison.score(Activations("layer", IDS, [features]))["rho"][0])
+    varying = np.delete(features.astype(np.float64), 7, axis=1)
+    z_scored = np.insert((varying - varying.mean(axis=0)) / varying.std(axis=0), 7, 0.0, axis=1)
+    brain = (responses - responses.mean(axis=0)) / responses.std(axis=0)
+    expected = spearmanr(pdist(z_scored, "correlation"), pdist(brain, "correlation")).statistic
+    assert found == pytest.approx(expected, abs=1e-9)
+    plain = float(against(make_responses(responses, IDS)).score(Activations("layer", IDS, [features]))["rho"][0])
+    assert abs(plain - found) > 0.02

@@ -206,7 +206,7 @@ def batches(loaded: LoadedModel, stimuli: StimulusSet) -> Iterator[StimulusBatch
     groups: dict[object, list[int]] = {}
     for place in range(len(stimuli)):
         shape = stimuli.load(place).array.shape
-        key = {"any": None, "equal-length": shape, "single": place}[loaded.batching]
+        key = {"any": None, "equal-length": shape, "single": place}.get(loaded.batching)
         groups.setdefault(key, []).append(place)
     for group in groups.values():
         yield stimuli.batch(group)

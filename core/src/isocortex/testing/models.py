@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 TOLERANCE = 1e-5
 #: memory that may come and go between two equal runs; measured: 1.3 MB with numpy, the rest is for larger libraries
 MEMORY_SLACK_BYTES = 8_000_000
-#: n of the memory check, which runs n and 10 n stimuli: at most 8, where 72 more stimuli are 9 MB of sound or 14 MB of
+#: n of the memory check, which runs n and 10 n stimuli: at most 8, where 72 more stimuli are 18 MB of sound or 32 MB of
 #: images; fewer for slow models, so that the check takes about this long
 MAX_FEW, MIN_FEW, MEMORY_SECONDS = 8, 2, 6.0
 #: a model that takes longer even so is not measured

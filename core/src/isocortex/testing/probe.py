@@ -27,9 +27,9 @@ HEAVY = ("torch", "nemo", "transformers")
 REDUCTION = "time-mean+spatial-mean"
 
 N_STIMULI = 4
-#: of stimuli that are large enough for a model that keeps its inputs to be found out: 2 s of sound, 256 × 256 pixels
-MEMORY_DURATIONS_S = (2.0,)
-MEMORY_SIDE = 256
+#: of stimuli that are large enough for a model that keeps its inputs to be found out: 4 s of sound, 384 × 384 pixels
+MEMORY_DURATIONS_S = (4.0,)
+MEMORY_SIDE = 384
 MEMORY_BATCH_SIZE = 2
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from isocortex.catalogue import Row
 from isocortex.errors import IsocortexError, PluginError, shorten
 from isocortex.manifest import Card, read_card
-from isocortex.testing.outcomes import CheckSkipped
+from isocortex.testing.outcomes import CheckSkipped, described
 
 Made = TypeVar("Made")
 
@@ -85,7 +85,7 @@ def _is_installed(distribution: str) -> bool:
 
 def skip_unless(check: str, error: Exception) -> CheckSkipped:
     """What a check raises where an earlier one fails already."""
-    reason = str(error) if isinstance(error, IsocortexError) else type(error).__name__
+    reason = str(error) if isinstance(error, IsocortexError) else described(error)
     return CheckSkipped(f"See {check}, which fails first: {reason}")
 
 

@@ -33,6 +33,23 @@ class FlatPatternError(DataError):
         self.stimuli = tuple(stimuli)
 
 
+def standardised(blocks: Blocks) -> Iterator[Array]:
+    """Column blocks with every unit z-scored over the stimuli (ddof 0); a unit that does not vary becomes zero.
+
+    Where units have scales of their own (power in filters, components), the largest would otherwise be the pattern.
+
+    Examples
+    --------
+    >>> next(standardised(lambda: iter([np.array([[1.0, 7.0], [3.0, 7.0]])]))).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    for block in blocks():
+        centred = block - block.mean(axis=0, dtype=np.float64)
+        spread = np.sqrt(np.mean(centred**2, axis=0))
+        varies = spread > _FLAT * np.abs(block).max(axis=0, initial=0.0)
+        yield np.where(varies, centred / np.where(varies, spread, 1.0), 0.0)
+
+
 def correlation_distance(blocks: Blocks, n_stimuli: int) -> Array:
     """1 − Pearson correlation between the patterns of every pair of stimuli.
 

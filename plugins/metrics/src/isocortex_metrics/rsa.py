@@ -8,19 +8,19 @@ stands beside the participants' ceiling.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
 from isocortex.dataset import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.stats import draw_counts, over_participants, subject_codes
-from isocortex_metrics.rdm import DISSIMILARITIES, FlatPatternError
+from isocortex_metrics.rdm import DISSIMILARITIES, Blocks, FlatPatternError, standardised
 from isocortex_metrics.rdm_comparison import COMPARISONS, TIE_SHARE, noise_ceiling, varies, weighted_rho
 from isocortex_metrics.targets import rdm_pairs, responses_of
 
@@ -41,6 +41,9 @@ class RsaSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     dissimilarity: Literal["correlation", "cosine", "euclidean"] = "correlation"
     comparison: Literal["spearman", "pearson"] = "spearman"
+    standardise: bool = Field(
+        default=False, description="z-score every unit and neuroid over the stimuli before patterns are compared"
+    )
 
 
 class Rsa(MetricPlugin):
@@ -88,13 +91,21 @@ def _from_responses(responses: xr.DataArray, settings: RsaSettings) -> RsaCompar
     rdms: list[Array] = []
     for code, name in enumerate(names):
         try:
-            own = values[:, codes == code]
-            rdms.append(DISSIMILARITIES[settings.dissimilarity](lambda own=own: iter([own]), len(ids)))
+            rdms.append(_rdm_of(partial(_as_one_block, values[:, codes == code]), len(ids), settings))
         except FlatPatternError as error:
             flat = shorten(ids[place] for place in error.stimuli)
             raise DataError(f"Participant {name!r}, stimuli {flat}: {error}") from error
     target = "participant" if known else "pooled"
     return _KINDS[settings.comparison](np.stack(rdms), ids, names, target, settings, tie_share=TIE_SHARE)
+
+
+def _as_one_block(patterns: Array) -> Iterator[Array]:
+    yield patterns
+
+
+def _rdm_of(blocks: Blocks, n_stimuli: int, settings: RsaSettings) -> Array:
+    prepared = partial(standardised, blocks) if settings.standardise else blocks
+    return DISSIMILARITIES[settings.dissimilarity](prepared, n_stimuli)
 
 
 class RsaComparison(Comparison):
@@ -181,8 +192,7 @@ class RsaComparison(Comparison):
     def _rdm(self, layer: Activations) -> Array:
         width = max(1, _BLOCK_VALUES // self.n_stimuli)
         try:
-            blocks = partial(layer.blocks, self.stimulus_id, width)
-            return DISSIMILARITIES[self.settings.dissimilarity](blocks, self.n_stimuli)
+            return _rdm_of(partial(layer.blocks, self.stimulus_id, width), self.n_stimuli, self.settings)
         except FlatPatternError as error:
             flat = shorten(self.stimulus_id[place] for place in error.stimuli)
             log.warning("Layer %r counts as null; stimuli %s: %s", layer.layer, flat, error)

@@ -46,9 +46,9 @@ def principal_components(blocks: Iterable[NDArray[np.floating]], n_stimuli: int,
 
     Examples
     --------
-    >>> features = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]])
+    >>> features = np.array([[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]])
     >>> principal_components([features], 3, 1).round(3).ravel().tolist()
-    [1.225, 0.0, -1.225]
+    [-0.926, -0.463, 1.389]
     """
     gram = np.zeros((n_stimuli, n_stimuli))
     for block in blocks:
@@ -129,7 +129,7 @@ def reliability(snr: float, n_repetitions: int) -> float:
 
     Examples
     --------
-    >>> reliability(3.0, 3)
-    0.9
+    >>> reliability(3.0, 3), reliability(5.0, 3)
+    (0.9, 0.9375)
     """
     return snr * n_repetitions / (1 + snr * n_repetitions)

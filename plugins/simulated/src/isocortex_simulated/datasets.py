@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -86,7 +86,7 @@ def simulation_of(dataset_id: str) -> tuple[str, Simulation]:
     """
     from isocortex.loading import resolver
 
-    card = cast("DatasetCard", resolver(offline=True).dataset_card(dataset_id))
+    card = resolver(offline=True).dataset_card(dataset_id)
     return card.stimuli, read_simulation(card.id, card.options)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from isocortex.results import Result
+    from isocortex.result import Result
     from isocortex.runner import Outcome
     from isocortex_simulated.recovery import Candidate, Verdict
     from isocortex_simulated.stages import Stage
@@ -34,10 +34,16 @@ METRIC = "ridge"
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the check: what was expected, what came out, and whether that is as it should be."""
+    """What was checked, what came out, and whether that is as it should be."""
 
-    text: str
+    case: str
+    outcome: str
     right: bool
+
+    @property
+    def line(self) -> str:
+        """The finding as a line of text."""
+        return f"  {'passed' if self.right else 'FAILED'}  {self.case:50}  {self.outcome}"
 
 
 @click.command()
@@ -55,10 +61,18 @@ def demo(out: Path) -> None:
     outcomes = [outcome for dataset in CANDIDATES for outcome in _scored(dataset, out)]
     results = [outcome.result for outcome in outcomes]
     print_table(results)
-    findings = [finding for dataset in CANDIDATES for finding in check(dataset, results, out)]
-    print("\n".join(finding.text for finding in findings))
-    print(f"\n{tally(outcomes, ())}; {_last_line(findings, out)}")
-    sys.exit(0 if all(finding.right for finding in findings) else 1)
+    found = {dataset: check(dataset, results, out) for dataset in CANDIDATES}
+    for dataset, findings in found.items():
+        print(f"\n{dataset}: does scoring find what its regions are made of?")
+        print("\n".join(finding.line for finding in findings))
+    n_wrong = sum(not finding.right for findings in found.values() for finding in findings)
+    again = "" if any(outcome.computed for outcome in outcomes) else " (nothing was computed again)"
+    print(f"\n{tally(outcomes, ())}{again}")
+    print(
+        f"{n_wrong} checks failed." if n_wrong else "Every check passed.",
+        f"'isocortex show {out}' shows the table again.",
+    )
+    sys.exit(1 if n_wrong else 0)
 
 
 def _scored(dataset: str, out: Path) -> list[Outcome]:
@@ -84,7 +98,7 @@ def check(dataset: str, results: Sequence[Result], out: Path) -> list[Finding]:
     Returns
     -------
     list of Finding
-        A heading, then one or two lines per region.
+        One or two per region.
     """
     from isocortex_simulated.datasets import truth
     from isocortex_simulated.recovery import candidates_of
@@ -92,9 +106,9 @@ def check(dataset: str, results: Sequence[Result], out: Path) -> list[Finding]:
     own = [result for result in results if result.benchmark == f"{dataset}.{METRIC}"]
     failed = [result.model for result in own if result.status == "failed"]
     if failed:
-        return [Finding(f"\n{dataset}: WRONG, not scored: {', '.join(failed)}", right=False)]
-    regions = {region: candidates_of(own, region, out) for region in truth(dataset)}
-    return [Finding(f"\n{dataset}: is the truth recovered?", right=True), *findings(truth(dataset), regions)]
+        return [Finding("every region", f"not scored: {', '.join(failed)}", right=False)]
+    stages = truth(dataset)
+    return findings(stages, {region: candidates_of(own, region, out) for region in stages})
 
 
 def findings(truth: Mapping[str, Stage | None], regions: Mapping[str, Sequence[Candidate]]) -> list[Finding]:
@@ -127,7 +141,7 @@ def truth_finding(region: str, stage: Stage, candidates: Sequence[Candidate]) ->
 
     verdict = recover(candidates)
     right = (verdict.model, verdict.layer) == tuple(stage)
-    return _finding(region, f"made of {stage.model} {stage.layer}", verdict, right)
+    return Finding(f"{region}, made of {stage.model} {stage.layer}", _outcome(verdict), right)
 
 
 def control_finding(region: str, stage: Stage, candidates: Sequence[Candidate]) -> Finding:
@@ -135,7 +149,7 @@ def control_finding(region: str, stage: Stage, candidates: Sequence[Candidate]) 
     from isocortex_simulated.recovery import recover
 
     verdict = recover([candidate for candidate in candidates if candidate.model != stage.model])
-    return _finding(region, f"without {stage.model}", verdict, verdict.model is None)
+    return Finding(f"{region}, {stage.model} left out", _outcome(verdict), verdict.model is None)
 
 
 def noise_finding(region: str, candidates: Sequence[Candidate]) -> Finding:
@@ -143,16 +157,11 @@ def noise_finding(region: str, candidates: Sequence[Candidate]) -> Finding:
     from isocortex_simulated.recovery import recover
 
     verdict = recover(candidates)
-    return _finding(region, "pure noise", verdict, verdict.model is None and verdict.best.low <= 0)
+    right = verdict.model is None and verdict.best.low <= 0 <= verdict.best.high
+    return Finding(f"{region}, made of nothing", _outcome(verdict), right)
 
 
-def _finding(region: str, case: str, verdict: Verdict, right: bool) -> Finding:
-    named = f"{verdict.model} {verdict.layer}" if verdict.model else f"no recovery (best: {verdict.best.model})"
-    mark = "right" if right else "WRONG"
-    return Finding(f"  {mark}  {region + ', ' + case + ':':52} {named}: {verdict.reason}", right)
-
-
-def _last_line(findings: Sequence[Finding], out: Path) -> str:
-    wrong = sum(not finding.right for finding in findings)
-    where = f"'isocortex show {out}' shows the table again."
-    return f"{wrong} of the checks failed. {where}" if wrong else f"all as it should be. {where}"
+def _outcome(verdict: Verdict) -> str:
+    if verdict.model is None:
+        return f"no recovery: {verdict.best.model} comes first, but {verdict.reason}"
+    return f"recovered {verdict.model} {verdict.layer}: {verdict.reason}"

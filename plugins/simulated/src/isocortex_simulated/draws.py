@@ -30,7 +30,7 @@ class Stream:
     Examples
     --------
     >>> Stream(0, "sounds").uniform(3).round(3)
-    array([0.213, 0.373, 0.651])
+    array([0.932, 0.008, 0.433])
     """
 
     def __init__(self, seed: int, name: str) -> None:

@@ -26,15 +26,15 @@ from isocortex_simulated.draws import Floats
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isocortex.results import Result, Summary
+    from isocortex.result import Result, Summary
 
 EXPLAINED = 0.9
 """Share of the explainable variance that a model must be compatible with.
 
 The true stage itself loses some of it, because its weights are estimated: with K components, n training stimuli and
-noise of variance 1/(snr M) in the mean of M repetitions, even least squares on the true components loses K/(n snr M),
-1 to 2 % here, and a regression that must find them among thousands of units a few times that. Nine tenths leaves room
-for this and for nothing else.
+noise of variance 1/(snr M) in the mean of M repetitions, even least squares on the true components loses a share of
+K/(n snr M), 1 % here, and a regression that must find them among thousands of units several times that. A tenth leaves
+room for this and for little else.
 """
 
 
@@ -110,21 +110,23 @@ def recover(candidates: Sequence[Candidate], explained: float = EXPLAINED) -> Ve
     >>> near = Candidate("near", "layer", 0.6, 0.58, 0.62, 0.9, 0.6 + draws)
     >>> true = Candidate("true", "layer", 0.88, 0.86, 0.90, 0.9, 0.88 + draws)
     >>> recover([near, true]).model, recover([near]).reason
-    ('true', 'reaches at most 47 % of the explainable variance')
+    ('true', 'it explains at most 47 % of what can be explained')
     """
     ranked = sorted(candidates, key=lambda candidate: -np.nan_to_num(candidate.value, nan=-np.inf))
     best, others = ranked[0], ranked[1:]
     reason = _nothing_there(best) or _not_enough(best, explained) or _not_alone(best, others)
     if reason is not None:
         return Verdict(None, None, best, reason)
-    return Verdict(
-        best.model, best.layer, best, f"beats {len(others)} others and reaches {_share(best)} of the ceiling"
-    )
+    return Verdict(best.model, best.layer, best, _why(best, others))
+
+
+def _interval(candidate: Candidate) -> str:
+    return f"{candidate.low:.3f} … {candidate.high:.3f}"
 
 
 def _nothing_there(best: Candidate) -> str | None:
     """Say that the interval of the best model does not lie above zero."""
-    return None if best.low > 0 else f"its interval {best.low:.3f} … {best.high:.3f} does not lie above 0"
+    return None if best.low > 0 else f"its interval {_interval(best)} does not lie above 0"
 
 
 def _not_enough(best: Candidate, explained: float) -> str | None:
@@ -132,21 +134,22 @@ def _not_enough(best: Candidate, explained: float) -> str | None:
     if best.ceiling is None or best.ceiling <= 0:
         return "there is no ceiling to reach"
     reached = (best.high / best.ceiling) ** 2
-    return (
-        None
-        if reached >= explained
-        else f"reaches at most {reached:.0%} of the explainable variance".replace("%", " %")
-    )
+    return None if reached >= explained else f"it explains at most {100 * reached:.0f} % of what can be explained"
 
 
 def _not_alone(best: Candidate, others: Sequence[Candidate]) -> str | None:
     """Say which other candidates the best one does not surely beat."""
     equals = [other.model for other in others if not paired_difference(best.draws, other.draws)[1] > 0]
-    return f"not better than {', '.join(equals)}" if equals else None
+    return f"it is not surely better than {', '.join(equals)}" if equals else None
 
 
-def _share(candidate: Candidate) -> str:
-    return f"{candidate.value / candidate.ceiling:.2f}" if candidate.ceiling else "nothing"
+def _why(best: Candidate, others: Sequence[Candidate]) -> str:
+    """Say what speaks for the model that is named."""
+    reached = f"r {best.value:.3f} ({_interval(best)}) of {best.ceiling:.3f}"
+    if not others:
+        return reached
+    _, low, high = paired_difference(best.draws, others[0].draws)
+    return f"{reached}, ahead of {others[0].model} by {low:.3f} … {high:.3f}"
 
 
 def candidates_of(results: Sequence[Result], region: str, out: Path) -> list[Candidate]:

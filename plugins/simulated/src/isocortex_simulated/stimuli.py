@@ -20,7 +20,7 @@ class Synthesis(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     seed: int = Field(default=0, description="another seed gives other stimuli of the same categories")
-    n_stimuli: int = Field(default=56, ge=16, description="spread evenly over the categories")
+    n_stimuli: int = Field(default=48, ge=16, description="spread evenly over the categories")
 
 
 def synthesise(

@@ -1,0 +1,40 @@
+"""Scores on simulated cortices of any seed, through the metric and the summaries of a real run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+import isocortex
+from isocortex.dataset import Dataset
+from isocortex.interfaces import Rules
+from isocortex.loading import resolver
+from isocortex.summary import by_region
+from isocortex_simulated.recovery import Candidate
+from isocortex_simulated.stages import Stage, stage_activations
+
+Score = Callable[[Dataset, Mapping[str, Sequence[str]]], dict[str, list[Candidate]]]
+
+
+@pytest.fixture
+def score() -> Score:
+    """Score models (name to layers) on a simulated cortex by ridge: region to candidates."""
+
+    def on(dataset: Dataset, models: Mapping[str, Sequence[str]]) -> dict[str, list[Candidate]]:
+        card = resolver(offline=True).benchmark_card(f"{dataset.id}.ridge")
+        comparison = isocortex.load_metric("ridge").against(dataset, settings={}, seed=0)
+        comparison.rules = Rules.of(card, 0)
+        regions: dict[str, list[Candidate]] = {}
+        for model, layers in models.items():
+            activations = {
+                layer: stage_activations(dataset.stimuli, Stage(model, layer), card.reduction) for layer in layers
+            }
+            scores = comparison.score_all(activations)
+            for region, summary in by_region(comparison, scores).items():
+                candidate = Candidate.of(model, summary, np.array(summary.draws))
+                regions.setdefault(region, []).append(candidate)
+        return regions
+
+    return on

@@ -1,0 +1,3 @@
+from isocortex.testing import conformance
+
+test_conformance = conformance("isocortex_simulated")
