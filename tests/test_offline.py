@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.third_party.install import write_package
+
 N_IMAGES = 20
 CODE = '''
 """A data set of images that are downloaded."""
@@ -118,15 +120,13 @@ def site(tmp_path: Path, server) -> Path:
     files = {f"images/i{number:02d}.png": png(generator, level) for number, level in enumerate(levels)}
     responses = "\n".join(f"{level},{2 * level + generator.normal()}" for level in levels).encode()
     handler.content.update({f"/{name}": body for name, body in {**files, "responses.csv": responses}.items()})
-    package, info = tmp_path / "site" / "iso_remote", tmp_path / "site" / "iso_remote-1.0.dist-info"
-    package.mkdir(parents=True)
-    info.mkdir()
-    (package / "__init__.py").write_text(CODE)
-    (package / "isocortex.toml").write_text(MANIFEST)
-    (package / "images.csv").write_text(listing(address, files))
-    (package / "responses.csv").write_text(listing(address, {"responses.csv": responses}))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: iso-remote\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[isocortex]\nremote = iso_remote\n")
+    content = {
+        "__init__.py": CODE,
+        "isocortex.toml": MANIFEST,
+        "images.csv": listing(address, files),
+        "responses.csv": listing(address, {"responses.csv": responses}),
+    }
+    write_package(tmp_path / "site", "iso-remote", content)
     return tmp_path / "site"
 
 

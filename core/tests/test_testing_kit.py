@@ -229,11 +229,8 @@ test_strict = conformance("isocortex_tiny", known_failures={"manifest:isocortex-
 """
     done = run_pytest(tmp_path, lines, tmp_path / "site")
     assert done.returncode == 1
-    ended = {
-        line.split()[0].partition("::")[2]: line.split()[1]
-        for line in done.stdout.splitlines()
-        if "::test_" in line and "%" in line
-    }
+    lines = [line.split() for line in done.stdout.splitlines() if "::test_" in line and line.endswith("%]")]
+    ended = {words[0].partition("::")[2]: words[1] for words in lines}
     assert ended["test_plain[manifest:isocortex-tiny:references]"] == "FAILED"
     assert ended["test_plain[manifest:isocortex-tiny:ids]"] == "PASSED"
     assert ended["test_plain[benchmark:b:select]"] == "SKIPPED"

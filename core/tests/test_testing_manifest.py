@@ -94,7 +94,7 @@ def test_whole_manifest_passes(failed: Failed) -> None:
         ("[plugin]\napi = 7\n", "parses", "found 7"),
         (HEADER + '[[model]]\nid = "m"\n', "parses", "lacks object"),
         (HEADER + '[model]\nid = "m"\n', "parses", "[[model]]"),
-        (WHOLE + MODEL, "parses", "more than once"),
+        (WHOLE + MODEL, "parses", "model m is there twice"),
         (HEADER + MODEL.replace('"m"', '"m@random"'), "ids", "m@random"),
         (HEADER + MODEL.replace('"m"', '"two words"'), "ids", "two words"),
         (HEADER + MODEL.replace('"m"', '"other::m"'), "ids", "other::m"),

@@ -81,7 +81,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells in the order in which they run: those with one extraction together."""
+    """Cells in the order in which they run: as they were named, but those with one extraction together."""
 
     cells: tuple[Cell, ...]
     left_out: tuple[str, ...] = ()
@@ -124,7 +124,10 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
                 raise ModalityError(problem)
     if not cells:
         raise UsageError(f"Nothing to score: every pair was left out because of its modality ({shorten(left_out)}).")
-    ordered = sorted(_of_shard(cells, config.shard), key=lambda cell: (cell.extraction, cell.benchmark))
+    first: dict[str, int] = {}
+    for cell in cells:
+        first.setdefault(cell.extraction, len(first))
+    ordered = sorted(_of_shard(cells, config.shard), key=lambda cell: first[cell.extraction])
     return Plan(tuple(ordered), tuple(left_out))
 
 

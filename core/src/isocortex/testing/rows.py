@@ -61,7 +61,7 @@ class RowUnderTest:
             raise CheckSkipped(f"It requires {shorten(absent)}, not installed here.")
         try:
             found = load_object(self.card)
-        except PluginError as error:
+        except (PluginError, SystemExit) as error:
             raise CheckSkipped(
                 f"It cannot be imported; see manifest:{self.row.package}:imports and objects."
             ) from error
