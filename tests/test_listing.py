@@ -10,7 +10,7 @@ HEAVY = {"numpy", "pydantic", "xarray", "pandas", "scipy", "sklearn", "torch", "
 PROBE = """
 import sys
 sys.argv = ["isocortex", "list", "--json"]
-from isocortex.cli import main
+from isocortex.__main__ import main
 try:
     main()
 except SystemExit:
@@ -38,6 +38,15 @@ def test_where_filters_by_field_and_tag(isocortex) -> None:
     assert {row["id"] for row in images} == {"pixels", "gabor-pyramid"}
     tagged = json.loads(isocortex("list", "models", "--where", "family=gabor", "--json").stdout)["models"]
     assert [row["id"] for row in tagged] == ["gabor-pyramid"]
+
+
+def test_a_wrong_condition_or_list_is_a_usage_error(isocortex) -> None:
+    wrong = isocortex("list", "--where", "modality")
+    assert wrong.returncode == 2
+    assert "KEY=VALUE" in wrong.stderr
+    unknown = isocortex("list", "modles")
+    assert unknown.returncode == 2
+    assert "models" in unknown.stderr
 
 
 def test_public_names_resolve() -> None:

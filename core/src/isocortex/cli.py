@@ -16,9 +16,9 @@ from isocortex.errors import IsocortexError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from isocortex.planning import RunConfig
+    from isocortex.testing import CheckOutcome
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
-LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "plugins")
 
 
 class Group(click.Group):
@@ -90,16 +90,13 @@ def main() -> None:
 # --- what is installed ------------------------------------------------------------------------------------------------
 
 
-@cli.command("list")
-@click.argument("what", type=click.Choice(LISTS), required=False)
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field or tag; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
-def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
+@cli.command("list", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def list_(arguments: tuple[str, ...]) -> None:
     """List what is installed, without importing any of it."""
-    from isocortex import listing
+    from isocortex.listing import main as run_list
 
-    found = listing.listing(Catalogue.discover(), what, where)
-    print(json.dumps(found, indent=1) if as_json else listing.as_text(found))
+    sys.exit(run_list(arguments))
 
 
 @cli.command()
@@ -119,13 +116,14 @@ def check(what: str | None, as_json: bool) -> None:
     """Run the conformance kit on a plugin, an ID, or everything installed."""
     from isocortex.testing import run_checks
 
-    outcomes = run_checks(what)
+    outcomes = run_checks(what, report=None if as_json else _print_outcome)
     if as_json:
         print(json.dumps([vars(outcome) for outcome in outcomes], indent=1, default=str))
-    else:
-        for outcome in outcomes:
-            print(f"{outcome.status:8} {outcome.id}{': ' if outcome.message else ''}{outcome.message}")
     sys.exit(EXIT_FAILED if any(outcome.status == "failed" for outcome in outcomes) else 0)
+
+
+def _print_outcome(outcome: CheckOutcome) -> None:
+    print(f"{outcome.status:8} {outcome.id}{': ' if outcome.message else ''}{outcome.message}", flush=True)
 
 
 # --- running ----------------------------------------------------------------------------------------------------------

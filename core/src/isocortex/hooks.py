@@ -52,7 +52,7 @@ class HookCaller:
         manager.add_hookspecs(RunHooks)
         try:
             manager.register(importlib.import_module(str(plugin.hooks)))
-        except Exception as error:  # whatever a third party's module raises
+        except (Exception, SystemExit) as error:  # whatever a third party's module raises
             self._warn(f"hooks of {plugin.package} {plugin.version} were not loaded: {type(error).__name__}: {error}")
             return
         self._managers.append((f"{plugin.package} {plugin.version}", manager))
@@ -62,5 +62,5 @@ class HookCaller:
         for package, manager in self._managers:
             try:
                 getattr(manager.hook, name)(**arguments)
-            except Exception as error:  # whatever a third party's hook raises
+            except (Exception, SystemExit) as error:  # whatever a third party's hook raises
                 self._warn(f"hook {name} of {package} failed: {type(error).__name__}: {error}")

@@ -1,12 +1,16 @@
-"""What ``isocortex list`` prints, from rows alone."""
+"""``isocortex list``: what is installed, from rows alone and without importing any of it."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from isocortex.catalogue import Catalogue, Row
 from isocortex.errors import UsageError
+
+LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "plugins")
 
 _KIND_OF = {
     "models": "model",
@@ -25,6 +29,28 @@ _COLUMNS = {
     "conflicts": ("kind", "id", "packages"),
     "broken": ("package", "version", "reason"),
 }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what is installed; returns the exit code."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        "isocortex list", description="List what is installed, without importing any of it."
+    )
+    parser.add_argument("what", nargs="?", choices=LISTS, help="one list; default: all")
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="KEY=VALUE", help="only rows with that field or tag"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON to stdout")
+    chosen = parser.parse_args(list(arguments))
+    try:
+        found = listing(Catalogue.discover(), chosen.what, chosen.where)
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(found, indent=1) if chosen.json else as_text(found))
+    return 0
 
 
 def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -56,7 +56,7 @@ def load_object(card: Card) -> Any:
         return getattr(importlib.import_module(module), name)
     except AttributeError as error:
         raise PluginError(f"{where} names the object {target!r}, but {module} has no {name!r}.") from error
-    except Exception as error:  # whatever a third party's module raises at import
+    except (Exception, SystemExit) as error:  # whatever a third party's module raises at import
         raise PluginError(
             f"{where} cannot be loaded: importing {module} failed with {type(error).__name__}: {error}. "
             f"'isocortex check {card.package}' says more."

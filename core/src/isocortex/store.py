@@ -140,7 +140,7 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: object, *, durable: bool = False) -> None:
     """Write JSON atomically."""
-    text = json.dumps(content, indent=1, sort_keys=True)
+    text = json.dumps(content, indent=1)
     write_atomic(path, lambda file: file.write(text.encode()), durable=durable)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import isocortex
 from isocortex.dataset import Dataset
@@ -16,6 +17,13 @@ from isocortex_simulated.recovery import Candidate
 from isocortex_simulated.stages import Stage, stage_activations
 
 Score = Callable[[Dataset, Mapping[str, Sequence[str]]], dict[str, list[Candidate]]]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run side by side; threads of small matrices only get into each other's way."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture

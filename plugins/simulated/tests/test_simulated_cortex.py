@@ -168,6 +168,15 @@ def test_a_stage_that_is_not_kept_is_computed() -> None:
     np.testing.assert_allclose(components.T @ components / 160, np.eye(3), atol=1e-9)
 
 
+def test_a_model_that_must_not_be_cached_is_run_anew(own_folders, monkeypatch) -> None:
+    stimuli = isocortex.load_stimuli("simulated-images")
+    stage = Stage("pixels", "pixels")
+    monkeypatch.setattr("isocortex_baselines.models.Pixels.digest", lambda *_: None)
+    computed = computed_components(stimuli, stage, "flatten", 6)
+    np.testing.assert_allclose(computed, components_of(stimuli, stage, "flatten", 6), atol=1e-5)
+    assert not (own_folders / "cache" / "activations").exists()
+
+
 def test_noise_is_noise() -> None:
     simulation = read_simulation("own", {**MINIMAL, "n_neuroids": 400})
     stimuli = isocortex.load_stimuli("simulated-images")

@@ -76,11 +76,15 @@ def demo(out: Path) -> None:
 
 
 def _scored(dataset: str, out: Path) -> list[Outcome]:
+    from threadpoolctl import threadpool_limits
+
     from isocortex.api import run
     from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
 
-    return run(CANDIDATES[dataset], f"{dataset}.{METRIC}", RunConfig(out=out), Reporter())[0]
+    # the matrices are small: threads that wait for busy cores make the demo several times slower
+    with threadpool_limits(1):
+        return run(CANDIDATES[dataset], f"{dataset}.{METRIC}", RunConfig(out=out), Reporter())[0]
 
 
 def check(dataset: str, results: Sequence[Result], out: Path) -> list[Finding]:

@@ -70,6 +70,7 @@ def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Act
     """Give the activations of a stage; they are shared with a run that scores the model."""
     from isocortex import store
     from isocortex.digests import short
+    from isocortex.extraction import activations_in_memory
     from isocortex.loading import resolver, variant_of
     from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
@@ -77,7 +78,10 @@ def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Act
 
     model = resolver(offline=True).model(stage.model)
     variant = variant_of(model.card, None)
-    key = extraction_key(model.digest(variant), stimuli, reduction, "cpu") or f"uncached-{stage.model}"
+    key = extraction_key(model.digest(variant), stimuli, reduction, "cpu")
+    if key is None:
+        with model.load(variant, device="cpu") as loaded:
+            return activations_in_memory(loaded, stimuli, [stage.layer], reduction=reduction)[stage.layer]
     layers = extract_layers(
         model,
         variant,
