@@ -326,7 +326,7 @@ PLUGINS = {
     "isocortex-keeps-inputs": (f"KEPT.append(stimulus.array); {LEVEL}", ""),
     # the order of a set of texts is another one in every process
     "isocortex-hash-order": (
-        "rows.append([float(name.index('b')) for name in [''.join(set('abcdefghijklmnop'))]])",
+        "rows.append([float(''.join(set('abcdefghijklmnop')).index(letter)) for letter in 'abcdefgh'])",
         "",
     ),
     "isocortex-hash-digest": (LEVEL, "def digest(self, variant): return str(hash('level'))"),

@@ -48,7 +48,8 @@ def run_probe(task: str, **arguments: Any) -> dict[str, Any]:
 def _environment() -> dict[str, str]:
     # what was put on sys.path while this process ran (by pytest, by a notebook) is not inherited by itself
     path = [entry or str(Path.cwd()) for entry in sys.path]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    # a seed that somebody has fixed would hide what depends on the order of sets
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "random"}
 
 
 def resident_bytes() -> int:
