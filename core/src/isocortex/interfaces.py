@@ -151,6 +151,29 @@ class DataFiles(Mapping[str, "Path"]):
     def __len__(self) -> int:
         return len(self._paths)
 
+    def named(self, name: str) -> Path:
+        """The path of a file by its name without folders.
+
+        Raises
+        ------
+        DataError
+            No file, or more than one, has that name.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> DataFiles({"data/components.mat": Path("components.mat")}).named("components.mat").name
+        'components.mat'
+        """
+        from pathlib import PurePosixPath
+
+        from isocortex.errors import DataError, shorten
+
+        found = [path for listed, path in self._paths.items() if PurePosixPath(listed).name == name]
+        if len(found) != 1:
+            raise DataError(f"Expected one file {name}, found {len(found)} among {shorten(self._paths) or 'no files'}.")
+        return found[0]
+
 
 class StimuliPlugin(ABC):
     """Stimuli that data sets share, so that a model runs on them once."""

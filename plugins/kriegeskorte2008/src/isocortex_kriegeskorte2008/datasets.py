@@ -11,7 +11,6 @@ from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import DataFiles, DatasetPlugin
 from isocortex_kriegeskorte2008.images import IMAGE_FILE
 from isocortex_kriegeskorte2008.rdms import pair_indices, read_published_rdms, read_subject_rdms
-from isocortex_kriegeskorte2008.reading import find_file
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +81,7 @@ class HumanIT(DatasetPlugin):
         """
         from isocortex.dataset import Dataset
 
-        measured = read_subject_rdms(find_file(files, BRAIN_FILE))
+        measured = read_subject_rdms(files.named(BRAIN_FILE))
         rdm = rdm_array(measured.dissimilarity, stimuli, measured.subject, measured.session)
         attrs = {"units": UNITS, "licence": self.card.licence, "reference": self.card.reference}
         return Dataset(self.card.id, stimuli, rdm=rdm, attrs=attrs)
@@ -106,7 +105,7 @@ class MonkeyIT(DatasetPlugin):
         """
         from isocortex.dataset import Dataset
 
-        published = read_published_rdms(find_file(files, IMAGE_FILE))
+        published = read_published_rdms(files.named(IMAGE_FILE))
         names = [name for name in published if name.startswith("mIT")]
         if len(names) != 1:
             raise DataError(

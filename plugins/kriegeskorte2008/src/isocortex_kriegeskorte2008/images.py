@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isocortex.errors import DataError
 from isocortex.interfaces import DataFiles, StimuliPlugin
-from isocortex_kriegeskorte2008.reading import as_flag, as_text, find_file, read_structs
+from isocortex_kriegeskorte2008.reading import as_flag, as_text, read_structs
 
 if TYPE_CHECKING:
     from isocortex.stimuli import StimulusSet
@@ -104,7 +104,7 @@ class ObjectImages(StimuliPlugin):
 
         from isocortex.stimuli import Stimulus, StimulusSet
 
-        known = read_images(find_file(files, IMAGE_FILE))
+        known = read_images(files.named(IMAGE_FILE))
         ids = known.stimulus_id
         sources = {
             name: Stimulus(name, self.card.modality, image) for name, image in zip(ids, known.images, strict=True)

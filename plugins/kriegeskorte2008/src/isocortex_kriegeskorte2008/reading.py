@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocortex.errors import DataError, shorten
-
-
-def find_file(files: Mapping[str, Path], name: str) -> Path:
-    """Return the path of a file by its name without folders.
-
-    Parameters
-    ----------
-    files : mapping of str to Path
-        Name, which may hold folders, to path.
-    name : str
-        Name without folders.
-
-    Raises
-    ------
-    isocortex.errors.DataError
-        If no file, or more than one, has that name.
-
-    Examples
-    --------
-    >>> find_file({"data/92_brainRDMs.mat": Path("92_brainRDMs.mat")}, "92_brainRDMs.mat").name
-    '92_brainRDMs.mat'
-    """
-    found = [path for listed, path in files.items() if PurePosixPath(listed).name == name]
-    if len(found) != 1:
-        raise DataError(f"Expected one file {name}, found {len(found)} among {shorten(files) or 'no files'}.")
-    return found[0]
 
 
 def read_structs(path: Path, variable: str, fields: Sequence[str]) -> list[dict[str, NDArray[Any]]]:

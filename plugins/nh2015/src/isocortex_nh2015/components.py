@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import DataFiles, DatasetPlugin
-from isocortex_nh2015.reading import cell_texts, find_file, read_variables
+from isocortex_nh2015.reading import cell_texts, read_variables
 
 if TYPE_CHECKING:
     from isocortex.dataset import Dataset
@@ -120,7 +120,7 @@ class Components(DatasetPlugin):
         """
         from isocortex.dataset import Dataset, make_responses
 
-        profiles = read_components(find_file(files, COMPONENT_FILE))
+        profiles = read_components(files.named(COMPONENT_FILE))
         names = {"neuroid_id": profiles.component, "region": profiles.component}
         responses = make_responses(profiles.responses, profiles.stimulus_id, neuroid=names, units=UNITS)
         attrs = {"units": UNITS, "target": "pooled", "licence": self.card.licence, "reference": self.card.reference}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import DataFiles, StimuliPlugin
-from isocortex_nh2015.reading import find_file
 
 if TYPE_CHECKING:
     from isocortex.stimuli import StimulusSet
@@ -144,7 +143,7 @@ class NaturalSounds(StimuliPlugin):
         from isocortex.stimuli import StimulusSet
 
         sounds = {PurePosixPath(name).stem: path for name, path in files.items() if name.lower().endswith(".wav")}
-        categories = read_categories(find_file(files, CATEGORY_FILE))
+        categories = read_categories(files.named(CATEGORY_FILE))
         _check_same(sounds, categories)
         ids = canonical_order(list(sounds))
         table = pd.DataFrame({"category": [categories[name] for name in ids]}, index=pd.Index(ids, name="stimulus_id"))
