@@ -12,7 +12,8 @@ from isocortex.interfaces import Ceiling, Rules
 from isocortex.loading import Resolver, row_of
 from isocortex.manifest import BenchmarkCard, Card, read_card
 
-_HIDDEN = {"folder", "module", "object", "family", "package_version"}
+_HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
+_EMPTY: tuple[object, ...] = ("", None, [], {})
 
 
 def describe(identity: str, *, offline: bool = False) -> str:
@@ -40,9 +41,8 @@ def describe(identity: str, *, offline: bool = False) -> str:
 
 
 def _fields(card: Card) -> list[str]:
-    values = card.model_dump(mode="json", exclude_defaults=True)
-    shown = {key: value for key, value in values.items() if key not in _HIDDEN | {"id", "package"}}
-    return [f"  {key}: {_text(value)}" for key, value in shown.items()]
+    values = card.model_dump(mode="json")
+    return [f"  {key}: {_text(value)}" for key, value in values.items() if key not in _HIDDEN and value not in _EMPTY]
 
 
 def _text(value: Any) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex import extraction, store
-from isocortex.digests import digest_of, jsonable, short
+from isocortex.digests import digest_array, digest_of, jsonable, short
 from isocortex.errors import DataError, IsocortexError, ModalityError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.layers import choose_layers
@@ -196,7 +196,7 @@ class _CellWork:
                 scores = comparison.score_all(layers)
         with self.watch.phase("summarise"):
             summary, regions = comparison.summarise(scores), by_region(comparison, scores)
-        return self._result(summary, regions, list(layers)), scores
+        return self._result(summary, regions, list(layers), _splits_digest(scores)), scores
 
     @contextlib.contextmanager
     def _activations(self) -> Generator[dict[str, Activations]]:
@@ -227,7 +227,7 @@ class _CellWork:
                 reporter=self.runner.reporter,
             )
 
-    def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str]) -> Result:
+    def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str], splits: str | None) -> Result:
         cell = self.cell
         plugins = {
             f"{card.package or 'python'}::{card.id}": card.package_version
@@ -247,11 +247,16 @@ class _CellWork:
             reduction=cell.reduction,
             seed=cell.seed,
             layers=layers,
-            digests=self.digests,
+            digests={**self.digests, "splits": splits},
             summary=summary,
             regions=regions,
             provenance=provenance(self.watch, plugins=plugins, device=device_of(self.runner.config.device)),
         )
+
+
+def _splits_digest(scores: xr.Dataset) -> str | None:
+    """Digest of which stimuli each split tests, where the metric has splits."""
+    return digest_array(scores["test_stimulus"].values) if "test_stimulus" in scores else None
 
 
 def device_of(device: str) -> str:
