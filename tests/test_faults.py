@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.folders import edit_responses, image_folder
@@ -109,6 +111,36 @@ def test_benchmark_table_with_an_unknown_key(isocortex, folder) -> None:
 def test_results_folder_that_cannot_be_written(isocortex, folder) -> None:
     done = isocortex("score", "-m", "pixels", "-b", f"folder:{folder}:ridge", "--out", "/sys/isocortex")
     refused(done, 1, "/sys/isocortex", "cannot be written")
+
+
+def test_a_full_disk_fails_one_cell_and_keeps_what_is_finished(tmp_path, monkeypatch, own_folders) -> None:
+    import isocortex
+
+    image_folder(tmp_path / "many", n_images=70)
+    monkeypatch.chdir(tmp_path)
+    save, written = np.save, []
+
+    def until_full(file, values, **options) -> None:
+        written.append(values.shape)
+        if values.shape[1] > 1000 and len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(file, values, **options)
+
+    models = ["pixels", "category"]
+    with monkeypatch.context() as full:
+        full.setattr(np, "save", until_full)
+        pixels, category = isocortex.score(models, "folder:many:ridge", quiet=True)
+    assert pixels.failure is not None
+    assert "No space left" in pixels.failure.message
+    assert "ISOCORTEX_CACHE" in pixels.failure.message
+    assert category.status == "scored"
+    chunks = {path: path.stat().st_mtime_ns for path in own_folders.rglob("*.npy")}
+    assert len(chunks) == 2 + 3, "two chunks of pixels and three of the labels were written"
+    assert not list(own_folders.rglob("*.part"))
+    again = isocortex.score(models, "folder:many:ridge", quiet=True)
+    assert [result.status for result in again] == ["scored", "scored"]
+    assert all(path.stat().st_mtime_ns == written_at for path, written_at in chunks.items())
+    assert failures(tmp_path) == []
 
 
 def test_show_without_results(isocortex) -> None:

@@ -47,7 +47,11 @@ def _fields(card: Card) -> list[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_text(item)}" for key, item in value.items())
+        parts = [
+            f"{key}=({_text(item)})" if isinstance(item, dict) else f"{key}={_text(item)}"
+            for key, item in value.items()
+        ]
+        return ", ".join(parts)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
