@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+#: one worker makes what these tests share
+pytestmark = pytest.mark.xdist_group("realdata")
+
 MODELS = ("spectrotemporal", "cochleagram-*", "category", "threshold-units", "noise")
 COMPONENTS = ["lowfreq", "highfreq", "envsounds", "pitch", "speech", "music"]
 

@@ -17,6 +17,9 @@ import xarray as xr
 
 from tests.folders import image_folder
 
+#: one worker makes what these tests share
+pytestmark = pytest.mark.xdist_group("survival")
+
 MODELS = ("pixels", "gabor-pyramid", "threshold-units", "noise/3")
 METRICS = ("ridge", "rsa")
 

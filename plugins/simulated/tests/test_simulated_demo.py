@@ -21,7 +21,8 @@ from isocortex_simulated.demo import CANDIDATES, check, demo
 from isocortex_simulated.recovery import recover
 from isocortex_simulated.stages import components_of, computed_components
 
-pytestmark = pytest.mark.slow
+#: one worker runs the demo that these tests share
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 AUDITORY = {
     "cochleagram-kell2018": ("cochleagram",),
