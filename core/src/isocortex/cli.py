@@ -154,7 +154,9 @@ _RUN_OPTIONS = _options(
 @click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, required=True, help="ID, glob or folder:PATH:METRIC.")
 @_RUN_OPTIONS
-@click.option("--seed", default=0, show_default=True, help="Draws splits and bootstrap samples.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws splits and bootstrap samples."
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
 @click.option("--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction.")
