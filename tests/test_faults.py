@@ -70,6 +70,12 @@ def test_failure_is_replaced_by_a_rerun(isocortex, folder, tmp_path) -> None:
     done = isocortex(*command)
     assert done.returncode == 0, done.stderr
     assert failures(tmp_path) == []
+    path.write_bytes(b"no image again")
+    assert isocortex(*command).returncode == 1
+    path.write_bytes(whole)
+    cached = isocortex(*command)
+    assert "0 computed, 1 cached" in cached.stderr
+    assert failures(tmp_path) == [], "a finished score has no failure beside it"
 
 
 @pytest.mark.parametrize(

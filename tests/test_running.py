@@ -146,11 +146,11 @@ def test_hooks_of_a_plugin_are_called_and_cannot_end_a_run(isocortex, folder, tm
         ("natsound165", ["stimuli natsound165", "166 files", "not here; isocortex fetch brings them"]),
         ("ridge", ["metric ridge", "accepts: responses"]),
         ("noise/7", ["model noise/7"]),
-        ("NH2015comp.ridge", ["benchmark NH2015comp.ridge", "published scores", "not known yet", "--offline"]),
+        ("NH2015comp.ridge", ["benchmark NH2015comp.ridge", "published scores", "isocortex fetch -b NH2015comp.ridge"]),
     ],
 )
 def test_info(isocortex, name, words) -> None:
-    done = isocortex("info", name, "--offline")
+    done = isocortex("info", name)
     assert done.returncode == 0, done.stderr
     for word in words:
         assert word in done.stdout

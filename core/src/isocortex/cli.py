@@ -101,12 +101,11 @@ def list_(arguments: tuple[str, ...]) -> None:
 
 @cli.command()
 @click.argument("identity", metavar="ID")
-@click.option("--offline", is_flag=True, help="Do not download data to estimate ceilings.")
-def info(identity: str, offline: bool) -> None:
-    """Show a card, with licence, citation, published scores and ceilings."""
+def info(identity: str) -> None:
+    """Show a card, with licence, citation, published scores, and ceilings where the data are here."""
     from isocortex.describe import describe
 
-    print(describe(identity, offline=offline))
+    print(describe(identity))
 
 
 @cli.command()

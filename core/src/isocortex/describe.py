@@ -6,7 +6,7 @@ import csv
 from typing import Any
 
 from isocortex.catalogue import Catalogue
-from isocortex.errors import IsocortexError, UnknownIDError, suggest
+from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
 from isocortex.files import FileStore, read_specs
 from isocortex.interfaces import Ceiling, Rules
 from isocortex.loading import Resolver, row_of
@@ -16,8 +16,8 @@ _HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_ver
 _EMPTY: tuple[object, ...] = ("", None, [], {})
 
 
-def describe(identity: str, *, offline: bool = False) -> str:
-    """Everything that is known about an ID, as text.
+def describe(identity: str) -> str:
+    """Everything that is known about an ID, as text; nothing is downloaded for it.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def describe(identity: str, *, offline: bool = False) -> str:
     lines = [f"{row.kind} {row.id}  ({row.package} {row.version})", *_fields(card)]
     lines += _files(card)
     if isinstance(card, BenchmarkCard):
-        resolver = Resolver(catalogue, FileStore(offline=offline))
+        resolver = Resolver(catalogue, FileStore(offline=True))
         lines += _published(card) + _ceilings(resolver, identity, card)
     return "\n".join(lines)
 
@@ -76,8 +76,10 @@ def _ceilings(resolver: Resolver, identity: str, card: BenchmarkCard) -> list[st
         dataset = resolver.dataset(card.dataset)
         metric = resolver.metric(card.metric)
         comparison = metric.against(dataset.select(**card.select), settings=card.settings, seed=0)
+    except FilesError:
+        return [f"  ceilings are not known before the data are here; 'isocortex fetch -b {identity}' brings them"]
     except IsocortexError as error:
-        return [f"  ceilings of {identity} are not known yet: {error}"]
+        return [f"  ceilings are not known: {error}"]
     comparison.rules = Rules.of(card, 0)
     size = f"  {comparison.n_stimuli} stimuli of {len(dataset.stimuli)}"
     return [size, *_ceiling_lines(comparison.ceiling)]

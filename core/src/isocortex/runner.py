@@ -104,21 +104,24 @@ class Runner:
             work = _CellWork(self, cell, watch)
             path = folder / short(work.digest) / "result.json"
             with _lock(work.digest):
-                if work.cacheable and (found := _finished(path)) is not None:
-                    return Outcome(found, computed=False)
-                result, scores = work.score()
-                self._write(path, result, scores)
+                found = _finished(path) if work.cacheable else None
+                result = found or self._scored(work, path)
             (folder / "failure.json").unlink(missing_ok=True)
+            if found is not None:
+                return Outcome(found, computed=False)
         except Exception as error:  # a third party's plugin may raise anything; the run goes on
             result = _failed(cell, error, watch)
             store.write_json_if_possible(folder / "failure.json", result.model_dump(mode="json"))
         self._call("isocortex_after_cell", result=result)
         return Outcome(result, computed=True)
 
-    def _write(self, path: Path, result: Result, scores: xr.Dataset) -> None:
+    def _scored(self, work: _CellWork, path: Path) -> Result:
+        """Score a cell and put the result on disk, whole, at once."""
+        result, scores = work.score()
         dropped = [name for name in KEEPABLE if name in scores and name not in self.config.keep]
         write_scores(path.with_name("scores.nc"), scores.drop_vars(dropped), result)
         store.write_json(path, result.model_dump(mode="json"), durable=True)
+        return result
 
     def comparison(self, cell: Cell, card: BenchmarkCard, dataset: Dataset, metric: MetricPlugin) -> Comparison:
         """The prepared brain side of a benchmark; kept for the next cell."""

@@ -22,7 +22,6 @@ Array = np.ndarray[Any, Any]
 #: ceiling mode → ceiled value from a value and a ceiling on r
 CEILED: dict[str, Callable[[float, float], float]] = {
     "r_over_sqrt_c": lambda value, ceiling: value / ceiling,
-    "r2_over_c": lambda value, ceiling: value / ceiling**2,
 }
 
 
