@@ -40,6 +40,12 @@ $(VENV)/.demo: $(VENV)/.uv $(MANIFESTS)
 	$(UV) $(addprefix --editable ./,$(LIGHT))
 	touch $@
 
+# by pip, which also takes a build that lies on this machine; elsewhere see pytorch.org for one without CUDA
+$(VENV)/.torch: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	touch $@
+
+$(VENV)/.test $(VENV)/.lint: $(VENV)/.torch
 $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.demo
 	$(UV) --group $* $(addprefix --editable ./,$(PACKAGES))
 	touch $@

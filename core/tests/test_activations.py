@@ -260,3 +260,11 @@ def test_from_xarray_needs_ids_on_the_first_dimension() -> None:
     Activations.from_xarray(named)
     with pytest.raises(DataError, match="found dims"):
         Activations.from_xarray(named.transpose())
+
+
+@pytest.mark.parametrize("name", ["neuroid_id", "choice", "unit"])
+def test_names_of_units_come_from_the_coordinate(name: str) -> None:
+    coordinates = {"stimulus_id": ("presentation", ["a", "b"]), name: ("unit", ["u1", "u2", "u3"])}
+    data = xr.DataArray(np.zeros((2, 3)), dims=("presentation", "unit"), coords=coordinates)
+    assert Activations.from_xarray(data).units == ("u1", "u2", "u3")
+    assert Activations.from_xarray(data.drop_vars(name)).units is None

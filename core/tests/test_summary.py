@@ -214,6 +214,33 @@ def test_ceiled_values(mode: str, expected: float | None) -> None:
     assert summary.ceiled == (None if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.parametrize(("mode", "expected"), [("r2_over_c", 0.4**2 / 0.8), ("r_over_c_squared", (0.4 / 0.8) ** 2)])
+def test_a_ceiling_that_is_a_reliability(mode: str, expected: float) -> None:
+    """Brain-Score's formulas, before and since January 2026."""
+
+    class Reliable(Prepared):
+        ceiling_modes: ClassVar[tuple[str, ...]] = ("r2_over_c", "r_over_c_squared")
+
+    ceiling = Ceiling("internal consistency", "r", 0.8)
+    found = summarise(Reliable(ceiling=ceiling, rules=Rules(ceiling_mode=mode)), scores([[0.3, 0.5]]))
+    assert found.ceiled == pytest.approx(expected)
+    with pytest.raises(SettingsError, match="'r_over_sqrt_c' is not offered.*Known: none, r2_over_c, r_over_c_squared"):
+        summarise(Reliable(ceiling=ceiling, rules=Rules(ceiling_mode="r_over_sqrt_c")), scores([[0.3]]))
+
+
+def test_a_measure_whose_name_is_not_its_statistic() -> None:
+    class Scored(Prepared):
+        measure: ClassVar[str | None] = "score"
+
+    found = scores([[0.3, 0.5]], score=[[0.6, 0.8]])
+    comparison = Scored(ceiling=Ceiling("split-half", "r", 0.9))
+    summary = summarise(comparison, found)
+    assert (summary.statistic, summary.value, summary.ceiling) == ("r", pytest.approx(0.7), 0.9)
+    comparison.rules = Rules(measure="r2_corrected")
+    other = summarise(comparison, found.assign(r2_corrected=found["r"] * 2))
+    assert (other.statistic, other.value, other.ceiling) == ("r2_corrected", pytest.approx(0.8), None)
+
+
 def test_ceiled_values_are_not_clipped() -> None:
     assert summary_with(Ceiling("x", "r", 0.2), "r_over_sqrt_c").ceiled == pytest.approx(2.0)
     assert summary_with(Ceiling("x", "r", 0.8), "r_over_sqrt_c", r=[[-0.4]]).ceiled == pytest.approx(-0.5)

@@ -69,6 +69,9 @@ class Activations:
     def from_xarray(cls, data: xr.DataArray, layer: str | None = None) -> Activations:
         """Take a DataArray whose first dimension carries ``stimulus_id``; the others become units.
 
+        Units are named by the coordinate ``neuroid_id`` or ``choice`` of a single second dimension, or by the
+        coordinate that has the dimension's name.
+
         Examples
         --------
         >>> import xarray as xr
@@ -84,7 +87,7 @@ class Activations:
             )
         values = np.asarray(data.values).reshape(data.shape[0], -1)  # (n_stimuli, n_units)
         name = layer or str(data.attrs.get("layer", data.name or "layer"))
-        return cls(name, list(data["stimulus_id"].values.astype(str)), [values])
+        return cls(name, list(data["stimulus_id"].values.astype(str)), [values], units=_unit_names(data))
 
     def _check_shapes(self) -> None:
         shapes = [chunk.shape for chunk in self._opened]
@@ -185,6 +188,14 @@ class Activations:
             for start in range(0, len(chunk), 64):
                 sha.update(np.ascontiguousarray(chunk[start : start + 64]).tobytes())
         return sha.hexdigest()
+
+
+def _unit_names(data: xr.DataArray) -> list[str] | None:
+    if data.ndim != 2:
+        return None
+    unit = data.dims[1]
+    named = [name for name in ("neuroid_id", "choice", unit) if name in data.coords and data[name].dims == (unit,)]
+    return [str(name) for name in data[named[0]].values] if named else None
 
 
 def _open(path: Path) -> Array:

@@ -158,7 +158,9 @@ _RUN_OPTIONS = _options(
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
-@click.option("--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction.")
+@click.option(
+    "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction, alpha, training_r2."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print cells, disk and memory needed; compute nothing.")
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")

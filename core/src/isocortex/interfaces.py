@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel
@@ -200,6 +200,9 @@ class DatasetPlugin(ABC):
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
 
+KEEPABLE = ("prediction", "alpha", "training_r2")  # beside scores; "alpha" stands for "alpha_at_bound" too
+
+
 @dataclass(frozen=True)
 class Ceiling:
     """How well the best model could do, on the statistic and target that it belongs to.
@@ -250,13 +253,18 @@ class Comparison(ABC):
       the layer is chosen nested, without it the best layer is reported as optimistic;
     - ``prediction``: whatever ``resample`` needs of the layer that is read out, with dims ("split", "test", "neuroid")
       or ("pair",); kept for that layer only;
-    - ``null`` ("split", "neuroid"): where there is no prediction, so that the measure was set to 0.
+    - ``null`` ("split", "neuroid"): where there is no prediction, so that the measure was set to 0;
+    - ``alpha``, ``alpha_at_bound`` (-1 lowest, 0 inside, 1 highest of its grid), ``training_r2`` ("split", "neuroid").
 
     Coordinates on neuroid (``neuroid_id``, ``region``, ``subject``) are those of the responses.
     """
 
-    #: name of the measure that ``value`` is, and its statistic
+    #: the statistic that ``value`` is, and the name of its variable in the scores
     statistic: ClassVar[str] = "r"
+    #: the variable that ``value`` is made of, where its name is another
+    measure: ClassVar[str | None] = None
+    #: modes that fit the ceiling; one that is a reliability and no r takes "r2_over_c" or "r_over_c_squared"
+    ceiling_modes: ClassVar[tuple[str, ...]] = ("r_over_sqrt_c",)
     #: what ``error`` is, where ``resample`` gives draws
     error_kind: ClassVar[str] = "bootstrap standard deviation"
     ceiling: Ceiling | None = None
@@ -265,6 +273,10 @@ class Comparison(ABC):
     n_stimuli: int = 0
     #: number of neuroids before any selection, where that is known
     n_neuroids_total: int | None = None
+    #: what is kept beside the scores; the rest need not be computed
+    keep: tuple[str, ...] = KEEPABLE
+    #: activations of the models that the benchmark names as baselines, one entry per layer
+    baselines: Mapping[str, Activations] = MappingProxyType({})
 
     @abstractmethod
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
@@ -321,7 +333,7 @@ class MetricPlugin(ABC):
         """
 
     def digest(self) -> str | None:
-        """Digest over the metric's code and card, part of the digest of every result; None: never cached."""
+        """Digest over the metric's code and card, part of every result's digest; None: never cached."""
         return _plugin_digest(self, self.card.id, self.card.options)
 
 

@@ -110,7 +110,7 @@ class _Readout:
 
     def __init__(self, comparison: Comparison) -> None:
         self.rules = comparison.rules
-        self.measure = comparison.rules.measure or comparison.statistic
+        self.measure = measure_of(comparison)
         self.best: Array | None = None
         self.chosen: Array | None = None
         self.prediction: xr.DataArray | None = None
@@ -181,6 +181,11 @@ class _Readout:
         if self.prediction is not None:
             added["prediction"] = self.prediction
         return whole.assign(added).assign_attrs(layer_rule=rule, n_layers_searched=n_searched, measure=self.measure)
+
+
+def measure_of(comparison: Comparison) -> str:
+    """Name of the variable of the scores that the value is made of: the benchmark's, or else the metric's."""
+    return comparison.rules.measure or comparison.measure or comparison.statistic
 
 
 def read_out(variable: xr.DataArray, chosen: xr.DataArray) -> xr.DataArray:

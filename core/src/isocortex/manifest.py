@@ -127,6 +127,8 @@ class MetricCard(Card):
 
     object: str
     accepts: tuple[Literal["responses", "rdm", "trials"], ...] = ("responses",)
+    unbiased: bool = Field(default=True, description="features that know nothing score 0 on average")
+    named_units: bool = Field(default=False, description="compares units by name, with neuroids or choices")
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -147,6 +149,7 @@ class BenchmarkCard(Card):
     reduction: str = "flatten"
     select: dict[str, str | list[str]] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
+    baselines: tuple[str, ...] = Field(default=(), description="models whose activations the metric is given")
     measure: str | None = None
     ceiling_mode: CeilingMode = "none"
     layer_rule: LayerRule = LayerRule()

@@ -7,10 +7,8 @@ record is replaced. Locks only save work; what two processes write at once is th
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 import traceback
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from isocortex import extraction, store
 from isocortex.digests import digest_array, digest_of, jsonable, short
 from isocortex.errors import DataError, IsocortexError, ModalityError, SettingsError
-from isocortex.interfaces import Rules
-from isocortex.layers import choose_layers
+from isocortex.extracting import Extraction, device_of, lock
+from isocortex.interfaces import KEEPABLE, Rules
+from isocortex.loading import split_model_name, variant_of
 from isocortex.manifest import ANY_MODALITY, Variant
 from isocortex.provenance import Stopwatch, provenance
 from isocortex.result import Failure, Result
@@ -28,20 +27,17 @@ from isocortex.summary import by_region
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.activations import Activations
     from isocortex.dataset import Dataset
     from isocortex.hooks import HookCaller
-    from isocortex.interfaces import Comparison, LoadedModel, MetricPlugin, ModelPlugin
+    from isocortex.interfaces import Comparison, MetricPlugin, ModelPlugin
     from isocortex.loading import Resolver
     from isocortex.manifest import BenchmarkCard
     from isocortex.planning import Cell, Plan, RunConfig
     from isocortex.progress import Reporter
     from isocortex.result import Summary
-    from isocortex.stimuli import StimulusSet
 
 #: part of every digest of a result: raised when the same scores are summarised in another way
-VERSION = 1
-KEEPABLE = ("prediction",)
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ class Runner:
         try:
             work = _CellWork(self, cell, watch)
             path = folder / short(work.digest) / "result.json"
-            with _lock(work.digest):
+            with lock(work.digest):
                 found = _finished(path) if work.cacheable else None
                 result = found or self._scored(work, path)
             (folder / "failure.json").unlink(missing_ok=True)
@@ -118,8 +114,9 @@ class Runner:
     def _scored(self, work: _CellWork, path: Path) -> Result:
         """Score a cell and put the result on disk, whole, at once."""
         result, scores = work.score()
-        dropped = [name for name in KEEPABLE if name in scores and name not in self.config.keep]
-        write_scores(path.with_name("scores.nc"), scores.drop_vars(dropped), result)
+        dropped = [name for name in KEEPABLE if name not in self.config.keep]
+        dropped += ["alpha_at_bound"] if "alpha" in dropped else []
+        write_scores(path.with_name("scores.nc"), scores.drop_vars(dropped, errors="ignore"), result)
         store.write_json(path, result.model_dump(mode="json"), durable=True)
         return result
 
@@ -132,6 +129,7 @@ class Runner:
                 selected, settings=card.settings, seed=cell.seed, device=device_of(self.config.device)
             )
             comparison.rules = Rules.of(card, cell.seed)
+            comparison.keep = ("prediction", *self.config.keep)  # the bootstrap needs predictions in any case
             if dataset.responses is not None:
                 comparison.n_neuroids_total = dataset.responses.sizes["neuroid"]
             self._comparison = (key, comparison)
@@ -148,6 +146,7 @@ class _CellWork:
         self.card = resolver.benchmark_card(cell.benchmark)
         self.model: ModelPlugin = resolver.model(cell.model)
         self.metric = resolver.metric(cell.metric)
+        self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
         with watch.phase("data"):
             self.dataset = resolver.dataset(cell.dataset)
             self.digests = self._digests()
@@ -173,17 +172,19 @@ class _CellWork:
                     self.cell.model,
                 ]
             ),
+            **{f"baseline {name}": model.digest(variant) for name, model, variant in self.baselines},
         }
 
     @property
     def cacheable(self) -> bool:
         """Whether a result on disk can stand for this cell."""
-        return self.digests["model"] is not None and self.digests["metric"] is not None
+        return None not in self.digests.values()
 
     def _check_fit(self) -> None:
-        found, wanted = self.dataset.stimuli.modality, self.model.card.modality
-        if ANY_MODALITY not in (found, wanted) and found != wanted:
-            raise ModalityError(f"{self.cell.model!r} takes {wanted}, but the stimuli are {found}.")
+        found = self.dataset.stimuli.modality
+        for name, model in ((self.cell.model, self.model), *((name, model) for name, model, _ in self.baselines)):
+            if ANY_MODALITY not in (found, model.card.modality) and found != model.card.modality:
+                raise ModalityError(f"{name!r} takes {model.card.modality}, but the stimuli are {found}.")
         accepts = self.metric.card.accepts
         if self.dataset.kind not in accepts:
             raise DataError(
@@ -192,43 +193,26 @@ class _CellWork:
 
     def score(self) -> tuple[Result, xr.Dataset]:
         """Extract, compare and summarise."""
-        with self._activations() as layers:
+        with contextlib.ExitStack() as stack:
+            layers = stack.enter_context(self._extraction(self.model, self.variant).layers(self.cell.layers))
+            baselines = {
+                f"{name} {layer}": activations
+                for name, model, variant in self.baselines
+                for layer, activations in stack.enter_context(self._extraction(model, variant).layers()).items()
+            }
             with self.watch.phase("prepare"):
                 comparison = self.runner.comparison(self.cell, self.card, self.dataset, self.metric)
+                comparison.baselines = baselines
             with self.watch.phase("score"):
                 scores = comparison.score_all(layers)
         with self.watch.phase("summarise"):
             summary, regions = comparison.summarise(scores), by_region(comparison, scores)
         return self._result(summary, regions, list(layers), _splits_digest(scores)), scores
 
-    @contextlib.contextmanager
-    def _activations(self) -> Generator[dict[str, Activations]]:
-        stimuli = self.dataset.stimuli
-        key = extraction_key(self.digests["model"], stimuli, self.cell.reduction, device_of(self.runner.config.device))
-        if key is None:
-            store.cache_folder().mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix="uncached-", dir=store.cache_folder()))
-            try:
-                yield self._extracted(folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-        else:
-            with _lock(key):
-                layers = self._extracted(store.cache_folder() / "activations" / short(key))
-            yield layers
-
-    def _extracted(self, folder: Path) -> dict[str, Activations]:
-        with self.watch.phase("extract"):
-            return extract_layers(
-                self.model,
-                self.variant,
-                self.dataset.stimuli,
-                patterns=self.cell.layers,
-                reduction=self.cell.reduction,
-                folder=folder,
-                config=self.runner.config,
-                reporter=self.runner.reporter,
-            )
+    def _extraction(self, model: ModelPlugin, variant: Variant) -> Extraction:
+        runner = self.runner
+        stimuli, reduction = self.dataset.stimuli, self.cell.reduction
+        return Extraction(model, variant, stimuli, reduction, runner.config, runner.reporter, self.watch)
 
     def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str], splits: str | None) -> Result:
         cell = self.cell
@@ -257,83 +241,16 @@ class _CellWork:
         )
 
 
+def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]:
+    """A model that a benchmark names as baseline, with its variant."""
+    model, variant = split_model_name(name)
+    plugin = resolver.model(model)
+    return name, plugin, variant_of(plugin.card, variant)
+
+
 def _splits_digest(scores: xr.Dataset) -> str | None:
     """Digest of which stimuli each split tests, where the metric has splits."""
     return digest_array(scores["test_stimulus"].values) if "test_stimulus" in scores else None
-
-
-def device_of(device: str) -> str:
-    """The device that "auto" stands for; models without torch run on the CPU."""
-    return "cpu" if device == "auto" else device
-
-
-def extraction_key(model_digest: str | None, stimuli: StimulusSet, reduction: str, device: str) -> str | None:
-    """Key of an extraction: a digest of contents, so that equal keys give equal bytes; None: not to be kept."""
-    if model_digest is None:
-        return None
-    parts = [
-        extraction.VERSION,
-        extraction.CHUNK_SIZE,
-        model_digest,
-        stimuli.digest,
-        reduction,
-        device.partition(":")[0],
-    ]
-    return digest_of(parts)
-
-
-def extract_layers(
-    model: ModelPlugin,
-    variant: Variant,
-    stimuli: StimulusSet,
-    *,
-    patterns: tuple[str, ...],
-    reduction: str,
-    folder: Path,
-    config: RunConfig,
-    reporter: Reporter,
-) -> dict[str, Activations]:
-    """Activations of the layers that the patterns ask for; the model is not loaded where all of them are stored."""
-    kept = store.ActivationFolder(folder, stimuli.ids, extraction.CHUNK_SIZE)
-    selection = folder / "selections" / f"{short(digest_of(patterns))}.json"
-    known = store.read_json(selection)
-    if isinstance(known, list):
-        layers = [str(name) for name in known]
-        if not any(kept.missing(layers, chunk) for chunk in range(kept.n_chunks)):
-            return {layer: kept.open(layer) for layer in layers}
-    name = f"{model.card.id}@{variant}"
-
-    def progress(done: int, total: int, computed: bool) -> None:
-        if computed:
-            reporter.step(f"{name} on {stimuli.id}: extracted chunk", done, total)
-
-    with _loaded(model, variant, device_of(config.device)) as loaded:
-        layers = choose_layers(patterns, loaded.layers, loaded.find, name)
-        kept.describe({"model": name, "stimuli": stimuli.id, "reduction": reduction}, layers)
-        found = extraction.extract(
-            loaded, stimuli, layers, reduction=reduction, folder=folder, batch_size=config.batch_size, progress=progress
-        )
-    store.write_json(selection, layers)
-    return found
-
-
-@contextlib.contextmanager
-def _loaded(model: ModelPlugin, variant: Variant, device: str) -> Generator[LoadedModel]:
-    with model.load(variant, device=device) as loaded:
-        yield loaded
-
-
-@contextlib.contextmanager
-def _lock(key: str) -> Generator[None]:
-    """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks."""
-    from filelock import FileLock
-
-    path = store.cache_folder() / "locks" / f"{short(key)}.lock"
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError, NotImplementedError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(path))
-        yield
 
 
 def _finished(path: Path) -> Result | None:

@@ -15,12 +15,13 @@ from isocortex import extraction, store
 from isocortex.api import run
 from isocortex.catalogue import Catalogue
 from isocortex.errors import IsocortexError, StoreError, UsageError
+from isocortex.extracting import Extraction, device_of
 from isocortex.files import FileStore
 from isocortex.loading import Resolver
 from isocortex.manifest import Variant
 from isocortex.planning import Cell, RunConfig, choose_models, plan
 from isocortex.progress import Reporter
-from isocortex.runner import device_of, extract_layers, extraction_key
+from isocortex.provenance import Stopwatch
 
 if TYPE_CHECKING:
     from isocortex.result import Result
@@ -172,18 +173,9 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
     stimulus_set = resolver.stimuli(named)
     for model_name, variant_text in choose_models(resolver, models):
         model, variant = resolver.model(model_name), Variant.parse(variant_text)
-        key = extraction_key(model.digest(variant), stimulus_set, reduction, device_of(config.device))
-        folder = store.cache_folder() / "activations" / str(key)[:16]
-        layers = extract_layers(
-            model,
-            variant,
-            stimulus_set,
-            patterns=config.layers,
-            reduction=reduction,
-            folder=folder,
-            config=config,
-            reporter=reporter,
-        )
+        wanted = Extraction(model, variant, stimulus_set, reduction, config, reporter, Stopwatch())
+        folder = store.cache_folder() / "activations" / str(wanted.key)[:16]
+        layers = wanted.kept_layers(config.layers, folder)
         if out is not None:
             target = out / store.folder_name(f"{model_name}@{variant}")
             shutil.copytree(folder, target, dirs_exist_ok=True)

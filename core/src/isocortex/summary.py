@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-#: ceiling mode → ceiled value from a value and a ceiling on r
+#: ceiling mode → ceiled value; "r_over_sqrt_c" takes a ceiling on r itself (√c), the others a reliability c
 CEILED: dict[str, Callable[[float, float], float]] = {
     "r_over_sqrt_c": lambda value, ceiling: value / ceiling,
+    "r2_over_c": lambda value, ceiling: value**2 / ceiling,
+    "r_over_c_squared": lambda value, ceiling: (value / ceiling) ** 2,
 }
 
 
@@ -41,14 +43,14 @@ def summarise(comparison: Comparison, scores: xr.Dataset) -> Summary:
     value = _number(_collapse(readout))
     lower, upper, ceiling, estimator = _ceiling(comparison, readout, measure)
     return Summary(
-        statistic=measure,
+        statistic=statistic_of(comparison, measure),
         target=_target(scores, readout),
         value=value,
         ceiling=ceiling,
         ceiling_lower=lower,
         ceiling_upper=upper,
         ceiling_estimator=estimator,
-        ceiled=_ceiled(comparison.rules.ceiling_mode, value, ceiling),
+        ceiled=ceiled(comparison, value, ceiling),
         layer_rule=str(scores.attrs["layer_rule"]),
         n_layers_searched=int(scores.attrs["n_layers_searched"]),
         n_stimuli=comparison.n_stimuli,
@@ -110,7 +112,7 @@ def _ceiling(
     comparison: Comparison, readout: xr.DataArray, measure: str
 ) -> tuple[float | None, float | None, float | None, str]:
     ceiling = comparison.ceiling
-    if ceiling is None or ceiling.statistic != measure:
+    if ceiling is None or ceiling.statistic != statistic_of(comparison, measure):
         return None, None, None, "none"
     return ceiling.lower, ceiling.upper, _ceiling_number(ceiling.value, readout), ceiling.estimator
 
@@ -127,11 +129,25 @@ def _ceiling_number(value: xr.DataArray | float | None, readout: xr.DataArray) -
     return _number(float(aggregate(per_neuroid, codes_of(readout))))
 
 
-def _ceiled(mode: str, value: float | None, ceiling: float | None) -> float | None:
+def statistic_of(comparison: Comparison, measure: str) -> str:
+    """The statistic that a measure is: its own name, unless it is the metric's own measure."""
+    return comparison.statistic if measure == comparison.measure else measure
+
+
+def ceiled(comparison: Comparison, value: float | None, ceiling: float | None) -> float | None:
+    """Relate a value to its ceiling as the benchmark asks; None where there is no ceiling above zero.
+
+    Raises
+    ------
+    SettingsError
+        The metric does not offer the benchmark's ceiling mode.
+    """
+    mode = comparison.rules.ceiling_mode
     if mode == "none":
         return None
-    if mode not in CEILED:
-        raise SettingsError(f"ceiling_mode {mode!r} is not offered by this metric. Known: none, {', '.join(CEILED)}.")
+    if mode not in comparison.ceiling_modes or mode not in CEILED:
+        known = ", ".join(("none", *comparison.ceiling_modes))
+        raise SettingsError(f"ceiling_mode {mode!r} is not offered by this metric. Known: {known}.")
     if value is None or ceiling is None or ceiling <= 0:
         return None
     return CEILED[mode](value, ceiling)
@@ -165,7 +181,7 @@ def _counts(scores: xr.Dataset, readout: xr.DataArray, comparison: Comparison) -
 
 def _further(scores: xr.Dataset, measure: str) -> dict[str, float | None]:
     """Every other variable along "layer", at the chosen layers and collapsed as the value is."""
-    known = {measure, "selection", "null"}
+    known = {measure, "selection", "null", "training_r2"}
     further: dict[str, float | None] = {}
     for name, variable in scores.data_vars.items():
         if "layer" in variable.dims and str(name) not in known and np.issubdtype(variable.dtype, np.floating):

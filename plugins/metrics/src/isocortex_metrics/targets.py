@@ -96,3 +96,22 @@ def rdm_pairs(rdm: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
     if len(pairs) != n_pairs or len(np.unique(places, axis=0)) != n_pairs or (places[:, 0] == places[:, 1]).any():
         raise DataError(f"RDMs need each pair of {len(ids)} stimuli once ({n_pairs} pairs); found {len(pairs)}.")
     return rdm.isel(pair=np.lexsort((places[:, 1], places[:, 0]))), ids
+
+
+def refuse_seed(seed: int, metric: str) -> None:
+    """A published metric draws its splits with the seed of its publication.
+
+    Raises
+    ------
+    SettingsError
+        Another seed than 0, which stands for the published one.
+
+    Examples
+    --------
+    >>> refuse_seed(0, "brainscore-pls")
+    """
+    if seed != 0:
+        raise SettingsError(
+            f"{metric} draws its splits as published and takes no other seed; found seed {seed}. "
+            "Leave --seed away, or use a metric of our own (ridge, rsa)."
+        )

@@ -68,31 +68,22 @@ def computed_components(stimuli: StimulusSet, stage: Stage, reduction: str, n_co
 
 def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Activations:
     """Give the activations of a stage; they are shared with a run that scores the model."""
-    from isocortex import store
-    from isocortex.digests import short
+    from isocortex.extracting import Extraction
     from isocortex.extraction import activations_in_memory
     from isocortex.loading import resolver, variant_of
     from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
-    from isocortex.runner import extract_layers, extraction_key
+    from isocortex.provenance import Stopwatch
 
     model = resolver(offline=True).model(stage.model)
     variant = variant_of(model.card, None)
-    key = extraction_key(model.digest(variant), stimuli, reduction, "cpu")
-    if key is None:
+    config, reporter = RunConfig(device="cpu"), Reporter(quiet=True)
+    extraction = Extraction(model, variant, stimuli, reduction, config, reporter, Stopwatch())
+    if extraction.key is None:
         with model.load(variant, device="cpu") as loaded:
             return activations_in_memory(loaded, stimuli, [stage.layer], reduction=reduction)[stage.layer]
-    layers = extract_layers(
-        model,
-        variant,
-        stimuli,
-        patterns=(stage.layer,),
-        reduction=reduction,
-        folder=store.cache_folder() / "activations" / short(key),
-        config=RunConfig(device="cpu"),
-        reporter=Reporter(quiet=True),
-    )
-    return layers[stage.layer]
+    with extraction.layers((stage.layer,)) as layers:
+        return layers[stage.layer]
 
 
 # --- components that are kept -----------------------------------------------------------------------------------------

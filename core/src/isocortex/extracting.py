@@ -1,0 +1,135 @@
+"""Activations of a model on a set of stimuli: from the cache, or extracted into it under a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isocortex import extraction, store
+from isocortex.digests import digest_of, short
+from isocortex.layers import choose_layers
+from isocortex.provenance import Stopwatch
+
+if TYPE_CHECKING:
+    from isocortex.activations import Activations
+    from isocortex.interfaces import LoadedModel, ModelPlugin
+    from isocortex.manifest import Variant
+    from isocortex.planning import RunConfig
+    from isocortex.progress import Reporter
+    from isocortex.stimuli import StimulusSet
+
+
+def device_of(device: str) -> str:
+    """The device that "auto" stands for; models without torch run on the CPU."""
+    return "cpu" if device == "auto" else device
+
+
+@contextlib.contextmanager
+def lock(key: str) -> Generator[None]:
+    """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks."""
+    from filelock import FileLock
+
+    path = store.cache_folder() / "locks" / f"{short(key)}.lock"
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, NotImplementedError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(path))
+        yield
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """A model variant on a set of stimuli, with a reduction.
+
+    Attributes
+    ----------
+    config
+        Device, batch size.
+    reporter
+        Told how far the extraction is.
+    watch
+        Counts the time as the phase "extract".
+    """
+
+    model: ModelPlugin
+    variant: Variant
+    stimuli: StimulusSet
+    reduction: str
+    config: RunConfig
+    reporter: Reporter
+    watch: Stopwatch
+
+    @cached_property
+    def key(self) -> str | None:
+        """A digest of contents, so that equal keys give equal bytes; None: not to be kept."""
+        model_digest = self.model.digest(self.variant)
+        if model_digest is None:
+            return None
+        device = device_of(self.config.device).partition(":")[0]
+        versions = [extraction.VERSION, extraction.CHUNK_SIZE]
+        return digest_of([*versions, model_digest, self.stimuli.digest, self.reduction, device])
+
+    @contextlib.contextmanager
+    def layers(self, patterns: Sequence[str] = ()) -> Generator[dict[str, Activations]]:
+        """Activations of the layers that match; those that are not to be kept are deleted on exit."""
+        if self.key is not None:
+            yield self.kept_layers(patterns, store.cache_folder() / "activations" / short(self.key))
+            return
+        store.cache_folder().mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="uncached-", dir=store.cache_folder()))
+        try:
+            yield self.kept_layers(patterns, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def kept_layers(self, patterns: Sequence[str], folder: Path) -> dict[str, Activations]:
+        """Activations in a folder; the model is not loaded where all of them are stored."""
+        with lock(self.key or str(folder)), self.watch.phase("extract"):
+            return self._stored(tuple(patterns), folder) or self._extracted(tuple(patterns), folder)
+
+    def _stored(self, patterns: tuple[str, ...], folder: Path) -> dict[str, Activations]:
+        kept = store.ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
+        known = store.read_json(_selection(patterns, folder))
+        names = [str(name) for name in known] if isinstance(known, list) else []
+        if any(kept.missing(names, chunk) for chunk in range(kept.n_chunks)):
+            return {}
+        return {name: kept.open(name) for name in names}
+
+    def _extracted(self, patterns: tuple[str, ...], folder: Path) -> dict[str, Activations]:
+        name = f"{self.model.card.id}@{self.variant}"
+
+        def progress(done: int, total: int, computed: bool) -> None:
+            if computed:
+                self.reporter.step(f"{name} on {self.stimuli.id}: extracted chunk", done, total)
+
+        with self._loaded() as loaded:
+            layers = choose_layers(patterns, loaded.layers, loaded.find, name)
+            kept = store.ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
+            kept.describe({"model": name, "stimuli": self.stimuli.id, "reduction": self.reduction}, layers)
+            found = extraction.extract(
+                loaded,
+                self.stimuli,
+                layers,
+                reduction=self.reduction,
+                folder=folder,
+                batch_size=self.config.batch_size,
+                progress=progress,
+            )
+        store.write_json(_selection(patterns, folder), layers)
+        return found
+
+    @contextlib.contextmanager
+    def _loaded(self) -> Generator[LoadedModel]:
+        with self.model.load(self.variant, device=device_of(self.config.device)) as loaded:
+            yield loaded
+
+
+def _selection(patterns: tuple[str, ...], folder: Path) -> Path:
+    """The record of the layers that patterns stand for."""
+    return folder / "selections" / f"{short(digest_of(patterns))}.json"

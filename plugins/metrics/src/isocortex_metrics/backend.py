@@ -1,0 +1,74 @@
+"""Where arrays are worked on: numpy on the CPU, torch on an accelerator; one code over both through the array API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isocortex.errors import SettingsError
+
+
+def on_device(array: Any, device: str = "cpu") -> Any:
+    """Put an array where it is worked on, as float64 where it holds floats.
+
+    Parameters
+    ----------
+    array
+        numpy array or torch tensor, any shape.
+    device
+        "cpu": numpy. "cuda", "cuda:1": a torch tensor there. "torch": a torch tensor on the CPU.
+
+    Returns
+    -------
+    numpy array or torch tensor of the same shape; integers and booleans keep their type.
+
+    Raises
+    ------
+    SettingsError
+        The device has no double precision, or torch or the device is not there.
+
+    Examples
+    --------
+    >>> on_device(np.array([1.0, 2.0], dtype=np.float32)).dtype.name
+    'float64'
+    """
+    values = to_numpy(array) if device == "cpu" else array
+    if device == "cpu":
+        return values.astype(np.float64, copy=False) if np.issubdtype(values.dtype, np.floating) else values
+    if device.partition(":")[0] == "mps":
+        raise SettingsError("Metrics need double precision, which the device 'mps' does not have; use --device cpu.")
+    try:
+        import torch
+    except ImportError as error:
+        raise SettingsError(f"The device {device!r} needs torch: pip install 'isocortex-metrics[torch]'.") from error
+    try:
+        tensor = torch.as_tensor(array, device="cpu" if device == "torch" else device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"The device {device!r} cannot be used ({reason}). Use --device cpu.") from error
+    return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
+
+
+def to_numpy(array: Any) -> np.ndarray[Any, Any]:
+    """Bring an array back to numpy, from wherever it is.
+
+    Examples
+    --------
+    >>> to_numpy(on_device(np.arange(3))).tolist()
+    [0, 1, 2]
+    """
+    return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
+
+
+def namespace(*arrays: Any) -> Any:
+    """The functions (of the array API standard) that belong to arrays of one library.
+
+    Examples
+    --------
+    >>> float(namespace(np.ones(3)).sum(np.ones(3)))
+    3.0
+    """
+    from array_api_compat import array_namespace
+
+    return array_namespace(*arrays)
