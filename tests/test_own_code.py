@@ -14,9 +14,9 @@ from tests.folders import image_folder, sound_folder
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-def own_function() -> str:
-    """The README's block that scores a function."""
-    return next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "wrap(" in block)
+def own_function(word: str = "def loudness") -> str:
+    """The README's block that scores a function, or another one with that word in it."""
+    return next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if word in block)
 
 
 def test_readme_function_on_a_folder_of_sounds(tmp_path, monkeypatch, capsys) -> None:
@@ -28,6 +28,20 @@ def test_readme_function_on_a_folder_of_sounds(tmp_path, monkeypatch, capsys) ->
     value, low, high = map(float, capsys.readouterr().out.split())
     assert low < value < high
     assert value > 0.8, "responses follow the level, which is what the function gives"
+
+
+def test_readme_module_on_a_folder_of_sounds(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("torch").manual_seed(0)
+    sound_folder(tmp_path / "mine", n_sounds=40)
+    monkeypatch.chdir(tmp_path)
+    code = own_function("torch.nn")
+    lines = code.replace(', "NH2015comp.ridge")', ', "folder:mine:ridge")')
+    assert "folder:mine" in lines
+    (tmp_path / "mine" / "dataset.toml").write_text('[benchmark]\nreduction = "time-mean"\n')
+    exec(lines, {})
+    layer, value = capsys.readouterr().out.split()
+    assert layer in ("1", "2")
+    assert float(value) > 0.8, "each filter's output grows with the level of the tone"
 
 
 @pytest.mark.slow

@@ -224,7 +224,9 @@ def test_a_ceiling_that_is_a_reliability(mode: str, expected: float) -> None:
     ceiling = Ceiling("internal consistency", "r", 0.8)
     found = summarise(Reliable(ceiling=ceiling, rules=Rules(ceiling_mode=mode)), scores([[0.3, 0.5]]))
     assert found.ceiled == pytest.approx(expected)
-    with pytest.raises(SettingsError, match="'r_over_sqrt_c' is not offered.*Known: none, r2_over_c, r_over_c_squared"):
+    with pytest.raises(
+        SettingsError, match=r"'r_over_sqrt_c' is not offered.*Known: none, r2_over_c, r_over_c_squared"
+    ):
         summarise(Reliable(ceiling=ceiling, rules=Rules(ceiling_mode="r_over_sqrt_c")), scores([[0.3]]))
 
 

@@ -83,3 +83,46 @@ def test_digest_is_the_users() -> None:
     fixed = Variant.parse("fixed")
     assert wrap(len, modality="image").digest(fixed) is None
     assert wrap(len, modality="image", digest="v1").digest(fixed) == "v1"
+
+
+# --- torch modules ----------------------------------------------------------------------------------------------------
+
+
+def test_a_module_runs_as_a_copy_in_evaluation_mode() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3), torch.nn.Dropout(0.9)).double()
+    model = wrap(module, modality="audio", sample_rate=8000, layers=["1", "2"], name="net")
+    assert (model.card.id, model.card.layers, model.digest(Variant.parse("fixed"))) == ("net", ("1", "2"), None)
+    stimuli = sounds({"a": 40, "b": 40})
+    with load(model) as loaded:
+        found = activations_in_memory(loaded, stimuli, ["1", "2"])
+    assert module.training
+    assert module[1].weight.dtype == torch.float64
+    inputs = torch.tensor([[0.1], [0.2]], dtype=torch.float64).expand(2, 40)
+    expected = module[1](inputs).detach().numpy()
+    np.testing.assert_allclose(found["1"].array(["a", "b"]), expected, atol=1e-6)
+    np.testing.assert_array_equal(found["2"].array(), found["1"].array())
+
+
+def test_images_come_as_channels_unless_preprocess_does_otherwise() -> None:
+    torch = pytest.importorskip("torch")
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 6, 3), dtype=np.uint8)
+    stimuli = StimulusSet("images", "image", {"i": Stimulus("i", "image", pixels)})
+    same = torch.nn.Sequential(torch.nn.Identity())
+    with load(wrap(same, modality="image", layers=["0"])) as plain:
+        [found] = activations_in_memory(plain, stimuli, ["0"]).values()
+    np.testing.assert_allclose(found.array()[0], (pixels.transpose(2, 0, 1) / 255).ravel(), rtol=1e-6)
+    grey = wrap(
+        same, modality="image", layers=["0"], preprocess=lambda batch: batch.mean(axis=3), axes=("height", "width")
+    )
+    with load(grey) as loaded:
+        [found] = activations_in_memory(loaded, stimuli, ["0"], reduction="spatial-mean").values()
+    assert found.array().item() == pytest.approx(pixels.mean(), rel=1e-6)
+
+
+def test_a_module_needs_layers_and_a_function_no_preprocess() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(UsageError, match="needs layers="):
+        wrap(torch.nn.Identity(), modality="image")
+    with pytest.raises(UsageError, match="preprocess= for torch modules"):
+        wrap(np.mean, modality="image", preprocess=np.mean)

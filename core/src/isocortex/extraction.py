@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 #: part of every key: raised when extraction gives other bytes than before
-VERSION = 1
+VERSION = 2
 CHUNK_SIZE = 32
 BATCH_SIZE = 16
 

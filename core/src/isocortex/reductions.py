@@ -2,9 +2,10 @@
 
 A reduction is named by steps joined with "+": ``time-mean``, ``time-max``, ``time-first``, ``time-last``,
 ``spatial-mean``, ``flatten``, ``projection-N`` (sparse random projection to N units; layers with at most N units are
-left as they are). Every step but the projection works on each stimulus alone, so that batches do not matter; the
-projection is drawn from a counter-based generator, so that they do not matter there either. What is left over is
-flattened in the order of its axes.
+left as they are). Outputs are numpy arrays or torch tensors: what a GPU computed is reduced there, and only the result
+leaves it. Every step but the projection works on each stimulus alone, so that batches do not matter; the projection is
+drawn from a counter-based generator, so that they do not matter there either. What is left over is flattened in the
+order of its axes.
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
 
 from isocortex.errors import DataError, PluginError, SettingsError, suggest
 
 if TYPE_CHECKING:
     from isocortex.interfaces import LayerOutput
 
+#: a numpy array; in the functions that work where the output lies, also a torch tensor
 Array = np.ndarray[Any, Any]
+Anywhere = Any
 
 #: features whose random signs are drawn together; part of the definition of the projection
 PROJECTION_BLOCK = 65_536
+#: drawn blocks that are remembered, 5 bytes per feature: at most 160 MB
+_REMEMBERED_BLOCKS = 512
 _SPATIAL = ("height", "width")
 
 
@@ -58,7 +65,7 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
     >>> reduce_output(output, "time-mean", "layer").tolist()
     [[2.0]]
     """
-    array = np.asarray(output.array)
+    array = output.array if hasattr(output.array, "detach") else np.asarray(output.array)
     if array.ndim != len(output.axes) + 1:
         raise PluginError(f"Layer {layer!r} gave shape {array.shape} but names the axes {output.axes} after the first.")
     output = replace(output, array=array)
@@ -69,8 +76,9 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
         else:
             output = STEPS[step](output)
     _refuse_padding(output, reduction, layer)
-    flat = np.ascontiguousarray(output.array, dtype=np.float32).reshape(len(array), -1)  # (n_stimuli, n_units)
-    return flat if projection is None else project(flat, projection, layer)
+    flat = output.array.reshape(len(array), -1)  # (n_stimuli, n_units)
+    reduced = flat if projection is None else project(flat, projection, layer)
+    return reduced.detach().float().cpu().numpy() if hasattr(reduced, "detach") else reduced.astype(np.float32)
 
 
 def _refuse_padding(output: LayerOutput, reduction: str, layer: str) -> None:
@@ -103,14 +111,19 @@ def parse_reduction(reduction: str) -> list[str]:
     return steps
 
 
-def _over_time(reduce: Callable[[Array, Array], Array]) -> Callable[[LayerOutput], LayerOutput]:
-    """Lift a function of (steps on the last axis, valid lengths) to outputs; without a time axis nothing changes."""
+def _over_time(
+    reduce: Callable[[Anywhere, Array | None], Anywhere],
+) -> Callable[[LayerOutput], LayerOutput]:
+    """Lift a function of (steps on the last axis, valid lengths) to outputs; without a time axis nothing changes.
+
+    Lengths are None where every step is valid.
+    """
 
     def step(output: LayerOutput) -> LayerOutput:
         if "time" not in output.axes:
             return output
         axis = output.axes.index("time") + 1
-        values = np.moveaxis(output.array, axis, -1)
+        values = array_namespace(output.array).moveaxis(output.array, axis, -1)
         n_steps = values.shape[-1]
         lengths = np.full(len(values), n_steps) if output.lengths is None else np.asarray(output.lengths)
         if lengths.shape != (len(values),) or n_steps == 0 or (lengths < 1).any() or (lengths > n_steps).any():
@@ -119,33 +132,50 @@ def _over_time(reduce: Callable[[Array, Array], Array]) -> Callable[[LayerOutput
                 f"found {lengths.tolist()}."
             )
         rest = tuple(name for name in output.axes if name != "time")
-        return replace(output, array=reduce(values, lengths), axes=rest, lengths=None, step_ms=None)
+        reduced = reduce(values, None if (lengths == n_steps).all() else lengths)
+        return replace(output, array=reduced, axes=rest, lengths=None, step_ms=None)
 
     return step
 
 
-def _valid(values: Array, lengths: Array) -> Array:
-    """Mask of valid steps that broadcasts against (n_stimuli, …, n_steps)."""
+def _where_valid(values: Anywhere, lengths: Array, otherwise: float) -> Anywhere:
+    """Values with another number at steps that are not valid, which may hold anything."""
+    xp = array_namespace(values)
     mask = np.arange(values.shape[-1]) < lengths[:, None]
-    return mask.reshape(len(values), *(1,) * (values.ndim - 2), values.shape[-1])
+    mask = mask.reshape(len(values), *(1,) * (values.ndim - 2), values.shape[-1])
+    return xp.where(xp.asarray(mask, device=device(values)), values, otherwise)
 
 
-def _time_mean(values: Array, lengths: Array) -> Array:
-    total = np.sum(values, axis=-1, dtype=np.float64, where=_valid(values, lengths))
-    return total / lengths.reshape(-1, *(1,) * (total.ndim - 1))
+def _mean(values: Anywhere, axis: int | tuple[int, ...]) -> Anywhere:
+    """Mean in double precision on numpy; torch adds in a cascade, and half precision is raised to single."""
+    if is_numpy_array(values):
+        return np.mean(values, axis=axis, dtype=np.float64)
+    return values.float().mean(axis) if values.element_size() < 4 else values.mean(axis)
 
 
-def _time_max(values: Array, lengths: Array) -> Array:
-    return np.max(values.astype(np.float64), axis=-1, where=_valid(values, lengths), initial=-np.inf)
+def _time_mean(values: Anywhere, lengths: Array | None) -> Anywhere:
+    if lengths is None:
+        return _mean(values, -1)
+    mean = _mean(_where_valid(values, lengths, 0.0), -1)
+    scale = (values.shape[-1] / lengths).reshape(-1, *(1,) * (mean.ndim - 1))
+    return mean * array_namespace(values).asarray(scale, dtype=mean.dtype, device=device(values))
 
 
-def _time_first(values: Array, lengths: Array) -> Array:
+def _time_max(values: Anywhere, lengths: Array | None) -> Anywhere:
+    valid = values if lengths is None else _where_valid(values, lengths, -np.inf)
+    return array_namespace(values).max(valid, axis=-1)
+
+
+def _time_first(values: Anywhere, lengths: Array | None) -> Anywhere:
     del lengths
     return values[..., 0]
 
 
-def _time_last(values: Array, lengths: Array) -> Array:
-    return np.stack([row[..., length - 1] for row, length in zip(values, lengths, strict=True)])
+def _time_last(values: Anywhere, lengths: Array | None) -> Anywhere:
+    if lengths is None:
+        return values[..., -1]
+    rows = [row[..., int(length) - 1] for row, length in zip(values, lengths, strict=True)]
+    return array_namespace(values).stack(rows)
 
 
 def _spatial_mean(output: LayerOutput) -> LayerOutput:
@@ -153,7 +183,7 @@ def _spatial_mean(output: LayerOutput) -> LayerOutput:
     if not axes:
         return output
     rest = tuple(name for name in output.axes if name not in _SPATIAL)
-    return replace(output, array=np.mean(output.array, axis=axes, dtype=np.float64), axes=rest)
+    return replace(output, array=_mean(output.array, axes), axes=rest)
 
 
 STEPS: dict[str, Callable[[LayerOutput], LayerOutput]] = {
@@ -166,47 +196,57 @@ STEPS: dict[str, Callable[[LayerOutput], LayerOutput]] = {
 }
 
 
-def project(features: Array, n_components: int, layer: str) -> Array:
-    r"""Sparse random projection, x W with W[j, k] = ±sqrt(s / n_components) at a share 1/s of its entries, else 0.
+def project(features: Anywhere, n_components: int, layer: str) -> Anywhere:
+    r"""Sparse random projection: each feature is added to one of the components, with a random sign.
 
-    s = sqrt(n_features). Entries are drawn from Philox, keyed by layer and block of ``PROJECTION_BLOCK`` features, so
-    that the outcome depends on neither batches nor their order. Memory: the non-zero entries of one block.
+    y_k = Σ_{j: h(j) = k} s(j) x_j with h uniform and s = ±1, so that E⟨y, y'⟩ = ⟨x, x'⟩. h and s are drawn from Philox,
+    keyed by layer and block of ``PROJECTION_BLOCK`` features, so that the outcome depends on neither batches nor their
+    order. Memory: what is drawn, 5 bytes per feature.
 
     Parameters
     ----------
     features
-        (n_stimuli, n_features) float32; returned as it is where n_features ≤ n_components.
+        (n_stimuli, n_features), numpy or torch; returned as it is where n_features ≤ n_components.
 
     Returns
     -------
-    (n_stimuli, n_components) float32. Li, Hastie & Church 2006, KDD, section 4.
+    (n_stimuli, n_components), where the features lie; float64 on numpy, float32 on torch. Charikar, Chen &
+    Farach-Colton 2002; Weinberger et al. 2009, ICML, section 3.
 
     Examples
     --------
     >>> project(np.ones((2, 10_000), dtype=np.float32), 16, "layer").shape
     (2, 16)
     """
-    n_stimuli, n_features = features.shape
-    if n_features <= n_components:
+    if features.shape[1] <= n_components:
         return features
-    sparsity = np.sqrt(n_features)
-    projected = np.zeros((n_stimuli, n_components))
-    for block, start in enumerate(range(0, n_features, PROJECTION_BLOCK)):
+    add = _add_numpy if is_numpy_array(features) else _add_torch
+    projected: Anywhere = None
+    for block, start in enumerate(range(0, features.shape[1], PROJECTION_BLOCK)):
         part = features[:, start : start + PROJECTION_BLOCK]
-        rows, columns, signs = _entries(layer, n_components, block, part.shape[1], sparsity)
-        order = np.argsort(columns, kind="stable")
-        rows, columns, signs = rows[order], columns[order], signs[order]
-        present, first = np.unique(columns, return_index=True)
-        for row in range(n_stimuli):
-            projected[row, present] += np.add.reduceat(part[row, rows].astype(np.float64) * signs, first)
-    return (projected * np.sqrt(sparsity / n_components)).astype(np.float32)
+        projected = add(projected, part, *_drawn(layer, n_components, block, part.shape[1]))
+    return projected
 
 
-def _entries(layer: str, n_components: int, block: int, width: int, sparsity: float) -> tuple[Array, Array, Array]:
-    """Feature, component and sign of the non-zero entries of one block."""
+def _add_numpy(projected: Array | None, part: Array, component: Array, sign: Array, n_components: int) -> Array:
+    found = np.zeros((len(part), n_components)) if projected is None else projected
+    for row, values in zip(found, part, strict=True):
+        row += np.bincount(component, weights=values * sign, minlength=n_components)
+    return found
+
+
+def _add_torch(projected: Any, part: Any, component: Array, sign: Array, n_components: int) -> Any:
+    import torch
+
+    signed = part.float() * torch.as_tensor(sign, device=part.device)
+    found = signed.new_zeros(len(part), n_components) if projected is None else projected
+    return found.index_add_(1, torch.as_tensor(component, device=part.device), signed)
+
+
+@lru_cache(maxsize=_REMEMBERED_BLOCKS)
+def _drawn(layer: str, n_components: int, block: int, width: int) -> tuple[Array, Array, int]:
+    """Component (int32) and sign (int8) of each feature of a block; and the number of components."""
     seed = hashlib.sha256(f"{layer}\0{n_components}".encode()).digest()[:16]
     stream = np.random.Generator(np.random.Philox(key=int.from_bytes(seed, "little"), counter=[0, 0, 0, block]))
-    n_entries = int(stream.binomial(width * n_components, 1 / sparsity))
-    rows = stream.integers(0, width, n_entries)
-    columns = stream.integers(0, n_components, n_entries)
-    return rows, columns, stream.integers(0, 2, n_entries) * 2.0 - 1.0
+    component = stream.integers(0, n_components, width, dtype=np.int32)
+    return component, 2 * stream.integers(0, 2, width, dtype=np.int8) - 1, n_components

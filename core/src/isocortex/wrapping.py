@@ -1,7 +1,8 @@
-"""Making a model of the user's own code: a function from waveforms or images to features."""
+"""Making a model of the user's own code: a function from waveforms or images to features, or a torch module."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Any]
+Axes = Sequence[str] | Mapping[str, Sequence[str]]
 
 _SINGLE_LAYER = "output"
 
@@ -41,33 +43,70 @@ class WrappedFunction(ModelPlugin):
         return self._known
 
 
+class WrappedModule(ModelPlugin):
+    """A torch module as a model; made by ``isocortex.wrap``. What runs is a copy: the user's module stays as it is."""
+
+    def __init__(
+        self, card: ModelCard, module: Any, axes: Axes, preprocess: Function | None, known: str | None
+    ) -> None:
+        super().__init__(card)
+        self._module = module
+        self._axes = axes
+        self._preprocess = preprocess or (_as_channels if card.modality == "image" else _as_it_is)
+        self._known = known
+
+    def load(self, variant: Variant, *, device: str) -> LoadedModel:
+        """A copy of the module on the device, in evaluation mode."""
+        from isocortex.torch_model import TorchModel, TorchRecipe
+
+        axes = self._axes if isinstance(self._axes, Mapping) else {"**": self._axes} if self._axes else {}
+        recipe = TorchRecipe(
+            build=lambda: copy.deepcopy(self._module),
+            preprocess=lambda batch: self._preprocess(_stacked(self.card, batch)),
+            layers=self.card.layers,
+            axes=axes,
+        )
+        return TorchModel(recipe, variant, device=device)
+
+    def digest(self, variant: Variant) -> str | None:
+        """The digest that the user gave; None: computed anew in each run."""
+        del variant
+        return self._known
+
+
 def wrap(
-    function: Function,
+    function: Function | Any,
     *,
     modality: str,
     sample_rate: float | None = None,
-    axes: Sequence[str] | None = None,
+    axes: Axes = (),
     layers: Sequence[str] | None = None,
+    preprocess: Function | None = None,
     name: str | None = None,
     digest: str | None = None,
-) -> WrappedFunction:
-    """Make a model of a function, for ``isocortex.score``.
+) -> ModelPlugin:
+    """Make a model of a function or a torch module, for ``isocortex.score``.
 
     Parameters
     ----------
     function
-        Takes a batch and returns features (n_stimuli, …), or a mapping layer → features. For audio a batch is
-        (n_stimuli, n_samples) float32 in [-1, 1), mono, stimuli of equal length together; for images it is
-        (n_stimuli, height, width, 3) uint8, images of equal size together.
+        A torch module, or a function that takes a batch and returns features (n_stimuli, …), or a mapping layer →
+        features. For audio a batch is (n_stimuli, n_samples) float32 in [-1, 1), mono, stimuli of equal length
+        together; for images it is (n_stimuli, height, width, 3) uint8, images of equal size together.
     modality
         "audio" or "image".
     sample_rate
         Hz; sounds are resampled to it. Required for audio.
     axes
         Names of the axes after the first ("time", "channel", …), so that a benchmark's reduction can find time;
-        default: all are units.
+        default: all are units. For a module also layer or pattern → names; its defaults are those of
+        ``isocortex.torch_model``.
     layers
-        Names of the layers that a mapping holds; default: the single layer "output".
+        Names of the layers that a mapping holds; default: the single layer "output". Of a module: names of its modules,
+        or patterns over them (``*`` stays inside one dotted segment); required.
+    preprocess
+        For a module: from a batch as above to its input. Default: sounds as they are, images as (n_stimuli, 3, height,
+        width) in [0, 1].
     name
         Shown in tables; default: the function's name.
     digest
@@ -77,7 +116,7 @@ def wrap(
     Raises
     ------
     UsageError
-        An audio function without a sample rate.
+        An audio function without a sample rate, a module without layers.
 
     Examples
     --------
@@ -91,8 +130,11 @@ def wrap(
         raise UsageError(
             "wrap(modality='audio') needs sample_rate=, the rate in Hz at which the function takes sounds."
         )
-    if type(function).__module__.startswith("torch."):
-        raise UsageError("wrap takes a function from arrays to arrays; give one that calls the module.")
+    is_module = hasattr(function, "named_modules") and hasattr(function, "state_dict")
+    if is_module and not layers:
+        raise UsageError('wrap of a module needs layers=, for example ["layer*"]; named_modules() lists its modules.')
+    if preprocess is not None and not is_module:
+        raise UsageError("wrap takes preprocess= for torch modules; a function does its own.")
     card = ModelCard(
         id=name or getattr(function, "__name__", type(function).__name__),
         object="isocortex.wrapping:WrappedFunction",
@@ -101,7 +143,9 @@ def wrap(
         layers=tuple(layers or (_SINGLE_LAYER,)),
         package="python",
     )
-    return WrappedFunction(card, function, tuple(axes or ()), digest)
+    if is_module:
+        return WrappedModule(card, function, axes, preprocess, digest)
+    return WrappedFunction(card, function, tuple(axes), digest)
 
 
 class _LoadedFunction(LoadedModel):
@@ -114,7 +158,7 @@ class _LoadedFunction(LoadedModel):
         self._axes = axes
 
     def run(self, batch: StimulusBatch, layers: Sequence[str], emit: Emit) -> None:
-        found = self._function(np.stack([self._prepared(stimulus) for stimulus in batch]))
+        found = self._function(_stacked(self._card, batch))
         outputs: Mapping[str, Any] = found if isinstance(found, Mapping) else {_SINGLE_LAYER: found}
         for layer in layers:
             if layer not in outputs:
@@ -126,8 +170,22 @@ class _LoadedFunction(LoadedModel):
                 array = array[:, None]
             emit(layer, LayerOutput(array, self._axes or ("unit",) * (array.ndim - 1)))
 
-    def _prepared(self, stimulus: Stimulus) -> Array:
-        if self._card.modality != "audio" or stimulus.sample_rate is None or self._card.sample_rate is None:
-            return stimulus.array
-        mono = stimulus.array if stimulus.array.ndim == 1 else stimulus.array.mean(axis=1)
-        return resample(np.ascontiguousarray(mono, dtype=np.float32), stimulus.sample_rate, self._card.sample_rate)
+
+def _stacked(card: ModelCard, batch: StimulusBatch) -> Array:
+    return np.stack([_prepared(card, stimulus) for stimulus in batch])
+
+
+def _prepared(card: ModelCard, stimulus: Stimulus) -> Array:
+    if card.modality != "audio" or stimulus.sample_rate is None or card.sample_rate is None:
+        return stimulus.array
+    mono = stimulus.array if stimulus.array.ndim == 1 else stimulus.array.mean(axis=1)
+    return resample(np.ascontiguousarray(mono, dtype=np.float32), stimulus.sample_rate, card.sample_rate)
+
+
+def _as_it_is(sounds: Array) -> Array:
+    return sounds
+
+
+def _as_channels(images: Array) -> Array:
+    """(n_stimuli, height, width, 3) uint8 → (n_stimuli, 3, height, width) float32 in [0, 1]."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32) / 255
