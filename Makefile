@@ -43,6 +43,7 @@ $(VENV)/.demo: $(VENV)/.uv $(MANIFESTS)
 # by pip, which also takes a build that lies on this machine; elsewhere see pytorch.org for one without CUDA
 $(VENV)/.torch: $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps torchvision
 	touch $@
 
 $(VENV)/.test $(VENV)/.lint: $(VENV)/.torch

@@ -297,6 +297,9 @@ def test_trials_come_in_canonical_order_and_keep_their_own() -> None:
     assert dataset.trials is not None
     assert dataset.trials["stimulus_id"].tolist() == list("cbbaa")
     assert dataset.trials["choice"].tolist() == [2, 1, 3, 0, 4]
+    assert dataset.trials["trial"].tolist() == [2, 1, 3, 0, 4]
+    assert "trial" not in trials
+    assert Dataset("demo", stimulus_set("cba"), trials=dataset.trials).trials["trial"].tolist() == [2, 1, 3, 0, 4]
     assert dataset.trials.index.tolist() == [0, 1, 2, 3, 4]
     assert trials["choice"].tolist() == [0, 1, 2, 3, 4], "the caller's table must stay as it was"
 

@@ -38,7 +38,8 @@ class Dataset:
         Dims ("subject", "pair") or ("subject", "session", "pair"), float; coordinates ``stimulus_a`` and
         ``stimulus_b`` on pair, ``subject`` on subject.
     trials
-        A table with one row per trial and a column ``stimulus_id``.
+        A table with one row per trial and a column ``stimulus_id``. A column ``trial`` numbers the rows as they came,
+        unless there is one.
     attrs
         What else belongs to the data: units, licence, versions. Must be JSON-able.
 
@@ -335,6 +336,8 @@ def _checked_trials(where: str, stimuli: StimulusSet, trials: pd.DataFrame) -> p
     _same_stimuli(where, stimuli, set(trials["stimulus_id"].astype(str)))
     rank = {name: place for place, name in enumerate(stimuli.ids)}
     numbered = trials.reset_index(drop=True)
+    if "trial" not in numbered.columns:
+        numbered = numbered.assign(trial=range(len(numbered)))
     order = numbered["stimulus_id"].astype(str).map(rank).sort_values(kind="stable").index
     return numbered.loc[order].reset_index(drop=True)
 

@@ -30,8 +30,8 @@ Anywhere = Any
 
 #: features whose random signs are drawn together; part of the definition of the projection
 PROJECTION_BLOCK = 65_536
-#: drawn blocks that are remembered, 5 bytes per feature: at most 160 MB
-_REMEMBERED_BLOCKS = 512
+#: drawn blocks that are remembered, 9 bytes per feature: at most 150 MB
+_REMEMBERED_BLOCKS = 256
 _SPATIAL = ("height", "width")
 
 
@@ -201,7 +201,7 @@ def project(features: Anywhere, n_components: int, layer: str) -> Anywhere:
 
     y_k = Σ_{j: h(j) = k} s(j) x_j with h uniform and s = ±1, so that E⟨y, y'⟩ = ⟨x, x'⟩. h and s are drawn from Philox,
     keyed by layer and block of ``PROJECTION_BLOCK`` features, so that the outcome depends on neither batches nor their
-    order. Memory: what is drawn, 5 bytes per feature.
+    order. Memory: what is drawn, 9 bytes per feature.
 
     Parameters
     ----------
@@ -245,8 +245,8 @@ def _add_torch(projected: Any, part: Any, component: Array, sign: Array, n_compo
 
 @lru_cache(maxsize=_REMEMBERED_BLOCKS)
 def _drawn(layer: str, n_components: int, block: int, width: int) -> tuple[Array, Array, int]:
-    """Component (int32) and sign (int8) of each feature of a block; and the number of components."""
+    """Component and sign (int8) of each feature of a block; and the number of components."""
     seed = hashlib.sha256(f"{layer}\0{n_components}".encode()).digest()[:16]
     stream = np.random.Generator(np.random.Philox(key=int.from_bytes(seed, "little"), counter=[0, 0, 0, block]))
-    component = stream.integers(0, n_components, width, dtype=np.int32)
+    component = stream.integers(0, n_components, width)  # int64, as torch's index_add_ wants it
     return component, 2 * stream.integers(0, 2, width, dtype=np.int8) - 1, n_components

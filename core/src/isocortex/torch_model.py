@@ -253,7 +253,8 @@ def _moved(fed: Any, device: Any, dtype: Any) -> Any:
         fed = torch.from_numpy(np.ascontiguousarray(fed))
     if not isinstance(fed, torch.Tensor):
         return fed
-    return fed.to(device=device, dtype=dtype if fed.is_floating_point() else fed.dtype)
+    # contiguous: images that were permuted would make every layer channels-last, and flattening it costly
+    return fed.contiguous().to(device=device, dtype=dtype if fed.is_floating_point() else fed.dtype)
 
 
 def _item(output: Any, items: str, layer: str) -> Tensor:

@@ -1,0 +1,108 @@
+"""What extraction of all layers costs beside the bare forward pass, and whether its memory grows with the stimuli.
+
+    python tests/perf/extraction_cost.py [resnet18]
+
+All leaf modules of a torchvision network, 64 images of 224 × 224, batches of 16, one thread, CPU time: means may take
+1.10 of the bare forward pass, projections to 4,096 units 1.6. Then the peak memory of processes that extract means of
+300 and of 3,000 small images, which may differ by 10 %.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+
+from measuring import alternating, machine, print_ratios  # noqa: E402
+
+from isocortex.extraction import activations_in_memory, extract  # noqa: E402
+from isocortex.manifest import Variant  # noqa: E402
+from isocortex.stimuli import Stimulus, StimulusSet  # noqa: E402
+from tests.test_torchvision import pixels  # noqa: E402
+from tests.torchvision_models import torchvision_models  # noqa: E402
+
+BATCH = 16
+
+
+def images(n_images: int, side: int) -> StimulusSet:
+    """Random images that share one array of pixels, so that they take no memory themselves."""
+    array = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    names = [f"image{number}" for number in range(n_images)]
+    return StimulusSet("images", "image", {name: Stimulus(name, "image", array) for name in names})
+
+
+def leaves_of(model: Any) -> list[str]:
+    """Names of the modules without sub-modules, in processing order."""
+    leaf = {name for name, module in model.module.named_modules() if not list(module.children())}
+    return [layer for layer in model.layers if layer.partition("#")[0] in leaf]
+
+
+def model_of(name: str, example: Stimulus) -> Any:
+    """A torchvision network with its own initialisation."""
+    from isocortex.torch_model import TorchModel, TorchRecipe
+
+    build = getattr(torchvision_models(), name)
+    return TorchModel(
+        TorchRecipe(build=build, preprocess=pixels, layers=["**"], example=example), Variant.parse("random:0")
+    )
+
+
+def main(name: str) -> None:
+    """Print the two tables."""
+    import torch
+
+    torch.set_num_threads(1)
+    stimuli = images(64, 224)
+    model = model_of(name, stimuli.load(0))
+    layers = leaves_of(model)
+    batches = [stimuli.batch(range(start, start + BATCH)) for start in range(0, 64, BATCH)]
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                model.module(torch.from_numpy(pixels(batch)))
+
+    def extracted(reduction: str) -> None:
+        activations_in_memory(model, stimuli, layers, reduction=reduction, batch_size=BATCH)
+
+    cases = {
+        "bare forward": bare,
+        "all layers, spatial mean": lambda: extracted("spatial-mean"),
+        "all layers, projection to 4,096": lambda: extracted("projection-4096"),
+    }
+    print(f"{name}, {len(layers)} layers; {machine()}, torch {torch.__version__}")
+    print_ratios(alternating(cases, repeats=3), reference="bare forward")
+    peaks = {n: peak_of(name, n) for n in (300, 3000)}
+    few, many = peaks[300], peaks[3000]
+    print(f"peak memory: {few:.0f} MB for 300 images, {many:.0f} MB for 3,000: × {many / few:.3f}")
+
+
+def peak_of(name: str, n_images: int) -> float:
+    """Peak memory in MB of a process that extracts so many images."""
+    command = [sys.executable, __file__, "--peak", name, str(n_images)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_peak(arguments: Iterable[str]) -> None:
+    """Extract means of small images into a folder that is deleted, and print the peak memory of this process."""
+    import resource
+
+    name, n_images = arguments
+    stimuli = images(int(n_images), 64)
+    with tempfile.TemporaryDirectory() as folder, model_of(name, stimuli.load(0)) as model:
+        extract(model, stimuli, leaves_of(model), reduction="spatial-mean", folder=Path(folder), batch_size=BATCH)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peak"]:
+        print_peak(sys.argv[2:])
+    else:
+        main(sys.argv[1] if len(sys.argv) > 1 else "resnet18")
