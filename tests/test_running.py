@@ -72,13 +72,18 @@ def test_dry_run_without_the_data(isocortex) -> None:
     assert "not known before the data are here" in done.stdout
 
 
-def test_predictions_are_kept_on_request(isocortex, folder, tmp_path) -> None:
+def test_predictions_alphas_and_training_fits_are_kept_on_request(isocortex, folder, tmp_path) -> None:
     command = ("score", "-m", "pixels", "-b", f"folder:{folder}:ridge")
     plain, kept = tmp_path / "plain", tmp_path / "kept"
     assert isocortex(*command, "--out", str(plain)).returncode == 0
-    assert isocortex(*command, "--out", str(kept), "--keep", "prediction").returncode == 0
+    keep = [word for name in ("prediction", "alpha", "training_r2") for word in ("--keep", name)]
+    assert isocortex(*command, "--out", str(kept), *keep).returncode == 0
     raw = [xr.load_dataset(next(base.rglob("scores.nc"))) for base in (plain, kept)]
-    assert "prediction" not in raw[0]
+    beside = {"prediction", "alpha", "alpha_at_bound", "training_r2"}
+    assert not beside & set(raw[0])
+    assert beside <= set(raw[1])
+    assert raw[1]["training_r2"].dims == raw[1]["alpha_at_bound"].dims == ("layer", "split", "neuroid")
+    assert set(np.unique(raw[1]["alpha_at_bound"])) <= {-1, 0, 1}
     assert raw[1]["prediction"].dims == ("split", "test", "neuroid")
     assert raw[0]["r"].dtype == np.float32
     assert raw[0]["draws"].sizes == {"row": 1, "draw": 1000}
@@ -90,6 +95,29 @@ def test_predictions_are_kept_on_request(isocortex, folder, tmp_path) -> None:
     refused = isocortex(*command, "--keep", "predictions")
     assert refused.returncode == 2
     assert "--keep takes prediction" in refused.stderr
+
+
+def test_a_benchmark_gives_its_baselines_to_the_metric(isocortex, folder, tmp_path) -> None:
+    """What pixels add to the labels bright and dark, and what the labels add to pixels."""
+    command = ("score", "-m", "pixels", "-m", "category", "-b", f"folder:{folder}:unique-variance", "--json")
+    declared = folder / "dataset.toml"
+    declared.write_text('[benchmark]\nbaselines = ["category"]\n')
+    rows = {row["model"]: row for row in json.loads(isocortex(*command).stdout)}
+    assert rows["pixels"]["statistic"] == "unique_r2"
+    assert rows["pixels"]["value"] > 0.1
+    assert abs(rows["category"]["value"]) < 1e-6, "labels add nothing to themselves"
+    also = rows["pixels"]["also"]
+    assert rows["category"]["also"]["baseline_r2"] == pytest.approx(also["baseline_r2"])
+    assert also["joint_r2"] > also["baseline_r2"] > 0.3
+    [record] = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("*/pixels@*/*/result.json")]
+    assert len(record["digests"]["baseline category"]) == 64
+    declared.write_text('[benchmark]\nbaselines = ["pixels"]\n')
+    rows = {row["model"]: row for row in json.loads(isocortex(*command).stdout)}
+    assert abs(rows["pixels"]["value"]) < 1e-6
+    declared.write_text('[benchmark]\nbaselines = ["spectrotemporal"]\n')
+    refused = isocortex(*command)
+    assert refused.returncode == 2
+    assert "'spectrotemporal' takes audio, but the stimuli are image" in refused.stderr
 
 
 def test_a_result_says_what_it_was_made_with(isocortex, folder, tmp_path) -> None:

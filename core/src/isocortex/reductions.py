@@ -17,8 +17,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
 
+from isocortex.array_api import device_of_array, namespace
 from isocortex.errors import DataError, PluginError, SettingsError, suggest
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _over_time(
         if "time" not in output.axes:
             return output
         axis = output.axes.index("time") + 1
-        values = array_namespace(output.array).moveaxis(output.array, axis, -1)
+        values = namespace(output.array).moveaxis(output.array, axis, -1)
         n_steps = values.shape[-1]
         lengths = np.full(len(values), n_steps) if output.lengths is None else np.asarray(output.lengths)
         if lengths.shape != (len(values),) or n_steps == 0 or (lengths < 1).any() or (lengths > n_steps).any():
@@ -140,15 +140,15 @@ def _over_time(
 
 def _where_valid(values: Anywhere, lengths: Array, otherwise: float) -> Anywhere:
     """Values with another number at steps that are not valid, which may hold anything."""
-    xp = array_namespace(values)
+    xp = namespace(values)
     mask = np.arange(values.shape[-1]) < lengths[:, None]
     mask = mask.reshape(len(values), *(1,) * (values.ndim - 2), values.shape[-1])
-    return xp.where(xp.asarray(mask, device=device(values)), values, otherwise)
+    return xp.where(xp.asarray(mask, device=device_of_array(values)), values, otherwise)
 
 
 def _mean(values: Anywhere, axis: int | tuple[int, ...]) -> Anywhere:
     """Mean in double precision on numpy; torch adds in a cascade, and half precision is raised to single."""
-    if is_numpy_array(values):
+    if isinstance(values, np.ndarray):
         return np.mean(values, axis=axis, dtype=np.float64)
     return values.float().mean(axis) if values.element_size() < 4 else values.mean(axis)
 
@@ -158,12 +158,12 @@ def _time_mean(values: Anywhere, lengths: Array | None) -> Anywhere:
         return _mean(values, -1)
     mean = _mean(_where_valid(values, lengths, 0.0), -1)
     scale = (values.shape[-1] / lengths).reshape(-1, *(1,) * (mean.ndim - 1))
-    return mean * array_namespace(values).asarray(scale, dtype=mean.dtype, device=device(values))
+    return mean * namespace(values).asarray(scale, dtype=mean.dtype, device=device_of_array(values))
 
 
 def _time_max(values: Anywhere, lengths: Array | None) -> Anywhere:
     valid = values if lengths is None else _where_valid(values, lengths, -np.inf)
-    return array_namespace(values).max(valid, axis=-1)
+    return namespace(values).max(valid, axis=-1)
 
 
 def _time_first(values: Anywhere, lengths: Array | None) -> Anywhere:
@@ -175,7 +175,7 @@ def _time_last(values: Anywhere, lengths: Array | None) -> Anywhere:
     if lengths is None:
         return values[..., -1]
     rows = [row[..., int(length) - 1] for row, length in zip(values, lengths, strict=True)]
-    return array_namespace(values).stack(rows)
+    return namespace(values).stack(rows)
 
 
 def _spatial_mean(output: LayerOutput) -> LayerOutput:
@@ -220,7 +220,7 @@ def project(features: Anywhere, n_components: int, layer: str) -> Anywhere:
     """
     if features.shape[1] <= n_components:
         return features
-    add = _add_numpy if is_numpy_array(features) else _add_torch
+    add = _add_numpy if isinstance(features, np.ndarray) else _add_torch
     projected: Anywhere = None
     for block, start in enumerate(range(0, features.shape[1], PROJECTION_BLOCK)):
         part = features[:, start : start + PROJECTION_BLOCK]

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from isocortex.array_api import namespace
 from isocortex.errors import SettingsError
+
+__all__ = ["namespace", "on_device", "to_numpy"]
 
 
 def on_device(array: Any, device: str = "cpu") -> Any:
@@ -59,16 +62,3 @@ def to_numpy(array: Any) -> np.ndarray[Any, Any]:
     [0, 1, 2]
     """
     return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
-
-
-def namespace(*arrays: Any) -> Any:
-    """The functions (of the array API standard) that belong to arrays of one library.
-
-    Examples
-    --------
-    >>> float(namespace(np.ones(3)).sum(np.ones(3)))
-    3.0
-    """
-    from array_api_compat import array_namespace
-
-    return array_namespace(*arrays)
