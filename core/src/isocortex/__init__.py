@@ -6,17 +6,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isocortex.api import results, score
+    from isocortex.api import compare, results, score
     from isocortex.loading import load_dataset, load_metric, load_stimuli
     from isocortex.loading import open_model as load_model
     from isocortex.planning import RunConfig
     from isocortex.wrapping import wrap
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "load_dataset", "load_metric", "load_model", "load_stimuli", "results", "score", "wrap"]
+__all__ = [
+    "RunConfig",
+    "compare",
+    "load_dataset",
+    "load_metric",
+    "load_model",
+    "load_stimuli",
+    "results",
+    "score",
+    "wrap",
+]
 
 _HOMES = {
     "RunConfig": ("isocortex.planning", "RunConfig"),
+    "compare": ("isocortex.api", "compare"),
     "load_dataset": ("isocortex.loading", "load_dataset"),
     "load_metric": ("isocortex.loading", "load_metric"),
     "load_model": ("isocortex.loading", "open_model"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,3 +102,53 @@ def results(folder: Path | str = "results") -> pd.DataFrame:
     from isocortex.result import read_results, table
 
     return table(read_results(Path(folder)))
+
+
+def compare(
+    results: Path | str | Iterable[Result] = "results",
+    *,
+    benchmarks: str | Sequence[str] = (),
+    models: str | Sequence[str] = (),
+    regions: str | Sequence[str] = (),
+    against: str | None = None,
+    out: Path | str = "results",
+) -> pd.DataFrame:
+    """Compare models within each benchmark and region on the same bootstrap draws, as ``isocortex compare`` does.
+
+    Every pair, or each model against one: difference of the values, its 95 % interval and two-sided p over draws that
+    both models share (``isocortex.stats.paired_p``), and q after Benjamini & Hochberg over all rows of the table.
+
+    Parameters
+    ----------
+    results
+        A results folder, or what ``isocortex.score`` returned.
+    benchmarks, models, regions
+        Which take part: IDs or globs; default all. A model is ``ID`` or ``ID@variant``, the region of a whole result
+        "all". They decide what the family of tests is: choose them before you look.
+    against
+        Compare each model with this one only.
+    out
+        Where ``isocortex.score`` wrote its results; needed for those that it did not compute anew.
+
+    Returns
+    -------
+    One row per pair, best model first, with ``difference``, ``interval_low``, ``interval_high``, ``p``, ``q``,
+    ``n_draws`` and the context of both; and one for whatever could not be compared, with its ``reason`` and no ``p``.
+
+    Raises
+    ------
+    UsageError
+        A name that is not among the results, or nothing that can be compared.
+    StoreError
+        No such folder, or no results in it.
+
+    Examples
+    --------
+    >>> # isocortex.compare("results", benchmarks="NH2015comp.ridge", against="spectrotemporal")[["model_a", "q"]]
+    """
+    from isocortex.comparing import Selection, compare_results
+
+    def listed(names: str | Sequence[str]) -> tuple[str, ...]:
+        return (names,) if isinstance(names, str) else tuple(names)
+
+    return compare_results(results, Selection(listed(benchmarks), listed(models), listed(regions), against), out)

@@ -241,3 +241,20 @@ def show(results: Path, as_json: bool, as_csv: bool) -> None:
         raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
     printer = print_json if as_json else print_csv if as_csv else print_table
     printer(found)
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="ID", help="Only these benchmarks; globs too.")
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Only these: ID[@VARIANT] or glob.")
+@click.option("--region", "regions", multiple=True, metavar="NAME", help="Only these regions; 'all' is the whole.")
+@click.option("--against", metavar="MODEL", help="Compare each model with this one only, not every pair.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
+def compare(results: Path, as_json: bool, as_csv: bool, against: str | None, **names: tuple[str, ...]) -> None:
+    """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
+    from isocortex import comparing
+
+    table = comparing.compare_results(results, comparing.Selection(against=against, **names))
+    printer = comparing.print_json if as_json else comparing.print_csv if as_csv else comparing.print_table
+    printer(table)

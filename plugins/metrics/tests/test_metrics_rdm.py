@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ from scipy.spatial.distance import pdist
 from scipy.stats import rankdata, spearmanr
 
 from isocortex.errors import DataError
-from isocortex_metrics.rdm import correlation_distance, euclidean_distance
+from isocortex_metrics.rdm import (
+    correlation_distance,
+    cosine_distance,
+    crossvalidated_distance,
+    euclidean_distance,
+    pairs_among,
+    squared_euclidean_distance,
+    upper_triangle,
+)
 from isocortex_metrics.rdm_comparison import noise_ceiling, unit_ranks, weighted_rho
 
 
@@ -78,6 +87,111 @@ def test_weighted_rho_equals_explicit_pairs() -> None:
         pairs = [place[min(i, j), max(i, j)] for a, i in enumerate(drawn) for j in drawn[a + 1 :] if i != j]
         for brain, rho in zip(brains, row, strict=True):
             assert rho == pytest.approx(np.corrcoef(model[pairs], brain[pairs])[0, 1], abs=1e-10)
+
+
+# --- single precision -------------------------------------------------------------------------------------------------
+
+
+def network_patterns(n_stimuli: int = 400, n_units: int = 3000) -> np.ndarray:
+    """Rectified mixtures of factors, float32."""
+    generator = np.random.default_rng(0)
+    mixed = generator.standard_normal((n_stimuli, 20)) @ generator.standard_normal((20, n_units))
+    return np.maximum(mixed + 2 * generator.standard_normal((n_stimuli, n_units)), 0).astype(np.float32)
+
+
+@pytest.fixture
+def from_few(monkeypatch) -> None:
+    """Single precision already for 300 stimuli."""
+    monkeypatch.setattr("isocortex_metrics.rdm.SINGLE_FROM", 300)
+
+
+@pytest.mark.parametrize("distance", [correlation_distance, cosine_distance])
+def test_single_precision_ranks_as_double_does(from_few, distance) -> None:
+    patterns = network_patterns()
+    blocks = lambda: (patterns[:, start : start + 900] for start in range(0, 3000, 900))  # noqa: E731
+    single, double = distance(blocks, 400, single=True), distance(blocks, 400)
+    assert (single != double).any(), "single precision was used"
+    np.testing.assert_allclose(single, double, rtol=0, atol=2e-6)
+    brain = unit_ranks(double + 0.3 * np.random.default_rng(1).standard_normal(len(double)))
+    assert brain @ unit_ranks(single) == pytest.approx(brain @ unit_ranks(double), abs=1e-7)
+
+
+def repeated_rows(patterns: np.ndarray) -> np.ndarray:
+    """Every tenth stimulus is one and the same, so that dissimilarities tie."""
+    patterns[::10] = patterns[0]
+    return patterns
+
+
+def labels(patterns: np.ndarray) -> np.ndarray:
+    """One-hot labels: two values of dissimilarity."""
+    return np.eye(7, dtype=np.float32)[np.arange(len(patterns)) % 7]
+
+
+def alike(patterns: np.ndarray) -> np.ndarray:
+    """Patterns that differ in their last digits only."""
+    return (10 * patterns[:1] + 1e-3 * patterns).astype(np.float32)
+
+
+@pytest.mark.parametrize("change", [repeated_rows, labels, alike, np.float64])
+def test_double_precision_is_kept_where_rounding_would_matter(from_few, change) -> None:
+    patterns = change(network_patterns(n_units=500))
+    for distance in (correlation_distance, cosine_distance):
+        blocks = lambda: iter([patterns])  # noqa: E731
+        np.testing.assert_array_equal(distance(blocks, 400, single=True), distance(blocks, 400))
+
+
+def test_constant_patterns_are_named_in_single_precision_too(from_few) -> None:
+    patterns = network_patterns()
+    patterns[[7, 11]] = 0.1
+    with pytest.raises(DataError, match=r"2 of 400 stimuli have a constant pattern.*number 7"):
+        correlation_distance(lambda: iter([patterns]), 400, single=True)
+
+
+@pytest.mark.parametrize(
+    "distance", [correlation_distance, cosine_distance, euclidean_distance, squared_euclidean_distance]
+)
+def test_torch_equals_numpy(patterns, distance) -> None:
+    np.testing.assert_allclose(
+        distance(in_blocks(patterns), 12, "torch"), distance(in_blocks(patterns), 12), rtol=1e-9, atol=1e-13
+    )
+
+
+# --- pairs and cross-validation ---------------------------------------------------------------------------------------
+
+
+def test_pairs_among_stimuli_are_a_part_of_the_matrix() -> None:
+    matrix = np.random.default_rng(0).random((9, 9))
+    for members in ([0, 1], [2, 5, 8], list(range(9))):
+        expected = upper_triangle(matrix[np.ix_(members, members)])
+        np.testing.assert_array_equal(upper_triangle(matrix)[pairs_among(np.array(members), 9)], expected)
+
+
+@pytest.mark.parametrize("n_repetitions", [2, 5])
+def test_cross_validated_distance_equals_a_loop(n_repetitions) -> None:
+    shown = np.random.default_rng(0).standard_normal((n_repetitions, 6, 7)) + 100
+    expected = [
+        np.mean([(a[i] - a[j]) @ (b[i] - b[j]) / 7 for a, b in permutations(shown, 2)])
+        for i, j in combinations(range(6), 2)
+    ]
+    found = crossvalidated_distance(shown)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert (found < 0).any(), "noise can make it negative"
+
+
+def test_cross_validated_distance_knows_the_truth() -> None:
+    """With signal and noise its mean is the distance of the true patterns, that of averages is larger."""
+    truth = np.random.default_rng(0).standard_normal((5, 8))
+    shown = truth + 2 * np.random.default_rng(1).standard_normal((1500, 3, 5, 8))
+    found = np.array([crossvalidated_distance(one) for one in shown])
+    expected = pdist(truth, "sqeuclidean") / 8
+    assert (np.abs(found.mean(axis=0) - expected) < 4 * found.std(axis=0) / np.sqrt(1500)).all()
+
+
+def test_neuroids_that_do_not_vary_count_as_nothing() -> None:
+    shown = np.random.default_rng(0).standard_normal((2, 6, 3))
+    with_constant = np.concatenate([shown, np.full((2, 6, 1), 0.7)], axis=2)
+    found = crossvalidated_distance(with_constant, standardise=True)
+    np.testing.assert_allclose(4 * found, 3 * crossvalidated_distance(shown, standardise=True), atol=1e-13)
 
 
 @pytest.fixture

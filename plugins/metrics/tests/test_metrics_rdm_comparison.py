@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import kendalltau, rankdata, spearmanr
 
+from isocortex_metrics.rank_correlation import (
+    average_ranks,
+    broken_ranks,
+    concordance,
+    rho_a,
+    stable_order,
+    tau_a,
+)
 from isocortex_metrics.rdm import (
     FlatPatternError,
     correlation_distance,
@@ -14,10 +22,13 @@ from isocortex_metrics.rdm import (
     euclidean_distance,
     upper_triangle,
 )
+from isocortex_metrics.rdm_ceiling import brainscore_upper_bound, inter_subject, leave_one_out
 from isocortex_metrics.rdm_comparison import (
-    average_ranks,
+    COMPARISONS,
+    crossed_draws,
     noise_ceiling,
     pair_sums,
+    scaled_ranks,
     unit_ranks,
     unit_values,
     varies,
@@ -140,3 +151,191 @@ def test_sample_of_one_or_two_stimuli_is_not_a_number() -> None:
     rdm = unit_ranks(np.random.default_rng(0).random(10))
     counts = np.array([[5.0, 0, 0, 0, 0], [3.0, 2, 0, 0, 0]])
     assert np.isnan(weighted_rho(rdm, rdm[None], counts)).all()
+
+
+# --- rank correlations ------------------------------------------------------------------------------------------------
+
+
+def tied(generator: np.random.Generator, n: int, n_values: int) -> np.ndarray:
+    """Integers with ties."""
+    return generator.integers(0, n_values, n).astype(float)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 16, 17, 200])
+@pytest.mark.parametrize("n_values", [1, 2, 7, 10_000])
+def test_concordance_and_tau_equal_brute_force(n, n_values) -> None:
+    generator = np.random.default_rng(n)
+    for other in (2, 5, 10_000):
+        x, y = tied(generator, n, n_values), tied(generator, n, other)
+        signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
+        np.testing.assert_array_equal(concordance(x, y), signs.sum(axis=1))
+        assert tau_a(x, y) == pytest.approx(signs.sum() / (n * (n - 1)), abs=1e-15)
+        if n > 2:  # the count of the bootstrap and that of the value are different algorithms
+            assert tau_a(x, y) == pytest.approx(concordance(x, y).sum() / (n * (n - 1)), abs=1e-15)
+
+
+def test_tau_without_ties_equals_scipy() -> None:
+    x = np.random.default_rng(0).random(3000)
+    y = x + np.random.default_rng(1).random(3000)
+    assert tau_a(x, y) == pytest.approx(kendalltau(x, y).statistic, abs=1e-14)
+    assert concordance(x, y).sum() / (3000 * 2999) == pytest.approx(kendalltau(x, y).statistic, abs=1e-14)
+
+
+def test_rho_a_is_the_mean_over_random_orders_of_ties() -> None:
+    generator = np.random.default_rng(0)
+    x, y = tied(generator, 30, 4), tied(generator, 30, 9) + 2 * tied(generator, 30, 2)
+    y += 3 * x
+
+    def taken_apart(values: np.ndarray) -> np.ndarray:
+        order, ranks = generator.permutation(30), np.empty(30)
+        ranks[order[np.argsort(values[order], kind="stable")]] = np.arange(30)
+        return ranks
+
+    drawn = [np.corrcoef(taken_apart(x), taken_apart(y))[0, 1] for _ in range(2500)]
+    error = np.std(drawn) / np.sqrt(len(drawn))
+    assert rho_a(x, y) == pytest.approx(np.mean(drawn), abs=4 * error)
+    assert abs(spearmanr(x, y).statistic - np.mean(drawn)) > 8 * error, "rho itself is something else"
+    assert scaled_ranks(x) @ scaled_ranks(y) == pytest.approx(rho_a(x, y), abs=1e-13)
+    a, b = generator.random((2, 40))
+    assert rho_a(a, b) == pytest.approx(spearmanr(a, b).statistic, abs=1e-13)
+
+
+def test_long_and_awkward_vectors_are_ranked_as_scipy_ranks() -> None:
+    generator = np.random.default_rng(0)
+    n = 210_000  # sorted bucket by bucket
+    for values in (
+        generator.random(n),
+        generator.standard_cauchy(n),
+        generator.integers(0, 12, n) / 7,
+        np.concatenate([[1e308, -1e308], generator.random(20)]),  # its span overflows
+        np.concatenate([[1e200], generator.random(500)]),  # all others share one key
+        np.array([0.0, 5e-324, 0.0]),
+    ):
+        np.testing.assert_array_equal(average_ranks(values), rankdata(values))
+        np.testing.assert_array_equal(stable_order(values), np.argsort(values, kind="stable"))
+
+
+def test_broken_ranks_order_what_differs() -> None:
+    ranks = rankdata(tied(np.random.default_rng(0), 50, 6))
+    broken = broken_ranks(ranks)
+    assert sorted(broken.tolist()) == list(range(1, 51))
+    assert (np.diff(ranks[np.argsort(broken)]) >= 0).all()
+
+
+# --- bootstrap of the other statistics --------------------------------------------------------------------------------
+
+
+def brute_draws(kind, model, brain, counts) -> np.ndarray:
+    """The statistic over explicit samples of pairs, ranked anew."""
+    first, second = np.triu_indices(counts.shape[1], 1)
+    found = []
+    for draw in counts:
+        pairs = np.repeat(np.arange(len(first)), (draw[first] * draw[second]).astype(int))
+        found.append(kind(model[pairs], brain[pairs]))
+    return np.array(found)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine of two vectors."""
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize(("name", "function"), [("kendall", tau_a), ("rho-a", rho_a), ("cosine", cosine)])
+@pytest.mark.parametrize("n_values", [4, 100_000])
+def test_bootstrap_is_close_to_samples_that_are_ranked_anew(name, function, n_values) -> None:
+    generator = np.random.default_rng(0)
+    n_stimuli = 24
+    patterns = generator.standard_normal((n_stimuli, 6))
+    model = np.floor(n_values * pdist(patterns, "correlation")) / n_values
+    brain = pdist(patterns + 0.7 * generator.standard_normal((n_stimuli, 6)), "correlation")
+    counts = generator.multinomial(n_stimuli, np.full(n_stimuli, 1 / n_stimuli), size=300).astype(float)
+    kind = COMPARISONS[name]
+    found = kind.draws(kind.transform(model), kind.transform(brain[None]), counts)[:, 0]
+    expected = brute_draws(function, model, brain, counts)
+    if name == "cosine":
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+        return
+    assert np.corrcoef(found, expected)[0, 1] > 0.9
+    assert found.std() == pytest.approx(expected.std(), rel=0.12)
+    assert found.mean() == pytest.approx(expected.mean(), abs=0.25 * expected.std())
+
+
+def test_a_draw_of_one_stimulus_is_not_a_number_for_any_statistic() -> None:
+    rdms = np.random.default_rng(0).random((3, 10))
+    counts = np.array([[5.0, 0, 0, 0, 0]])
+    for kind in COMPARISONS.values():
+        assert np.isnan(kind.draws(kind.transform(rdms[0]), kind.transform(rdms[1:]), counts)).all()
+
+
+def test_crossed_draws_have_the_variance_that_was_put_in() -> None:
+    """Additive effects of stimuli and participants, and their interaction, as in Schütt et al. 2023."""
+    generator = np.random.default_rng(0)
+    n_stimuli, n_participants, truth, estimates = 40, 20, [], []
+    for _ in range(60):
+        effects = 0.3 * generator.standard_normal(n_stimuli)[:, None] + 0.2 * generator.standard_normal(n_participants)
+        table = effects + 1.5 * generator.standard_normal((n_stimuli, n_participants))
+        counts = generator.multinomial(n_stimuli, np.full(n_stimuli, 1 / n_stimuli), size=300)
+        weights = generator.multinomial(n_participants, np.full(n_participants, 1 / n_participants), size=300)
+        # small, so that Fisher's z is straight
+        drawn, value = 1e-3 * counts @ table / n_stimuli, 1e-3 * table.mean(axis=0)
+        truth.append(value.mean())
+        estimates.append(crossed_draws(drawn, value, weights.astype(float)).var())
+    assert np.mean(estimates) == pytest.approx(np.var(truth), rel=0.35)
+    plain = 0.3**2 / n_stimuli + 0.2**2 / n_participants + 3 * 1.5**2 / (n_stimuli * n_participants)
+    assert np.mean(estimates) < 0.75e-6 * plain, "draws as they are would be too wide"
+
+
+# --- ceilings ---------------------------------------------------------------------------------------------------------
+
+
+def tau_by_signs(a: np.ndarray, b: np.ndarray) -> float:
+    """Tau-a as a sum over pairs of pairs."""
+    return float((np.sign(a[:, None] - a) * np.sign(b[:, None] - b)).sum()) / (len(a) * (len(a) - 1))
+
+
+def rho_by_ranks(a: np.ndarray, b: np.ndarray) -> float:
+    """Rho-a from scipy's ranks."""
+    n = len(a)
+    return float((rankdata(a) - (n + 1) / 2) @ (rankdata(b) - (n + 1) / 2)) * 12 / (n**3 - n)
+
+
+FUNCTIONS = {
+    "spearman": lambda a, b: spearmanr(a, b).statistic,
+    "pearson": lambda a, b: np.corrcoef(a, b)[0, 1],
+    "kendall": tau_by_signs,
+    "rho-a": rho_by_ranks,
+    "cosine": cosine,
+}
+AVERAGED = {
+    "pearson": lambda rdms: (rdms - rdms.mean(axis=1, keepdims=True)) / rdms.std(axis=1, keepdims=True),
+    "cosine": lambda rdms: rdms / np.linalg.norm(rdms, axis=1, keepdims=True),
+}
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("average", ["rank", "raw"])
+def test_ceilings_equal_a_loop(name, average) -> None:
+    scales = np.array([[1.0], [3.0], [0.2], [1.0]])
+    rdms = scales * (np.random.default_rng(0).random((4, 66)) + np.linspace(0, 1, 66))
+    function = FUNCTIONS[name]
+    made = rdms if average == "raw" else AVERAGED.get(name, lambda rows: rankdata(rows, axis=1))(rdms)
+    # means of ranks that are equal but for rounding are ties
+    others = [np.delete(made, place, axis=0).mean(axis=0).round(9 if made.max() > 9 else 15) for place in range(4)]
+    lower = np.mean([function(own, other) for own, other in zip(rdms, others, strict=True)])
+    upper = np.mean([function(own, made.mean(axis=0).round(9 if made.max() > 9 else 15)) for own in rdms])
+    assert leave_one_out(rdms, COMPARISONS[name], average) == pytest.approx((lower, upper), abs=1e-12)
+    if average == "raw":
+        assert brainscore_upper_bound(rdms, COMPARISONS[name]) == pytest.approx(upper, abs=1e-12)
+    pairs = [function(rdms[one], rdms[other]) for one in range(4) for other in range(one)]
+    assert inter_subject(rdms, COMPARISONS[name]) == pytest.approx(np.mean(pairs), abs=1e-12)
+
+
+def test_no_model_exceeds_the_rank_averaged_bound() -> None:
+    rdms = np.random.default_rng(0).random((4, 45)) + np.linspace(0, 1, 45)
+    for name in ("spearman", "pearson", "rho-a", "cosine"):
+        kind = COMPARISONS[name]
+        upper = leave_one_out(rdms, kind)[1]
+        own, generator = kind.transform(rdms), np.random.default_rng(1)
+        for scale in (0.01, 0.1, 0.5):
+            models = rdms.mean(axis=0) + scale * generator.standard_normal((200, 45))
+            assert max(kind.compare(own, kind.transform(model)).mean() for model in models) <= upper + 1e-12

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import isocortex
@@ -12,9 +15,11 @@ from isocortex.activations import Activations
 from isocortex.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Comparison, Rules
-from isocortex.layers import score_layers
+from isocortex.layers import as_layered, score_layers
 from isocortex.manifest import LayerRule
+from isocortex.stats import interval
 from isocortex_metrics.dual_ridge import ALPHA_GRID
+from isocortex_metrics.reliability import reliability, unbiased_reliability
 from isocortex_metrics.ridge import RidgeComparison
 
 N_STIMULI = 60
@@ -32,9 +37,12 @@ def related(n_repetitions: int = 1, n_neuroids: int = 6, noise: float = 1.0, see
     return Activations("layer", IDS, [features]), make_responses(responses, IDS, neuroid=coordinates)
 
 
+ridge = cache(lambda: isocortex.load_metric("ridge"))
+
+
 def against(responses, **settings):
     """The comparison with some responses."""
-    return isocortex.load_metric("ridge").against(responses, settings=settings, seed=0)
+    return ridge().against(responses, settings=settings, seed=0)
 
 
 def test_scores_equal_scikit_learn_split_by_split() -> None:
@@ -75,31 +83,136 @@ def test_order_of_activations_does_not_matter_and_that_of_stimuli_is_the_data_se
     xr.testing.assert_identical(comparison.score(activations), comparison.score(other))
 
 
+def spearman_brown(responses: xr.DataArray) -> np.ndarray:
+    """Reliability of the mean of three repetitions, pair by pair."""
+    repeated = responses.values.reshape(3, N_STIMULI, -1)
+    pairs = [[np.corrcoef(*repeated[[a, b], :, v])[0, 1] for v in range(repeated.shape[2])] for a, b in PAIRS]
+    return 3 * np.mean(pairs, axis=0) / (1 + 2 * np.mean(pairs, axis=0))
+
+
 def test_repetitions_give_a_ceiling_and_corrected_r2() -> None:
     activations, responses = related(n_repetitions=3, noise=0.7)
-    comparison = against(responses)
+    comparison = against(responses, noise_correction="per-neuroid")
     comparison.rules = Rules(ceiling_mode="r_over_sqrt_c")
     scores = comparison.score(activations)
-    repeated = responses.values.reshape(3, N_STIMULI, 6)
-    pairs = [[np.corrcoef(repeated[a, :, v], repeated[b, :, v])[0, 1] for v in range(6)] for a, b in PAIRS]
-    mean = np.mean(pairs, axis=0)
-    reliability = 3 * mean / (1 + 2 * mean)
+    reliability = spearman_brown(responses)
     np.testing.assert_allclose(comparison.ceiling.value.values, np.sqrt(reliability), atol=1e-12)
-    expected = np.sign(scores["r"]) * scores["r"] ** 2 / reliability
-    np.testing.assert_allclose(scores["r2_corrected"].values, expected.values, atol=1e-12)
+    np.testing.assert_allclose(scores["reliability"].values, reliability, atol=1e-12)
+    np.testing.assert_allclose(scores["r2"].values, np.sign(scores["r"]) * scores["r"] ** 2, atol=1e-15)
+    np.testing.assert_allclose(scores["r2_corrected"].values, scores["r2"].values / reliability, atol=1e-12)
     summary = comparison.summarise(scores)
     assert summary.ceiled == pytest.approx(summary.value / summary.ceiling)
-    assert "r2_corrected" in summary.also
+    r = scores["r"].values.mean(axis=0)
+    by_hand = [np.median((r**2 / reliability)[part]) for part in (slice(4), slice(4, 6))]
+    assert summary.also["r2_corrected"] == pytest.approx(np.mean(by_hand), abs=1e-12)
+    assert summary.also["r2"] == pytest.approx(np.mean([np.median(r[:4] ** 2), np.median(r[4:] ** 2)]), abs=1e-12)
 
 
-def test_unreliable_neuroids_have_no_ceiling_and_are_not_divided_by() -> None:
+@pytest.mark.parametrize("region", [None, "A"])
+def test_the_correction_is_a_ratio_of_aggregates_of_the_neuroids_in_the_row(region) -> None:
+    activations, responses = related(n_repetitions=3, noise=2.0)
+    comparison = against(responses)
+    scores = comparison.score(activations)
+    reliability = 1 - (1 - spearman_brown(responses)) * (N_STIMULI - 3) / (N_STIMULI - 1)
+    inside = np.array([region in (None, name) for name in responses["region"].values])
+    r = scores["r"].values.mean(axis=0)
+    expected = []
+    for subject in ("s1", "s2"):
+        chosen = inside & (responses["subject"].values == subject)
+        expected.append(np.sum(np.sign(r) * r**2, where=chosen) / np.sum(reliability, where=chosen))
+    found = comparison.summarise(scores.isel(neuroid=np.flatnonzero(inside)))
+    assert found.also["r2_corrected"] == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("setting", ["ratio-of-aggregates", "per-neuroid"])
+def test_unreliable_neuroids_have_no_ceiling_and_are_not_divided_by(setting) -> None:
     generator = np.random.default_rng(3)
     activations, responses = related(n_repetitions=2)
-    responses[:, 0] = generator.standard_normal(2 * N_STIMULI)
-    responses[N_STIMULI:, 0] = -responses[:N_STIMULI, 0].values
-    scores = against(responses).score(activations)
-    assert np.isnan(scores["r2_corrected"].values[:, 0]).all()
-    assert np.isfinite(scores["r2_corrected"].values[:, 1:]).all()
+    n_opposite = 6 if setting == "ratio-of-aggregates" else 1
+    responses[:, :n_opposite] = generator.standard_normal((2 * N_STIMULI, n_opposite))
+    responses[N_STIMULI:, :n_opposite] = -responses[:N_STIMULI, :n_opposite].values
+    comparison = against(responses, noise_correction=setting)
+    scores = comparison.score(activations)
+    assert np.isnan(scores["r2_corrected"].values[:, :n_opposite]).all()
+    assert np.isfinite(scores["r2_corrected"].values[:, n_opposite:]).all()
+    if n_opposite == 6:
+        assert comparison.summarise(scores).also["r2_corrected"] is None
+
+
+@pytest.mark.parametrize(
+    ("n_repetitions", "setting", "said"),
+    [(1, "ratio-of-aggregates", "none, for want of repetitions"), (2, "none", "none")],
+)
+def test_without_correction_there_is_none_and_the_scores_say_so(n_repetitions, setting, said) -> None:
+    activations, responses = related(n_repetitions)
+    comparison = against(responses, noise_correction=setting)
+    scores = comparison.score(activations)
+    assert scores.attrs["noise_correction"] == said
+    assert "r2_corrected" not in scores
+    summary = comparison.summarise(scores)
+    assert "r2_corrected" not in summary.also
+    assert (summary.ceiling is None, summary.ceiling_estimator == "none") == (n_repetitions == 1,) * 2
+    comparison.rules = Rules(measure="r2_corrected")
+    with pytest.raises(SettingsError, match=r"'r2_corrected' is not among the scores"):
+        comparison.summarise(scores)
+
+
+@pytest.mark.parametrize("n_stimuli", [15, 40])
+@pytest.mark.parametrize("n_repetitions", [2, 5])
+def test_reliabilities_are_summed_without_their_bias(n_stimuli: int, n_repetitions: int) -> None:
+    generator = np.random.default_rng(0)
+    true = np.repeat([0.0, 0.3, 0.8], 4000)
+    signal = np.sqrt(true) * generator.standard_normal((n_stimuli, 12_000))
+    noise = np.sqrt(n_repetitions * (1 - true)) * generator.standard_normal((n_repetitions, n_stimuli, 12_000))
+    c = reliability(signal + noise)
+    bias = (unbiased_reliability(c, n_stimuli) - true).reshape(3, -1).mean(axis=1)
+    assert np.abs(bias).max() < 0.025
+    expected = -2 * (1 - true[::4000]) / (n_stimuli - 3)
+    np.testing.assert_allclose((c - true).reshape(3, -1).mean(axis=1), expected, atol=0.03)
+
+
+def explainable(seed: int) -> dict[str, float]:
+    """Corrected r² by every rule, and the truth, for 160 neuroids of which most have next to no reliability.
+
+    Every neuroid's signal is 70 % linear in the features. The truth is the explained variance of the noise-free signal
+    on 4000 other stimuli, weighted by the variance that there is to explain.
+    """
+    generator = np.random.default_rng(seed)
+    n_stimuli, n_neuroids, n_repetitions = 165, 160, 3
+    c = 0.01 + 0.85 * np.linspace(0, 1, n_neuroids) ** 2  # reliability of the mean response
+    features = generator.standard_normal((n_stimuli + 4000, 5))
+    linear = features @ generator.standard_normal((5, n_neuroids))
+    signal = np.sqrt(0.7) * linear / linear.std(axis=0) + np.sqrt(0.3) * generator.standard_normal(linear.shape)
+    noise = np.sqrt(n_repetitions * (1 - c) / c) * generator.standard_normal((n_repetitions, n_stimuli, n_neuroids))
+    ids = [f"s{number}" for number in range(n_stimuli)]
+    comparison = against(make_responses(signal[:n_stimuli] + noise, ids), n_repeats=1)
+    comparison.rules = Rules(n_draws=10)
+    scores = comparison.score(Activations("layer", ids, [features[:n_stimuli]]))
+    r, reliability = scores["r"].values.mean(axis=0), scores["reliability"].values
+    ratios = (np.sign(r) * r**2 / reliability)[reliability > 0]
+    others = np.arange(n_stimuli, n_stimuli + 4000)
+    true_r = np.zeros(n_neuroids)
+    for train, _ in comparison.splits:
+        fit = SklearnRidge(1.0).fit(features[train], comparison.responses[train])
+        true_r += pearsonr(fit.predict(features[others]), signal[others], axis=0).statistic / 5
+    return {
+        "truth": float(np.sum(true_r**2 * c) / np.sum(c)),
+        "ratio of aggregates": comparison.summarise(scores).also["r2_corrected"],
+        "mean of ratios": float(ratios.mean()),
+        "median of ratios": float(np.median(ratios)),
+    }
+
+
+def test_the_ratio_of_aggregates_finds_the_explainable_variance_and_ratios_of_neuroids_do_not() -> None:
+    found = [explainable(seed) for seed in range(4)]
+    truth = np.array([one["truth"] for one in found])
+    assert np.all(np.abs(truth - 0.64) < 0.01)
+    error = {name: np.array([one[name] for one in found]) - truth for name in found[0]}
+    assert np.abs(error["ratio of aggregates"]).max() < 0.04
+    assert abs(error["ratio of aggregates"].mean()) < 0.02
+    assert error["mean of ratios"].max() > 0.3, "neuroids of next to no reliability dominate"
+    assert error["median of ratios"].mean() < -0.03
+    assert error["median of ratios"].max() < 0
 
 
 def test_a_region_of_noise_has_no_ceiling_worth_the_name() -> None:
@@ -137,13 +250,15 @@ class Remembered(Comparison):
 
 
 def test_choosing_among_43_layers_of_noise_gives_nothing() -> None:
-    n_layers, n_seeds = 43, 20
+    n_layers, n_seeds = 43, 5
     found: dict[str, list[float]] = {"model": [], "region": [], "neuroid": []}
     overlapping: list[float] = []
     for seed in range(n_seeds):
         generator = np.random.default_rng(seed)
-        regions = {"region": [f"region{number // 4}" for number in range(12)]}
-        comparison = against(make_responses(generator.standard_normal((N_STIMULI, 12)), IDS, neuroid=regions))
+        regions = {"region": [f"region{number // 20}" for number in range(60)]}
+        responses = make_responses(generator.standard_normal((N_STIMULI, 60)), IDS, neuroid=regions)
+        comparison = against(responses, n_repeats=1)
+        comparison.keep = ()
         layers = {
             f"layer{number}": Activations(f"layer{number}", IDS, [generator.standard_normal((N_STIMULI, 20))])
             for number in range(n_layers)
@@ -152,7 +267,7 @@ def test_choosing_among_43_layers_of_noise_gives_nothing() -> None:
         for unit, means in found.items():
             chosen = score_layers(Remembered(scores, unit), layers)
             assert chosen.attrs["n_layers_searched"] == n_layers
-            assert len(np.unique(chosen["chosen"])) > 3, "noise should not agree on a layer"
+            assert len(np.unique(chosen["chosen"])) > 2, "noise should not agree on a layer"
             means.append(float(chosen["readout"].mean()))
         curves = np.stack([score["r"].mean("split").values for score in scores.values()])
         overlapping.append(float(curves.max(axis=0).mean()))
@@ -179,19 +294,19 @@ def test_bad_input_is_refused() -> None:
         against(responses).score(Activations("layer", IDS, [broken]))
 
 
-def coverage_of_zero(n_seeds: int = 120) -> float:
-    """Share of pure-noise problems whose 95 % interval covers 0."""
-    covered, ids = 0, [f"s{number}" for number in range(100)]
+def test_intervals_of_noise_cover_zero_and_would_not_without_widening(monkeypatch) -> None:
+    covered, ids, n_seeds, n_neuroids = np.zeros(2), [f"s{number}" for number in range(100)], 15, 8
     for seed in range(n_seeds):
         generator = np.random.default_rng([9, seed])
-        comparison = against(make_responses(generator.standard_normal((100, 1)), ids))
+        comparison = against(make_responses(generator.standard_normal((100, n_neuroids)), ids))
         scores = comparison.score(Activations("layer", ids, [generator.standard_normal((100, 60))]))
-        summary = comparison.summarise(scores)
-        covered += summary.interval_low < 0 < summary.interval_high
-    return covered / n_seeds
-
-
-def test_intervals_of_noise_cover_zero_and_would_not_without_widening(monkeypatch) -> None:
-    assert coverage_of_zero() >= 0.9
-    monkeypatch.setattr(RidgeComparison, "_widening", lambda _: 1.0)
-    assert coverage_of_zero() < 0.9
+        for neuroid in range(n_neuroids):
+            one = as_layered(comparison, scores.isel(neuroid=[neuroid]))
+            draws, _ = comparison.resample(one, 400, 0)
+            with monkeypatch.context() as patch:
+                patch.setattr(RidgeComparison, "_widening", lambda _: 1.0)
+                narrow, _ = comparison.resample(one, 400, 0)
+            for place, (low, high) in enumerate(map(interval, (draws, narrow))):
+                covered[place] += low < 0 < high
+    assert covered[0] / (n_seeds * n_neuroids) >= 0.9
+    assert covered[1] / (n_seeds * n_neuroids) < 0.9

@@ -80,6 +80,17 @@ def weighted_pearson(prediction: Array, response: Array, weights: Array) -> Arra
     return np.where(null, 0.0, np.where(valid, np.clip(covariance / spread, -1.0, 1.0), np.nan))
 
 
+def signed_square(r: Array) -> Array:
+    """Explained variance that a correlation stands for, with its sign: sign(r) r².
+
+    Examples
+    --------
+    >>> signed_square(np.array([0.5, -0.5])).tolist()
+    [0.25, -0.25]
+    """
+    return r * np.abs(r)
+
+
 def _units(prediction: Array, response: Array) -> tuple[Array, Array, Array]:
     """Both sides centred and with norm 1 per column (0 where null), and which columns are null."""
     centred_p, centred_r = _centred(prediction), _centred(response)

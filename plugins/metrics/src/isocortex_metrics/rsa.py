@@ -3,46 +3,73 @@
 A layer's dissimilarity matrix is compared with that of each participant; the value is the mean over participants. The
 correlation with the group-mean matrix is a different, higher statistic and has its own name, ``group_rho``; it never
 stands beside the participants' ceiling.
+
+A single layer is compared over all pairs of stimuli. Among several, the layer is chosen on the pairs within one half of
+the stimuli and read out on the pairs within the other half.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, averaged, stimulus_order
+from isocortex.dataset import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.stats import draw_counts, over_participants, subject_codes
-from isocortex_metrics.rdm import DISSIMILARITIES, Blocks, FlatPatternError, standardised
-from isocortex_metrics.rdm_comparison import COMPARISONS, TIE_SHARE, noise_ceiling, varies, weighted_rho
-from isocortex_metrics.targets import rdm_pairs, responses_of
+from isocortex.layers import as_layered, measure_of, score_layers
+from isocortex.stats import draw_counts
+from isocortex_metrics.layer_halves import HalvesChoice, halves
+from isocortex_metrics.participant_rdms import ParticipantRdms, participant_rdms, rdm_of
+from isocortex_metrics.participants import draws_over_participants
+from isocortex_metrics.rdm import (
+    FlatPatternError,
+    pairs_among,
+)
+from isocortex_metrics.rdm_ceiling import brainscore_upper_bound, inter_subject, leave_one_out
+from isocortex_metrics.rdm_comparison import COMPARISONS, TIE_SHARE, varies
+from isocortex_metrics.threads import few_threads
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from isocortex.result import Summary
 
 Array = np.ndarray[Any, Any]
 
 log = logging.getLogger(__name__)
 
+#: stimuli that are compared at least, in a half too: six pairs; fewer cannot be ranked to any purpose
 _MIN_STIMULI = 4
-_BLOCK_VALUES = 2_000_000
+#: values of one block of features: 8 MB in float64, or a block as large as the matrix of products
+_BLOCK_VALUES = 1_000_000
+#: ranks of brains within halves of the stimuli that are kept from layer to layer
+_READY_BYTES = 50_000_000
+_Half = tuple[Array, Array, Array]
 
 
 class RsaSettings(BaseModel):
     """Settings of ``rsa``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    dissimilarity: Literal["correlation", "cosine", "euclidean"] = "correlation"
-    comparison: Literal["spearman", "pearson"] = "spearman"
+    dissimilarity: Literal["correlation", "cosine", "euclidean", "cross-validated-euclidean"] = "correlation"
+    comparison: Literal["spearman", "pearson", "kendall", "rho-a", "cosine"] = "spearman"
     standardise: bool = Field(
         default=False, description="z-score every unit and neuroid over the stimuli before patterns are compared"
+    )
+    ceiling: Literal["leave-one-out", "inter-subject", "brainscore"] = Field(
+        default="leave-one-out", description="a band, or a number that a benchmark can divide by"
+    )
+    ceiling_average: Literal["rank", "raw"] = Field(
+        default="rank", description="matrices of participants are ranked before they are averaged for the band, or not"
+    )
+    n_halvings: int = Field(
+        default=10, ge=1, description="times the stimuli are halved; each half chooses a layer, the other tests it"
     )
 
 
@@ -59,53 +86,18 @@ class Rsa(MetricPlugin):
     ) -> Comparison:
         """Make or take the matrices of the participants, rank them once, and bound what can be reached.
 
-        Sessions are averaged. Responses are averaged over repetitions; each participant's matrix is over all of their
-        neuroids, with the dissimilarity that the model's has.
+        Sessions are averaged. Responses are averaged over repetitions (but for the cross-validated dissimilarity, which
+        needs them); each participant's matrix is over all of their neuroids, with the dissimilarity that the model's
+        has. The seed draws the halves of the stimuli on which a layer is chosen.
 
         Raises
         ------
         SettingsError, DataError
             Settings that are not valid, or a target without dissimilarities.
         """
-        del device, seed
         chosen = check_settings(RsaSettings, settings, self.card.id)
-        rdm = target.rdm if isinstance(target, Dataset) else target if "pair" in target.dims else None
-        if rdm is None:
-            return _from_responses(responses_of(target, self.card.id), chosen)
-        if isinstance(target, Dataset):
-            named, ids = target.attrs.get("target", rdm.attrs.get("target")), target.stimuli.ids
-        else:
-            (rdm, ids), named = rdm_pairs(rdm), rdm.attrs.get("target")
-        if "session" in rdm.dims:
-            rdm = rdm.mean("session")
-        subjects = rdm["subject"].values.astype(str).tolist() if "subject" in rdm.coords else range(len(rdm))
-        return _KINDS[chosen.comparison](rdm.values, ids, subjects, str(named or "participant"), chosen)
-
-
-def _from_responses(responses: xr.DataArray, settings: RsaSettings) -> RsaComparison:
-    """One matrix per participant, from the mean over repetitions of all its neuroids."""
-    values, ids = averaged(responses), stimulus_order(responses)
-    known = "subject" in responses.coords
-    codes = subject_codes(responses["subject"].values if known else None, values.shape[1])
-    names = list(dict.fromkeys(map(str, responses["subject"].values))) if known else ["pooled"]
-    rdms: list[Array] = []
-    for code, name in enumerate(names):
-        try:
-            rdms.append(_rdm_of(partial(_as_one_block, values[:, codes == code]), len(ids), settings))
-        except FlatPatternError as error:
-            flat = shorten(ids[place] for place in error.stimuli)
-            raise DataError(f"Participant {name!r}, stimuli {flat}: {error}") from error
-    target = "participant" if known else "pooled"
-    return _KINDS[settings.comparison](np.stack(rdms), ids, names, target, settings, tie_share=TIE_SHARE)
-
-
-def _as_one_block(patterns: Array) -> Iterator[Array]:
-    yield patterns
-
-
-def _rdm_of(blocks: Blocks, n_stimuli: int, settings: RsaSettings) -> Array:
-    prepared = partial(standardised, blocks) if settings.standardise else blocks
-    return DISSIMILARITIES[settings.dissimilarity](prepared, n_stimuli)
+        brains = participant_rdms(target, chosen.dissimilarity, self.card.id, standardise=chosen.standardise)
+        return _KINDS[chosen.comparison](brains, chosen, seed=seed, device=device)
 
 
 class RsaComparison(Comparison):
@@ -113,55 +105,47 @@ class RsaComparison(Comparison):
 
     Parameters
     ----------
-    rdms
-        (n_participants, n_pairs): the upper triangle, row by row.
-    stimulus_id
-        The stimuli in order.
-    subjects
-        Names of the participants.
     target
-        What the matrices stand for: "participant", "group-mean" or "pooled".
+        The participants' matrices.
     settings
         How the model's matrix is made and compared.
-    tie_share
-        Entries of ``rdms`` closer than this share of the largest are tied.
+    seed
+        Draws the halves on which a layer is chosen.
+    device
+        Where products of patterns are formed.
     """
 
     statistic = "rho"
 
-    def __init__(
-        self,
-        rdms: Array,
-        stimulus_id: tuple[str, ...],
-        subjects: Sequence[object],
-        target: str,
-        settings: RsaSettings,
-        *,
-        tie_share: float = 0.0,
-    ) -> None:
-        self.stimulus_id = stimulus_id
-        self.n_stimuli = len(stimulus_id)
+    def __init__(self, target: ParticipantRdms, settings: RsaSettings, *, seed: int = 0, device: str = "cpu") -> None:
+        self.stimulus_id = target.stimulus_id
+        self.n_stimuli = len(self.stimulus_id)
         if self.n_stimuli < _MIN_STIMULI:
             raise DataError(
                 f"RSA needs at least {_MIN_STIMULI} stimuli, so that pairs can be ranked; found {self.n_stimuli}."
             )
-        self.subjects = [str(name) for name in subjects]
-        self.target = target
-        self.settings = settings
-        self.transform = COMPARISONS[settings.comparison][1]
-        rdms = rdms.astype(np.float64)
-        flat = [name for name, rdm in zip(self.subjects, rdms, strict=True) if not varies(rdm, tie_share)]
-        if flat:
-            raise DataError(
-                f"The dissimilarities of {shorten(flat)} are all equal, so that nothing correlates with them."
-            )
-        self.brains = self.transform(rdms, tie_share)
-        self.group = self.transform(rdms.mean(axis=0), TIE_SHARE)
+        self.subjects = list(target.subjects)
+        self.target, self.settings, self.seed, self.device = target.target, settings, seed, device
+        self.kind = COMPARISONS[settings.comparison]
+        rdms, tie_share = target.rdms, target.tie_share
+        self.brains = self.kind.transform(rdms, tie_share)
+        self.group = self.brains[0]
         if len(self.subjects) > 1:
-            lower, upper = noise_ceiling(rdms, settings.comparison)
-            averaging = {"spearman": "rank-averaged", "pearson": "averaged after standardising"}[settings.comparison]
-            estimator = f"leave-one-participant-out, {averaging} (Nili et al. 2014)"
-            self.ceiling = Ceiling(estimator, self.statistic, lower=lower, upper=upper)
+            self.group = self.kind.transform(rdms.mean(axis=0), TIE_SHARE)
+            self.ceiling = self._bounds(rdms, tie_share)
+
+    def _bounds(self, rdms: Array, tie_share: float) -> Ceiling:
+        """The ceiling that the settings ask for."""
+        if self.settings.ceiling == "inter-subject":
+            value = inter_subject(rdms, self.kind, tie_share)
+            return Ceiling("mean over pairs of participants", self.statistic, value)
+        if self.settings.ceiling == "brainscore":
+            value = brainscore_upper_bound(rdms, self.kind, tie_share)
+            return Ceiling("each participant against the mean of all (Brain-Score)", self.statistic, value)
+        lower, upper = leave_one_out(rdms, self.kind, self.settings.ceiling_average, tie_share, self.brains)
+        averaging = self.kind.averaging if self.settings.ceiling_average == "rank" else "averaged as they are"
+        estimator = f"leave-one-participant-out, {averaging} (Nili et al. 2014)"
+        return Ceiling(estimator, self.statistic, lower=lower, upper=upper)
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Compare the matrix of one layer with each participant's.
@@ -170,53 +154,181 @@ class RsaComparison(Comparison):
         -------
         rho ("subject",), group_rho (), null ("subject",) and prediction ("pair",): the layer's dissimilarities. A layer
         whose dissimilarities are all equal, or not defined for some stimulus (a warning names it), is null: its rho is
-        0 and its prediction 0 throughout. With Pearson comparison the names are r and group_r.
+        0 and its prediction 0 throughout. With other comparisons the names are r, tau_a, rho_a or cosine, and group_r
+        and so on.
         """
         import xarray as xr
 
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
         rdm = self._rdm(layer)
-        null = not varies(rdm)
-        model = np.zeros_like(rdm) if null else self.transform(rdm)
+        found, of_group = self._compared(rdm, self.brains, self.group)
+        null = bool(np.isnan(of_group))
+        variables: dict[str, Any] = {
+            self.statistic: ("subject", np.nan_to_num(found)),
+            f"group_{self.statistic}": ((), np.nan_to_num(of_group)),
+            "null": ("subject", np.full(len(self.subjects), null)),
+        }
+        if "prediction" in self.keep:
+            variables["prediction"] = ("pair", np.zeros_like(rdm) if null else rdm)
         return xr.Dataset(
-            {
-                self.statistic: ("subject", self.brains @ model),
-                f"group_{self.statistic}": ((), float(self.group @ model)),
-                "null": ("subject", np.full(len(self.subjects), null)),
-                "prediction": ("pair", np.zeros_like(rdm) if null else rdm),
-            },
-            coords={"subject": self.subjects},
-            attrs={"layer": layer.layer, "target": self.target},
+            variables, coords={"subject": self.subjects}, attrs={"layer": layer.layer, "target": self.target}
         )
 
     def _rdm(self, layer: Activations) -> Array:
-        width = max(1, _BLOCK_VALUES // self.n_stimuli)
+        width = max(1, _BLOCK_VALUES // self.n_stimuli, self.n_stimuli)
+        blocks = partial(layer.blocks, self.stimulus_id, width)
         try:
-            return _rdm_of(partial(layer.blocks, self.stimulus_id, width), self.n_stimuli, self.settings)
+            made = partial(rdm_of, standardise=self.settings.standardise, device=self.device)
+            return made(blocks, self.n_stimuli, self.settings.dissimilarity)
         except FlatPatternError as error:
             flat = shorten(self.stimulus_id[place] for place in error.stimuli)
             log.warning("Layer %r counts as null; stimuli %s: %s", layer.layer, flat, error)
             return np.zeros(self.n_stimuli * (self.n_stimuli - 1) // 2)
 
+    def _compared(self, rdm: Array, brains: Array, group: Array) -> tuple[Array, float]:
+        """The statistic for each participant and for the group, NaN for a matrix of equal entries."""
+        if not varies(rdm):
+            return np.full(len(brains), np.nan), np.nan
+        model = self.kind.transform(rdm)
+        with few_threads(self.n_stimuli):
+            return self.kind.compare(brains, model), float(self.kind.compare(group[None], model)[0])
+
+    # --- several layers -----------------------------------------------------------------------------------------------
+
+    def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
+        """Compare every layer; choose on the pairs within each half of the stimuli, read out on the other half.
+
+        Ranks are those within each half. Memory: one layer's matrix, those of the layers that are read out, and at most
+        50 MB of the brains' ranks in halves.
+
+        Returns
+        -------
+        As ``score``, along "layer", over all pairs; test and selection ("layer", "split", "subject"): the statistic on
+        the half that tests and on the half that chooses; group_test ("layer", "split"); chosen ("split",); readout
+        ("split", "subject"); test_stimulus ("split", "stimulus"); prediction ("readout_layer", "pair") of the layers
+        that are read out. A single layer is read out on all pairs; so is the best one where there are fewer than eight
+        stimuli, which is marked optimistic.
+        """
+        distinct = {layer.digest for layer in layers.values()}
+        few = len(distinct) < 2 or self.n_stimuli < 2 * _MIN_STIMULI
+        if few or self.rules.layer_rule.choose == "none" or measure_of(self) != self.statistic:
+            return score_layers(self, layers)
+        choice, of_group = HalvesChoice(self._inside), dict[str, Array]()
+        for name, layer in layers.items():
+            choice.offer(name, layer.digest, partial(self._halved, layer, of_group))
+        scores = choice.scores(self.statistic, self.subjects, {"target": self.target})
+        group = np.nan_to_num(
+            np.stack([of_group[layer.digest] for layer in layers.values()])
+        )  # (n_layers, 1 + n_splits)
+        filled = {name: scores[name].fillna(0.0) for name in (self.statistic, "selection", "test", "readout")}
+        scores = scores.assign(filled).assign_attrs(layer_rule="nested by model")
+        scores[f"group_{self.statistic}"] = ("layer", group[:, 0])
+        scores["group_test"] = (("layer", "split"), group[:, 1:][:, choice.other_half])
+        return scores
+
+    @cached_property
+    def _inside(self) -> Array:
+        return halves(self.n_stimuli, self.settings.n_halvings, self.seed, _MIN_STIMULI)
+
+    @cached_property
+    def _halves(self) -> dict[int, _Half]:
+        """Halves that are ready, as many as ``_READY_BYTES`` hold."""
+        return {}
+
+    def _half(self, number: int) -> _Half:
+        """Places of a half's pairs, the participants' matrices there, the group's; ranked anew where many are kept."""
+        if number in self._halves:
+            return self._halves[number]
+        places = pairs_among(np.flatnonzero(self._inside[number]), self.n_stimuli)
+        parts = [*self.brains[:, places], self.group[places]]
+        flat = [name for name, part in zip([*self.subjects, "the mean"], parts, strict=True) if not varies(part)]
+        if flat:
+            raise DataError(
+                f"The dissimilarities of {shorten(flat)} are all equal among a half of the {self.n_stimuli} "
+                "stimuli, so that no layer can be chosen there. Score one layer (--layers), or use more stimuli."
+            )
+        # ties are exact by now: of what is ranked the ranks were taken before
+        ready = self.kind.transform(np.stack(parts if len(self.subjects) > 1 else parts[:1]), 0.0)
+        half = places.astype(np.int32), ready[: len(self.subjects)], ready[-1]
+        if (len(self._halves) + 1) * (half[0].nbytes + ready.nbytes) <= _READY_BYTES:
+            self._halves[number] = half
+        return half
+
+    def _halved(self, layer: Activations, of_group: dict[str, Array]) -> tuple[Array, Callable[[], Array] | None]:
+        """The statistic over all pairs and within each half, (1 + n_splits, n_participants); the group's beside it."""
+        rdm = self._rdm(layer)
+        compared = [self._compared(rdm, self.brains, self.group)]
+        for number in range(len(self._inside)):
+            places, brains, group = self._half(number)
+            compared.append(self._compared(rdm[places], brains, group))
+        of_group[layer.digest] = np.array([group for _, group in compared])
+        return np.stack([found for found, _ in compared]), (lambda: rdm) if "prediction" in self.keep else None
+
+    # --- interval and summary -----------------------------------------------------------------------------------------
+
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
-        """Bootstrap over stimuli and participants, with ranks of the whole sample."""
+        """Bootstrap over stimuli and participants, with ranks of the whole sample (of each half that tests).
+
+        Where a layer was chosen the choice is not repeated: each half that tests keeps its layer.
+        """
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
-        rdm, n_subjects = scores["prediction"].values, len(self.subjects)
-        if varies(rdm):
-            counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-            drawn = weighted_rho(self.transform(rdm), self.brains, counts)
+        scores = as_layered(self, scores)
+        counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        if "readout_layer" in scores.dims:
+            drawn = self._drawn_halves(scores, counts)
         else:
-            drawn = np.zeros((n_draws, n_subjects))
-        if n_subjects == 1:
-            return drawn[:, 0], "stimuli"
-        return over_participants(
-            drawn, draw_counts(n_subjects, n_draws, seed, "participants")
-        ), "stimuli × participants"
+            drawn = self._drawn(scores["prediction"].values, self.brains, counts)
+        values = scores["readout"].transpose(..., "subject").values.reshape(-1, len(self.subjects)).mean(axis=0)
+        return draws_over_participants(drawn, values, seed)
+
+    def _drawn(self, rdm: Array, brains: Array, counts: Array) -> Array:
+        if not varies(rdm):
+            return np.zeros((len(counts), len(brains)))
+        return self.kind.draws(self.kind.transform(rdm), brains, counts)
+
+    def _drawn_halves(self, scores: xr.Dataset, counts: Array) -> Array:
+        """Mean over the halves that test; one of which a draw holds one stimulus over and over is left out of it."""
+        rdms = dict(zip(scores["readout_layer"].values, scores["prediction"].values, strict=True))
+        chosen = scores["layer"].values[scores["chosen"].values]
+        total, n_valid = np.zeros((2, len(counts), len(self.subjects)))
+        for name, tested in zip(chosen, np.roll(np.arange(len(chosen)), len(chosen) // 2), strict=True):
+            places, brains, _ = self._half(int(tested))
+            drawn = self._drawn(rdms[name][places], brains, counts[:, self._inside[tested]])
+            valid = np.isfinite(drawn)
+            total += np.where(valid, drawn, 0.0)
+            n_valid += valid
+        return np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Mean over participants, and over the halves that test where a layer was chosen."""
+        summary = super().summarise(scores)
+        if "group_test" in summary.also:  # what is beside the value is read out as the value is
+            summary.also[f"group_{self.statistic}"] = summary.also.pop("group_test")
+        summary.also.pop("test", None)
+        return summary
 
 
 class _PearsonRsaComparison(RsaComparison):
     statistic = "r"
 
 
-_KINDS: dict[str, type[RsaComparison]] = {"spearman": RsaComparison, "pearson": _PearsonRsaComparison}
+class _KendallRsaComparison(RsaComparison):
+    statistic = "tau_a"
+
+
+class _RhoARsaComparison(RsaComparison):
+    statistic = "rho_a"
+
+
+class _CosineRsaComparison(RsaComparison):
+    statistic = "cosine"
+
+
+_KINDS: dict[str, type[RsaComparison]] = {
+    "spearman": RsaComparison,
+    "pearson": _PearsonRsaComparison,
+    "kendall": _KendallRsaComparison,
+    "rho-a": _RhoARsaComparison,
+    "cosine": _CosineRsaComparison,
+}

@@ -1,0 +1,397 @@
+"""``isocortex compare``: models against each other on the same bootstrap draws, with false-discovery control.
+
+Two results are compared where benchmark, region, statistic and target are the same and their draws are paired: drawn
+with one seed from the same stimuli and participants. Whatever cannot be compared is listed with the reason.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocortex.digests import short
+from isocortex.errors import StoreError, UsageError, shorten, suggest
+from isocortex.report import number
+from isocortex.result import Result, Summary, read_results
+from isocortex.stats import false_discovery_rate, interval, paired_p
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = np.ndarray[Any, Any]
+
+COLUMNS = (
+    *("benchmark", "region", "statistic", "target", "model_a", "model_b", "value_a", "value_b"),
+    *("difference", "interval_low", "interval_high", "p", "q", "n_draws", "resampled", "n_stimuli", "n_subjects"),
+    *("layer_rule_a", "layer_rule_b", "n_layers_a", "n_layers_b", "digest_a", "digest_b", "reason"),
+)
+_NUMBERS = ("value_a", "value_b", "difference", "interval_low", "interval_high", "p", "q")
+_COUNTS = ("n_draws", "n_stimuli", "n_subjects", "n_layers_a", "n_layers_b")
+#: parts of a result's digest that may differ between models; a metric may split for several layers and not for one
+_OF_MODEL = ("model", "run", "splits")
+#: below so many participants the bootstrap over them is notably too narrow
+FEW_PARTICIPANTS = 20
+#: name of the row of a whole result in scores.nc
+_WHOLE = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One row of a result, with its draws, or none and the reason why."""
+
+    result: Result
+    region: str | None
+    summary: Summary
+    draws: Array
+    problem: str | None
+
+    @property
+    def name(self) -> str:
+        return _name(self.result)
+
+    @property
+    def value(self) -> float:
+        return np.nan if self.summary.value is None else self.summary.value
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which results are compared; empty means all. IDs or globs; a model is ``ID`` or ``ID@variant``.
+
+    Attributes
+    ----------
+    benchmarks, models, regions
+        What takes part; the region of a whole result is called "all".
+    against
+        Compare each model with this one only.
+    """
+
+    benchmarks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    against: str | None = None
+
+
+def compare_results(
+    results: Path | str | Iterable[Result], selection: Selection | None = None, out: Path | str = "results"
+) -> pd.DataFrame:
+    """Compare every pair of models; see ``isocortex.compare``.
+
+    Parameters
+    ----------
+    results, selection
+        A results folder or results, and which of them.
+    out
+        The folder with the draws of results that do not carry them.
+
+    Raises
+    ------
+    UsageError, StoreError
+        As ``isocortex.compare``.
+    """
+    import pandas as pd
+
+    chosen = selection or Selection()
+    folder = Path(results) if isinstance(results, (str, Path)) else Path(out)
+    found = read_results(folder) if isinstance(results, (str, Path)) else list(results)
+    if not found:
+        raise StoreError(f"There are no results to compare in {folder}. 'isocortex score' makes them.")
+    kept = _selected(found, chosen)
+    rows = [_alone(result) for result in kept if result.summary is None]
+    for group in _groups(_entries(kept, folder), chosen).values():
+        rows += _group_rows(group, chosen.against)
+    types = {**dict.fromkeys(_COUNTS, "Int64"), **dict.fromkeys(_NUMBERS, "float64")}
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
+    if not table["p"].notna().any():
+        reasons = dict.fromkeys(f"{row['benchmark']}: {row['reason']}" for row in rows)
+        raise UsageError(f"Nothing can be compared. {shorten(reasons, 3) or 'No region was left.'}")
+    table["q"] = false_discovery_rate(table["p"].to_numpy())
+    return table
+
+
+# --- which results ----------------------------------------------------------------------------------------------------
+
+
+def _name(result: Result) -> str:
+    return f"{result.model}@{result.variant}"
+
+
+def _row(region: str | None) -> str:
+    """Name of a row in scores.nc; a region without a name ("") is no whole."""
+    return _WHOLE if region is None else region
+
+
+def _is_model(result: Result, pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (result.model, _name(result)))
+
+
+def _selected(results: Sequence[Result], chosen: Selection) -> list[Result]:
+    """Results of the benchmarks and models that were asked for; every name must be known."""
+    for pattern in chosen.benchmarks:
+        _require(pattern, [result.benchmark for result in results], "benchmark")
+    asked = [*chosen.models, *([chosen.against] if chosen.against else [])]
+    for pattern in asked:
+        if not any(_is_model(result, pattern) for result in results):
+            _require(pattern, [name for result in results for name in (result.model, _name(result))], "model")
+    return [
+        result
+        for result in results
+        if _any_match(result.benchmark, chosen.benchmarks)
+        and (not chosen.models or any(_is_model(result, pattern) for pattern in asked))
+    ]
+
+
+def _any_match(name: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _require(pattern: str, names: Iterable[str], kind: str) -> None:
+    known = list(dict.fromkeys(names))
+    if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
+        raise UsageError(
+            f"No result has the {kind} {pattern!r}.{suggest(pattern, known)} There are {shorten(known, 8)}."
+        )
+
+
+def _entries(results: Sequence[Result], folder: Path) -> list[_Entry]:
+    files: dict[str, Path] | None = None
+    entries: list[_Entry] = []
+    for result in results:
+        if result.summary is None:
+            continue
+        parts: dict[str | None, Summary] = {None: result.summary, **result.regions}
+        stored: dict[str, Array] | None = {}
+        if any(part.draws is None and part.interval_low is not None for part in parts.values()):
+            files = {path.parent.name: path for path in folder.rglob("scores.nc")} if files is None else files
+            path = files.get(short(result.digest))
+            stored = None if path is None else _stored_draws(path)
+        entries += [_entry(result, region, part, stored, folder) for region, part in parts.items()]
+    return entries
+
+
+def _entry(result: Result, region: str | None, part: Summary, stored: dict[str, Array] | None, folder: Path) -> _Entry:
+    draws = None if stored is None else stored.get(_row(region))
+    if part.draws is not None:
+        draws = np.asarray(part.draws, dtype=np.float32).astype(np.float64)  # as they are stored, so that ties stay
+    problem = None
+    if part.value is None:
+        problem = "it has no value"
+    elif draws is None and stored is None:
+        problem = f"its draws are not in {folder}; give the results folder that holds its scores.nc"
+    elif draws is None:
+        problem = f"the metric {result.metric!r} gives no draws of its value that could be compared"
+    return _Entry(result, region, part, np.empty(0) if draws is None else draws, problem)
+
+
+def _stored_draws(path: Path) -> dict[str, Array] | None:
+    """Draws of each row of a result; None where the file cannot be read."""
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as scores:
+            if "draws" not in scores:
+                return {}
+            draws = scores["draws"].transpose("row", "draw")
+            return dict(zip(map(str, draws["row"].values), draws.values.astype(np.float64), strict=True))
+    except (OSError, ValueError):
+        return None
+
+
+def _groups(entries: Sequence[_Entry], chosen: Selection) -> dict[tuple[str, str | None], list[_Entry]]:
+    """Entries by benchmark and region, in their order, best value first."""
+    for pattern in chosen.regions:
+        _require(pattern, [_row(entry.region) for entry in entries], "region")
+    groups: dict[tuple[str, str | None], list[_Entry]] = {}
+    for entry in entries:
+        if _any_match(_row(entry.region), chosen.regions):
+            groups.setdefault((entry.result.benchmark, entry.region), []).append(entry)
+    for group in groups.values():
+        group.sort(key=lambda entry: np.nan_to_num(entry.value, nan=-np.inf), reverse=True)
+    return groups
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+
+
+def _group_rows(group: Sequence[_Entry], against: str | None) -> list[dict[str, Any]]:
+    """Rows of all pairs whose draws are paired, and of what could not be compared."""
+    sound = [entry for entry in group if entry.problem is None]
+    pairs = list(combinations(sound, 2))
+    if against is not None:
+        named = {id(entry) for entry in sound if _is_model(entry.result, against)}
+        pairs = [pair for pair in pairs if (id(pair[0]) in named) != (id(pair[1]) in named)]
+        pairs = [(b, a) if id(a) in named else (a, b) for a, b in pairs]
+    refused = {pair: reason for pair in pairs if (reason := _unpaired(*pair))}
+    compared = [pair for pair in pairs if pair not in refused]
+    named_pairs = {frozenset((a.name, b.name)) for a, b in compared}
+    rows = [_compared(a, b) for a, b in compared]
+    for (a, b), reason in refused.items():
+        if frozenset((a.name, b.name)) not in named_pairs and a.name != b.name:
+            named_pairs.add(frozenset((a.name, b.name)))
+            rows.append({**_pair_head(a, b), "reason": reason})
+    rows += [{**_head(entry), "reason": entry.problem} for entry in group if entry.problem is not None]
+    if not rows:
+        reason = f"{against} has no result here" if against else "there is no other model to compare with"
+        rows = [{**_head(entry), "reason": reason} for entry in group]
+    return rows
+
+
+def _unpaired(a: _Entry, b: _Entry) -> str | None:
+    """Why the draws of two rows are not of the same samples, or None where they are."""
+    one, other = a.result, b.result
+    facts = {
+        "statistic": (a.summary.statistic, b.summary.statistic),
+        "target": (a.summary.target, b.summary.target),
+        "seed": (one.seed, other.seed),
+        "number of stimuli": (a.summary.n_stimuli, b.summary.n_stimuli),
+        "number of participants": (a.summary.n_subjects, b.summary.n_subjects),
+        "what was resampled": (a.summary.resampled, b.summary.resampled),
+        "number of draws": (len(a.draws), len(b.draws)),
+    }
+    found = [f"{name} ({first} and {second})" for name, (first, second) in facts.items() if first != second]
+    parts = [part for part in {**one.digests, **other.digests} if part not in _OF_MODEL]
+    found += [f"version of the {part}" for part in parts if one.digests.get(part) != other.digests.get(part)]
+    required = ("dataset", "stimuli", "metric")
+    found += [f"the {part} has no digest" for part in required if one.digests.get(part) is None]
+    if not found:
+        return None
+    return (
+        f"not paired with {b.name}: they differ in {', '.join(found)}. Score both again with the same versions and seed"
+    )
+
+
+def _alone(result: Result) -> dict[str, Any]:
+    reason = f"failed: {result.failure.message if result.failure else 'unknown'}"
+    return {"benchmark": result.benchmark, "model_a": _name(result), "reason": reason}
+
+
+def _head(entry: _Entry) -> dict[str, Any]:
+    result, summary = entry.result, entry.summary
+    return {
+        "benchmark": result.benchmark,
+        "region": entry.region,
+        "statistic": summary.statistic,
+        "target": summary.target,
+        "model_a": entry.name,
+        "value_a": summary.value,
+        "layer_rule_a": summary.layer_rule,
+        "n_layers_a": summary.n_layers_searched,
+        "digest_a": result.digest,
+    }
+
+
+def _pair_head(a: _Entry, b: _Entry) -> dict[str, Any]:
+    second = {f"{key[:-1]}b": value for key, value in _head(b).items() if key.endswith("_a")}
+    return {**_head(a), **second}
+
+
+def _compared(a: _Entry, b: _Entry) -> dict[str, Any]:
+    difference = a.value - b.value
+    low, high = interval(a.draws - b.draws)
+    p, n_draws = paired_p(a.draws, b.draws, difference)
+    return {
+        **_pair_head(a, b),
+        "difference": difference,
+        "interval_low": low,
+        "interval_high": high,
+        "p": p,
+        "n_draws": n_draws,
+        "resampled": a.summary.resampled,
+        "n_stimuli": a.summary.n_stimuli,
+        "n_subjects": a.summary.n_subjects,
+        "reason": None if n_draws else "no draw has a value in both",
+    }
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
+
+
+def print_json(table: pd.DataFrame) -> None:
+    """A list with one object per pair, and per row that could not be compared."""
+    rows = [{key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+    print(json.dumps(rows, indent=1))
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def print_csv(table: pd.DataFrame) -> None:
+    """The same rows as CSV."""
+    table.to_csv(sys.stdout, index=False)
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """One table per benchmark, statistic and target, and below what could not be compared."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    rows = [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+    names = _labels(tested := [row for row in rows if row["p"] is not None])
+    for key in dict.fromkeys((row["benchmark"], row["statistic"], row["target"]) for row in tested):
+        shown = Table(title=escape(f"{key[0]}: {key[1]}, {key[2]}"), title_justify="left", header_style="bold")
+        for name in ("model a", "model b", "region", "a", "b", "a − b", "95 % interval", "p", "q"):
+            shown.add_column(
+                name, justify="right" if name in ("a", "b", "a − b", "p", "q") else "left", overflow="fold"
+            )
+        for row in tested:
+            if (row["benchmark"], row["statistic"], row["target"]) == key:
+                shown.add_row(*map(escape, _cells(row, names)))
+        console.print(shown)
+    console.print(_legend(tested), style="dim", highlight=False)
+    for row in rows:
+        if row["reason"] is not None:
+            where = f"{row['model_a']} × {row['benchmark']}{' ' + row['region'] if row['region'] else ''}"
+            console.print(f"not comparable: {where}: {row['reason']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Digest → name of the model, with the digest where one name has several on a benchmark."""
+    named = {row[f"digest_{side}"]: row[f"model_{side}"] for row in rows for side in "ab"}
+    per_benchmark = {(row["benchmark"], row[f"model_{side}"], row[f"digest_{side}"]) for row in rows for side in "ab"}
+    places = [(benchmark, name) for benchmark, name, _ in per_benchmark]
+    twice = {name for benchmark, name in places if places.count((benchmark, name)) > 1}
+    return {digest: f"{name} [{digest[:8]}]" if name in twice else name for digest, name in named.items()}
+
+
+def _cells(row: dict[str, Any], names: dict[str, str]) -> list[str]:
+    return [
+        names[row["digest_a"]],
+        names[row["digest_b"]],
+        _row(row["region"]) or "''",
+        number(row["value_a"]),
+        number(row["value_b"]),
+        number(row["difference"]),
+        f"{number(row['interval_low'])} … {number(row['interval_high'])}",
+        number(row["p"]),
+        number(row["q"]),
+    ]
+
+
+def _legend(rows: Sequence[dict[str, Any]]) -> str:
+    floor = max(2 / (row["n_draws"] + 1) for row in rows)
+    kinds = sorted({f"draws over {row['resampled']}" for row in rows})
+    parts = [*kinds, f"p ≥ {floor:.3f}", f"q: Benjamini-Hochberg over these {len(rows)} tests"]
+    needed = int(np.ceil(round(len(rows) * floor / 0.05, 9)))
+    if needed > 1:
+        parts.append(f"q ≤ 0.05 needs at least {needed} tests at the smallest p: compare fewer, or with --against")
+    people = [row["n_subjects"] for row in rows if "participants" in row["resampled"]]
+    if people and min(people) < FEW_PARTICIPANTS:
+        parts.append(f"{min(people)} participants are few: p and intervals come out too small (docs: comparing models)")
+    if any(row["layer_rule_a"] == "optimistic" and row["n_layers_a"] != row["n_layers_b"] for row in rows):
+        parts.append("layers chosen optimistically among different numbers of layers: the larger number is favoured")
+    return "; ".join(parts)

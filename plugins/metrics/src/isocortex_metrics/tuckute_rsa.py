@@ -1,0 +1,243 @@
+"""``tuckute2023-rsa``: the representational similarity analysis of Tuckute et al. 2023, PLOS Biology.
+
+For each participant and split, the layer whose dissimilarities rank most like the participant's over the training
+sounds is read out on the test sounds; the value is the median over the ten splits, averaged over participants.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from isocortex.activations import Activations
+from isocortex.dataset import Dataset
+from isocortex.errors import DataError, SettingsError, shorten
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
+from isocortex.layers import as_layered, measure_of, read_out, score_layers
+from isocortex.result import LayerValue
+from isocortex_metrics.participants import Participants, participants_of
+from isocortex_metrics.rdm_comparison import PUBLISHED_TIE_SHARE, unit_ranks, unit_values, varies
+from isocortex_metrics.targets import labels_of, refuse_seed, responses_of
+from isocortex_metrics.tuckute_rdms import (
+    CATEGORIES,
+    aggregate,
+    best_layers,
+    category_order,
+    half_rdms,
+    participant_ceiling,
+)
+from isocortex_metrics.tuckute_splits import tuckute_splits
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.result import Summary
+
+Array = np.ndarray[Any, Any]
+
+log = logging.getLogger(__name__)
+
+#: values of one block of features: 2 MB in float64, which every split works on
+_BLOCK_VALUES = 250_000
+#: a half then has four stimuli and six pairs
+_MIN_STIMULI = 8
+
+
+class TuckuteRsaSettings(BaseModel):
+    """``tuckute2023-rsa`` has no settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TuckuteRsa(MetricPlugin):
+    """Representational similarity analysis of Tuckute et al. 2023, for responses."""
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average scans, sort sounds by ``category``, and rank each participant's matrices of every split.
+
+        Stimuli whose categories are not the paper's, or which have none, stay in canonical order.
+
+        Raises
+        ------
+        SettingsError
+            A setting, or another seed than 0: the splits are those of the paper.
+        DataError
+            No responses, fewer than eight stimuli, stimuli with two categories or with none among others that have
+            one, or a participant whose patterns have no correlation.
+        """
+        refuse_seed(seed, self.card.id)
+        check_settings(TuckuteRsaSettings, settings, self.card.id)
+        responses = responses_of(target, self.card.id)
+        people = participants_of(responses)
+        try:
+            labels = labels_of(target, responses, "category", people.stimulus_id)
+        except SettingsError:  # no such column
+            labels = []
+        if not labels or not set(labels) <= set(CATEGORIES):
+            return TuckuteRsaComparison(people, np.arange(len(people.stimulus_id)), "canonical", device)
+        return TuckuteRsaComparison(people, category_order(labels), "category", device)
+
+
+class TuckuteRsaComparison(Comparison):
+    """Ranked dissimilarities of each participant, among the training and the test sounds of each split.
+
+    Parameters
+    ----------
+    people
+        Mean responses of each participant.
+    order
+        Places that sort the stimuli; splits are drawn on sorted rows.
+    sorted_by
+        "category", or "canonical" where the stimuli have none of the paper's categories.
+    device
+        Where products are formed.
+
+    Attributes
+    ----------
+    ceiling_rho, ceiling_r
+        (n_splits, n_participants): each participant's test matrix against the mean of the others', by Spearman's rho
+        (as models are scored) and by Pearson's r (as published).
+    """
+
+    statistic = "rho"
+    ceiling_modes = ()
+    error_kind = "standard error over participants"
+
+    def __init__(self, people: Participants, order: Array, sorted_by: str, device: str = "cpu") -> None:
+        self.n_stimuli = len(people.stimulus_id)
+        if self.n_stimuli < _MIN_STIMULI:
+            raise DataError(
+                f"tuckute2023-rsa ranks pairs among one half of the stimuli and needs at least {_MIN_STIMULI} of them; "
+                f"found {self.n_stimuli}."
+            )
+        self.stimulus_id = tuple(people.stimulus_id[place] for place in order)
+        self.subjects, self.target, self.sorted_by, self.device = list(people.names), people.target, sorted_by, device
+        self.splits = tuckute_splits(self.n_stimuli)
+        self.tested = np.stack([order[split.test] for split in self.splits])  # places in the canonical order
+        rdms = [half_rdms(partial(_as_one_block, values[order]), self.splits, device) for values in people.values]
+        self._refuse_flat(rdms)
+        #: of each split the training and the test matrices of the participants, (n_participants, n_pairs) each
+        halves = [
+            [np.stack([own[split][part] for own in rdms]) for part in (0, 1)] for split in range(len(self.splits))
+        ]
+        self.brains = [(_ranked(train), _ranked(test)) for train, test in halves]
+        self.ceiling_rho = self.ceiling_r = np.full((len(self.splits), len(self.subjects)), np.nan)
+        if len(self.subjects) > 1:
+            self.ceiling_rho = np.stack([participant_ceiling(test) for _, test in halves])
+            self.ceiling_r = np.stack([participant_ceiling(test, unit_values) for _, test in halves])
+            estimator = "leave-one-participant-out on test sounds, Spearman's rho (published: Pearson's r)"
+            self.ceiling = Ceiling(estimator, self.statistic, aggregate(self.ceiling_rho)[0])
+
+    def _refuse_flat(self, rdms: Sequence[Sequence[tuple[Array, Array]]]) -> None:
+        flat = [
+            name
+            for name, own in zip(self.subjects, rdms, strict=True)
+            if not all(np.isfinite(rdm).all() and varies(rdm) for halves in own for rdm in halves)
+        ]
+        if flat:
+            raise DataError(
+                f"The patterns of {shorten(flat)} have no correlations that vary: each needs at least 3 neuroids, and "
+                "patterns that vary over them, once every neuroid is z-scored over the training sounds."
+            )
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Compare one layer's matrices with each participant's, in every split.
+
+        Returns
+        -------
+        rho ("split", "subject"): Spearman's rho over pairs of test sounds; train_rho: over pairs of training sounds,
+        NaN where it is not defined; null: where one of the two is not defined, because some pattern does not vary over
+        units or all dissimilarities are equal, and rho is 0. The attribute sorted_by says how rows were sorted.
+        """
+        import xarray as xr
+
+        layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
+        width = max(1, _BLOCK_VALUES // self.n_stimuli)
+        rdms = half_rdms(partial(layer.blocks, self.stimulus_id, width), self.splits, self.device)
+        pairs = [
+            (_rho(train, own[0]), _rho(test, own[1])) for (train, test), own in zip(rdms, self.brains, strict=True)
+        ]
+        train, test = (np.stack(part) for part in zip(*pairs, strict=True))
+        null = np.isnan(train) | np.isnan(test)
+        if null.any():
+            log.warning("Layer %r counts as null in %d splits.", layer.layer, int(null.any(axis=1).sum()))
+        dims = ("split", "subject")
+        return xr.Dataset(
+            {"rho": (dims, np.where(null, 0.0, test)), "train_rho": (dims, train), "null": (dims, null)},
+            coords={"subject": self.subjects, "test_stimulus": (("split", "test"), self.tested)},
+            attrs={"layer": layer.layer, "target": self.target, "sorted_by": self.sorted_by},
+        )
+
+    def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
+        """Compare every layer, and choose by training sounds, for each participant and split.
+
+        Returns
+        -------
+        As ``score``, along "layer"; chosen and readout ("split", "subject").
+        """
+        import xarray as xr
+
+        distinct: dict[str, xr.Dataset] = {}
+        digests = [layer.digest for layer in layers.values()]
+        several = len(set(digests)) > 1
+        if not several or self.rules.layer_rule.choose == "none" or measure_of(self) != self.statistic:
+            return score_layers(self, layers)
+        for digest, layer in zip(digests, layers.values(), strict=True):
+            if digest not in distinct:
+                distinct[digest] = self.score(layer)
+        whole = xr.concat(
+            [distinct[digest] for digest in digests],
+            dim=xr.Variable("layer", list(layers)),
+            coords="minimal",
+            compat="override",
+            join="override",
+        )
+        chosen = xr.DataArray(best_layers(whole["train_rho"].values), dims=("split", "subject"))
+        return whole.assign(chosen=chosen, readout=read_out(whole["rho"], chosen)).assign_attrs(
+            layer_rule="nested by participant", n_layers_searched=len(distinct), measure=self.statistic
+        )
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Median over splits, mean over participants; the error is the standard error over participants."""
+        scores = as_layered(self, scores)
+        summary, measure = super().summarise(scores), str(scores.attrs["measure"])
+        value, medians = aggregate(scores["readout"].transpose("split", "subject").values)
+        curve = [
+            LayerValue(name=item.name, value=aggregate(values)[0], read_out=item.read_out)
+            for item, values in zip(
+                summary.layers, scores[measure].transpose("layer", "split", "subject").values, strict=True
+            )
+        ]
+        changed: dict[str, Any] = {"value": value, "layers": curve, "also": {}}
+        if len(medians) > 1:
+            changed["error"] = float(medians.std(ddof=1) / np.sqrt(len(medians)))
+            changed["error_kind"] = self.error_kind
+            changed["also"] = {"published_ceiling_r": aggregate(self.ceiling_r)[0]}
+        return summary.model_copy(update=changed)
+
+
+def _as_one_block(values: Array) -> Iterator[Array]:
+    yield values
+
+
+def _rho(rdm: Array, brains: Array) -> Array:
+    """Spearman's rho with ranked matrices, NaN where it is not defined."""
+    if not np.isfinite(rdm).all() or not varies(rdm):
+        return np.full(len(brains), np.nan)
+    return brains @ _ranked(rdm)
+
+
+def _ranked(rdms: Array) -> Array:
+    return unit_ranks(rdms, PUBLISHED_TIE_SHARE)
