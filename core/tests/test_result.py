@@ -172,3 +172,21 @@ def test_a_table_has_one_row_per_result_and_region() -> None:
     assert frame["region"].isna().tolist() == [True, False, True]
     assert frame["status"].tolist() == ["scored", "scored", "failed"]
     assert len(table([])) == 0
+
+
+def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from isocortex.report import print_table
+    from isocortex.result import LayerValue, Result, Summary
+
+    summary = Summary(
+        statistic="r", target="pooled", value=0.5, layer_rule="single layer", n_layers_searched=1,
+        best_layer="rnn[0]", layers=[LayerValue(name="rnn[0]", value=0.5)], n_stimuli=9,
+    )  # fmt: skip
+    result = Result(
+        status="scored", digest="d", model="m", variant="fixed", benchmark="b", benchmark_version=1, dataset="d",
+        stimuli="s", metric="ridge", summary=summary, regions={"": summary, "IT": summary},
+    )  # fmt: skip
+    print_table([result])
+    shown = capsys.readouterr().out
+    assert shown.count("rnn[0]") == 3, "rich takes what stands in brackets for markup"
+    assert [shown.count(f"│ {name} ") for name in ("all", "(no region)", "IT")] == [1, 1, 1]

@@ -28,6 +28,7 @@ def print_csv(results: Sequence[Result]) -> None:
 def print_table(results: Sequence[Result]) -> None:
     """One table per benchmark, statistic and target, best value first, and the failures below."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -37,7 +38,9 @@ def print_table(results: Sequence[Result]) -> None:
         for name in COLUMNS:
             table.add_column(name, justify="right" if name in ("value", "ceiled") else "left", overflow="fold")
         for row, following in zip(group, [*group[1:], None], strict=True):
-            table.add_row(*_cells(row), end_section=following is not None and following["region"] != row["region"])
+            table.add_row(
+                *map(escape, _cells(row)), end_section=following is not None and following["region"] != row["region"]
+            )
         console.print(table)
         console.print(_legend(group), style="dim", highlight=False)
     for row in rows:
@@ -63,7 +66,7 @@ def _groups(rows: Iterable[dict[str, Any]]) -> list[tuple[tuple[str, str, str], 
 def _cells(row: dict[str, Any]) -> list[str]:
     return [
         f"{row['model']}@{row['variant']}",
-        row["region"] or "all",
+        "all" if row["region"] is None else row["region"] or "(no region)",
         number(row["value"]),
         f"{number(row['interval_low'])} … {number(row['interval_high'])}" if row["interval_low"] is not None else "–",
         _ceiling(row),
