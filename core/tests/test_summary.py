@@ -359,6 +359,12 @@ def test_regions_by_several_coordinates_are_named_with_them(recorded: Prepared) 
     assert found["subject=S1"].value == pytest.approx(statistics.median([0.1, 0.5, 0.7]))
 
 
+def test_neuroids_outside_of_every_region_have_no_row(recorded: Prepared) -> None:
+    whole = recorded.whole()
+    outside = whole.assign_coords(region=("neuroid", ["", "IT", "IT", "", "IT"]))
+    assert list(by_region(recorded, outside)) == ["IT"]
+
+
 def test_no_regions_where_none_are_asked_for_or_known(recorded: Prepared) -> None:
     recorded.rules = Rules()
     assert by_region(recorded, recorded.whole()) == {}

@@ -62,14 +62,14 @@ def summarise(comparison: Comparison, scores: xr.Dataset) -> Summary:
 
 
 def by_region(comparison: Comparison, scores: xr.Dataset) -> dict[str, Summary]:
-    """One summary for each value of the coordinates that the benchmark names in ``summary_by``."""
+    """One summary for each value of the coordinates that the benchmark names in ``summary_by``; "" is no region."""
     found: dict[str, Summary] = {}
     names = [
         name for name in comparison.rules.summary_by if name in scores.coords and scores[name].dims == ("neuroid",)
     ]
     for name in names:
         values = scores[name].values.astype(str)
-        for group in dict.fromkeys(values):
+        for group in filter(None, dict.fromkeys(values)):
             part = scores.isel(neuroid=np.flatnonzero(values == group))
             found[group if len(names) == 1 else f"{name}={group}"] = comparison.summarise(part)
     return found

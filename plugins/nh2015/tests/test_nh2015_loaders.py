@@ -212,9 +212,13 @@ def test_a_category_table_of_another_form_is_refused(tmp_path, text, message):
 def test_every_row_of_the_manifest_is_valid_and_its_object_exists():
     catalogue = Catalogue.discover()
     rows = [row for row in catalogue.rows if row.package == "isocortex-nh2015"]
-    assert {row.id for row in rows} == {"natsound165", "NH2015comp", "NH2015comp.ridge", "NH2015comp.rsa"}
+    voxels = {f"{name}.{metric}" for name in ("NH2015", "B2021") for metric in ("ridge", "rsa", "tuckute2023")}
+    known = {"natsound165", "NH2015comp", "NH2015", "B2021", "NH2015comp.ridge", "NH2015comp.rsa", "import", *voxels}
+    assert known <= {row.id for row in rows}
     for row in rows:
         card = read_card(row)
+        if row.kind == "command":
+            continue
         assert card.licence
         assert card.reference.startswith("doi:")
         assert card.notes
@@ -252,3 +256,22 @@ def test_the_lists_of_files_are_complete_and_pinned_to_a_commit():
         assert spec.url.startswith(base)
         assert spec.url.rsplit("/", 1)[1] == spec.name.rsplit("/", 1)[-1]
         assert len(spec.sha256) == 64
+
+
+@pytest.mark.parametrize("name", ["NH2015comp", "NH2015", "B2021", "NH2015.rsa", "B2021.rsa"])
+def test_published_scores_say_where_they_are_from_and_how_they_were_read(name):
+    import csv
+
+    import isocortex_nh2015
+
+    path = Path(isocortex_nh2015.__file__).parent / "published" / f"{name}.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["region", "model", "statistic", "value", "source"]
+    assert len({(row["region"], row["model"]) for row in rows}) == len(rows)
+    for row in rows:
+        assert 0 <= float(row["value"]) <= 1
+        assert ("printed" in row["source"]) != ("digitised to 0.01" in row["source"])
+        assert "10.1371/journal.pbio.3002366" in row["source"]
+    expected = {"NH2015comp": 102, "NH2015": 43, "B2021": 43, "NH2015.rsa": 44, "B2021.rsa": 44}
+    assert len(rows) == expected[name]
