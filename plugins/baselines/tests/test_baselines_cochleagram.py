@@ -134,7 +134,7 @@ def test_frames_of_kell2018_are_those_of_resample_poly() -> None:
     from scipy.signal import resample_poly
 
     samples = np.random.default_rng(0).random(32_000)
-    ours = coch._kell2018_frames().apply(samples)
+    ours = coch.kell2018_frames().apply(samples)
     assert np.abs(ours - resample_poly(samples, 200, 16_000)).max() < 1e-13
 
 
@@ -143,7 +143,7 @@ def test_frames_of_cochcnn9_equal_a_loop() -> None:
     time = np.arange(1001) - 500.5
     taps = np.sin(np.pi * time / 100) / (np.pi * time / 100) / 100 * np.kaiser(1001, 5.0)
     expected = [np.dot(samples[100 * t : 100 * t + 1001], taps) for t in range(390)]
-    assert np.abs(coch._cochcnn9_frames().apply(samples) - expected).max() < 1e-13
+    assert np.abs(coch.cochcnn9_frames().apply(samples) - expected).max() < 1e-13
 
 
 # --- preparation

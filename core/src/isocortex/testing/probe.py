@@ -78,7 +78,7 @@ def run_model(reference: str, variant: str, modality: str) -> dict[str, Any]:
 def measure_model(reference: str, variant: str, modality: str, n_stimuli: int) -> dict[str, Any]:
     """Run a model on files, in chunks to disk; by how much memory grew, at the peak and with the model still open."""
     from isocortex.extraction import extract
-    from isocortex.testing.processes import forget_peak, peak_bytes, resident_bytes
+    from isocortex.testing.processes import forget_peak, peak_bytes, resident_bytes, return_free_memory
     from isocortex.testing.synthetic import synthetic_stimuli
 
     plugin, parsed = _plugin(reference, variant)
@@ -99,6 +99,7 @@ def measure_model(reference: str, variant: str, modality: str, n_stimuli: int) -
             batch_size=MEMORY_BATCH_SIZE,
         )
         gc.collect()
+        return_free_memory()
         left, peak = resident_bytes() or peak_bytes(), peak_bytes()
         n_units = sum(activations.n_units for activations in layers.values())
     return {"left_bytes": left - before, "peak_bytes": peak - before, "bytes_per_stimulus": 4 * n_units}

@@ -72,7 +72,7 @@ def _envelope_plan(settings: BankSettings, analytic: bool) -> EnvelopePlan:
 
 
 @lru_cache(maxsize=1)
-def _cochcnn9_frames() -> FrameFilter:
+def cochcnn9_frames() -> FrameFilter:
     """Give the windowed sinc that brings 20 kHz envelopes to 200 Hz: half a sample off centre, no padding."""
     hop, n_taps = COCHCNN9_RATE // FRAME_RATE, 1001
     time = np.arange(n_taps) - n_taps / 2
@@ -82,7 +82,7 @@ def _cochcnn9_frames() -> FrameFilter:
 
 
 @lru_cache(maxsize=1)
-def _kell2018_frames() -> FrameFilter:
+def kell2018_frames() -> FrameFilter:
     """Give the filter by which `scipy.signal.resample_poly` brings 16 kHz envelopes to 200 Hz."""
     hop = KELL2018_RATE // FRAME_RATE
     half = 10 * hop
@@ -128,7 +128,7 @@ def cochleagram_cochcnn9(waveform: ArrayLike) -> NDArray[np.float64]:
     """
     sound = checked_waveform(waveform, DURATION_S * COCHCNN9_RATE)
     plan = _envelope_plan(BankSettings(sound.size, COCHCNN9_RATE, low=50.0, high=10_000.0), analytic=False)
-    frames = _cochcnn9_frames()
+    frames = cochcnn9_frames()
     image = np.empty((plan.n_filters, frames.n_frames))
     for row, envelope in plan.envelopes(sound):
         image[row] = frames.apply(np.maximum(envelope, FLOOR, out=envelope))
@@ -173,7 +173,7 @@ def cochleagram_kell2018(waveform: ArrayLike) -> NDArray[np.float64]:
     sound = checked_waveform(waveform, DURATION_S * KELL2018_RATE)
     n_samples = sound.size + KELL2018_PADDING
     plan = _envelope_plan(BankSettings(n_samples, KELL2018_RATE, low=20.0, high=8000.0), analytic=True)
-    frames = _kell2018_frames()
+    frames = kell2018_frames()
     image = np.empty((plan.n_filters, frames.n_frames))
     for row, envelope in plan.envelopes(np.append(sound, np.zeros(KELL2018_PADDING))):
         image[row] = frames.apply(envelope[: sound.size])

@@ -1,0 +1,105 @@
+"""Trained weights: where they are looked for, and the names that published checkpoints give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isocortex.errors import FilesError
+
+if TYPE_CHECKING:
+    from isocortex.manifest import ModelCard
+
+State = Mapping[str, Any]
+
+PACKAGE = "isocortex-cochnets"
+#: what a checkpoint of cochdnn puts before the network's own names
+NETWORK_PREFIXES = ("module.model.1.", "model.1.")
+
+
+def published_state(state: State, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Give the tensors of a published checkpoint the names of the network's own.
+
+    A checkpoint of cochdnn holds every tensor twice, below ``module.model.1.`` and ``module.attacker.model.1.``, and
+    the filters of its front end below ``module.model.0.``: the first are taken, the rest is dropped. Names without
+    such a prefix are left as they are.
+
+    Parameters
+    ----------
+    state
+        Tensors by name.
+    without
+        Prefixes of the network's names that are dropped too: heads of unknown size.
+
+    Examples
+    --------
+    >>> published_state({"module.model.1.conv0.weight": 1, "module.attacker.model.1.conv0.weight": 1})
+    {'conv0.weight': 1}
+    """
+    for prefix in NETWORK_PREFIXES:
+        if any(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            break
+    return {name: value for name, value in state.items() if not name.startswith(tuple(without))}
+
+
+def places(card: ModelCard, endings: Sequence[str] = (".safetensors", ".pt")) -> list[Path]:
+    """Where the trained weights of a model may lie, in the order in which they are looked for.
+
+    ``<ISOCORTEX_DATA>/isocortex-cochnets/<ID><ending>``
+    """
+    from isocortex.store import data_folder
+
+    return [data_folder() / (card.package or PACKAGE) / f"{card.id}{ending}" for ending in endings]
+
+
+def find_weights(
+    card: ModelCard, candidates: Sequence[Path], advice: str, is_there: Callable[[Path], bool] = Path.is_file
+) -> Path:
+    """The first place that holds weights.
+
+    Parameters
+    ----------
+    card
+        The model.
+    candidates
+        Places, in the order in which they are looked for.
+    advice
+        How to get the weights there.
+    is_there
+        Whether a place holds weights.
+
+    Raises
+    ------
+    FilesError
+        None does; the message names all of them.
+    """
+    for path in candidates:
+        if is_there(path):
+            return path
+    looked = "".join(f"\n  {path}" for path in candidates)
+    raise FilesError(
+        f"The trained weights of {card.id} are not here, and isocortex cannot download them. Looked for{looked}\n"
+        f"{advice}\nOr name a file: {card.id}@file:PATH. An untrained network is {card.id}@random:0."
+    )
+
+
+def advice_for(card: ModelCard, wanted: Path) -> str:
+    """How to get the checkpoint that a card names, ``address of the archive#path in it``, to a place.
+
+    Examples
+    --------
+    >>> from isocortex.manifest import ModelCard
+    >>> card = ModelCard(id="a", object="m:A", modality="audio", layers=("x",), weights="https://b.org/c.tar#d/5.pt")
+    >>> print(advice_for(card, Path("a.safetensors")))
+    Get https://b.org/c.tar, unpack d/5.pt and convert it once, on purpose:
+      python -m isocortex.convert_checkpoint 5.pt a.safetensors --i-trust-this-file
+    """
+    if card.weights is None:
+        return "They are not published; ask the authors of the paper."
+    address, _, member = card.weights.partition("#")
+    return (
+        f"Get {address}, unpack {member} and convert it once, on purpose:\n"
+        f"  python -m isocortex.convert_checkpoint {Path(member).name} {wanted} --i-trust-this-file"
+    )
