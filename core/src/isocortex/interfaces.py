@@ -199,7 +199,6 @@ class DatasetPlugin(ABC):
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
-
 KEEPABLE = ("prediction", "alpha", "training_r2")  # beside scores; "alpha" stands for "alpha_at_bound" too
 
 
@@ -269,9 +268,8 @@ class Comparison(ABC):
     error_kind: ClassVar[str] = "bootstrap standard deviation"
     ceiling: Ceiling | None = None
     rules: Rules = Rules()
-    #: number of stimuli that are compared
+    #: number of stimuli that are compared, and of neuroids before any selection, where that is known
     n_stimuli: int = 0
-    #: number of neuroids before any selection, where that is known
     n_neuroids_total: int | None = None
     #: what is kept beside the scores; the rest need not be computed
     keep: tuple[str, ...] = KEEPABLE
