@@ -1,7 +1,7 @@
 """The networks keep the contract of their interface: one of each architecture below 100 million parameters.
 
-The check of memory is run by hand (``isocortex check kell2018``): what the C library keeps for later is of the size
-that the check allows, so that its outcome depends on what else the machine does.
+The check of memory is not among them: its outcome varies from run to run for these networks, and why is not proven
+(memory that the C library keeps is the likely cause). Run it by hand: ``isocortex check kell2018``.
 """
 
 from __future__ import annotations
