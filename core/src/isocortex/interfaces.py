@@ -110,6 +110,9 @@ class LoadedModel(ABC):
 class ModelPlugin(ABC):
     """A model that can be loaded in the variants that its card lists."""
 
+    #: never use the network; set by whoever makes the plugin
+    offline: bool = False
+
     def __init__(self, card: ModelCard) -> None:
         self.card = card
 
@@ -123,7 +126,22 @@ class ModelPlugin(ABC):
         The default covers the source of the plugin's package, the card and the variant. A model with weights in files
         adds their digest (``isocortex.digests.digest_files``); that of ``file:PATH`` is part of it already.
         """
-        return _plugin_digest(self, self.card.id, self.card.options, str(variant), _content_of(variant))
+        from isocortex.digests import digest_plugin, digests_of_variant
+
+        return digest_plugin(self, self.card.id, self.card.options, str(variant), digests_of_variant(variant))
+
+    def fetch(self, variant: Variant, source: Path | None = None) -> Sequence[Path]:
+        """Bring the weights of a variant here, from the folder ``source`` or, unless ``offline``, from the network.
+
+        Returns the files or folders that the variant needs, verified; the default is for models without files.
+
+        Raises
+        ------
+        FilesError
+            They are neither here nor in ``source`` nor downloadable; the message names every place that was looked at.
+        """
+        del variant, source
+        return ()
 
 
 # --- data sets --------------------------------------------------------------------------------------------------------
@@ -195,6 +213,17 @@ class DatasetPlugin(ABC):
     @abstractmethod
     def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
         """Make the data set over the stimuli that its card names."""
+
+    def fetch(self, source: Path | None = None) -> Sequence[Path]:
+        """Bring files here that the card cannot list, as they have no address or checksum; none by default.
+
+        Raises
+        ------
+        FilesError
+            They are neither here nor in ``source``; the message says how to get them.
+        """
+        del source
+        return ()
 
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
@@ -332,40 +361,9 @@ class MetricPlugin(ABC):
 
     def digest(self) -> str | None:
         """Digest over the metric's code and card, part of every result's digest; None: never cached."""
-        return _plugin_digest(self, self.card.id, self.card.options)
+        from isocortex.digests import digest_plugin
 
-
-def _content_of(variant: Variant) -> list[str] | None:
-    """Digests of the file or folder of weights that a variant names."""
-    from pathlib import Path
-
-    from isocortex.digests import digest_files
-
-    if variant.path is None:
-        return None
-    path = Path(variant.path)
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    return sorted(digest_files(files).values())
-
-
-def _plugin_digest(plugin: object, *facts: object) -> str | None:
-    """Digest over the source of the package that holds the plugin's class, and facts about the plugin.
-
-    None where there is no source file (a class made in a notebook).
-    """
-    import sys
-    from pathlib import Path
-
-    from isocortex.digests import digest_code, digest_file, digest_of, jsonable
-
-    module = sys.modules[type(plugin).__module__.partition(".")[0]]
-    if hasattr(module, "__path__"):
-        code = digest_code(Path(next(iter(module.__path__))))
-    else:
-        code = digest_file(Path(str(module.__file__))) if getattr(module, "__file__", None) else None
-    if code is None:
-        return None
-    return digest_of([code, type(plugin).__qualname__, jsonable(list(facts))])
+        return digest_plugin(self, self.card.id, self.card.options)
 
 
 def check_settings(schema: type[_Schema], settings: Mapping[str, object], metric: str) -> _Schema:

@@ -188,6 +188,7 @@ class Resolver:
                 self._models[name] = FolderActivations.at(Path(name.removeprefix(ACTIVATIONS_PREFIX)))
             else:
                 self._models[name] = cast("ModelPlugin", make_plugin("model", self.model_card(name)))
+            self._models[name].offline = self.files.offline
         return self._models[name]
 
     def metric(self, name: str) -> MetricPlugin:
