@@ -56,9 +56,12 @@ def write_data(root: Path, sizes: Sizes | None = None, responses: Responses = en
     """Write ``data/`` of a release below a folder: NH2015, B2021, NH2015comp and stimuli; returns the folder."""
     sizes = sizes or Sizes()
     draw = np.random.default_rng(sizes.seed)
-    _write_nh2015(root / "data/neural/NH2015", sizes, draw, responses)
+    n_all = sizes.n_voxels + sizes.n_dropped
+    voxels = voxel_records(n_all, sizes.n_dropped, sizes.n_subjects, draw)
+    write_nh2015(root / "data/neural/NH2015", voxels, draw, responses)
     _write_b2021(root / "data/neural/B2021", sizes, draw, responses)
-    _write_components(root / "data/neural/NH2015comp", draw)
+    profiles = np.array([[stimulus_number(name) + place / 10 for place in range(6)] for name in IDS])
+    write_components(root / "data/neural/NH2015comp", profiles, draw)
     folder = root / "data/stimuli"
     folder.mkdir(parents=True)
     table = pd.DataFrame({"category_label": [category_of(name) for name in IDS]}, index=list(IDS))
@@ -93,17 +96,22 @@ def stimuli() -> StimulusSet:
 # --- NH2015 -----------------------------------------------------------------------------------------------------------
 
 
-def _write_nh2015(folder: Path, sizes: Sizes, draw: np.random.Generator, responses: Responses) -> None:
+def write_nh2015(
+    folder: Path,
+    voxels: np.ndarray,
+    draw: np.random.Generator,
+    responses: Responses = encoded,
+    areas: Sequence[Any] | None = None,
+) -> None:
+    """Write the files of NH2015 for voxels as ``voxel_records`` gives them; areas of those with three scans."""
     folder.mkdir(parents=True)
     np.save(folder / "neural_stim_meta.npy", stimulus_records())
-    n_all = sizes.n_voxels + sizes.n_dropped
-    meta = voxel_records(n_all, sizes.n_dropped, sizes.n_subjects, draw)
-    np.save(folder / "voxel_features_meta.npy", meta)
-    values = responses("NH2015", IDS, meta["voxel_id"].astype(np.float64))
-    values[:, meta["n_reps"] < 3, 2] = np.nan
+    np.save(folder / "voxel_features_meta.npy", voxels)
+    values = responses("NH2015", IDS, voxels["voxel_id"].astype(np.float64))
+    values[:, voxels["n_reps"] < 3, 2] = np.nan
     np.save(folder / "voxel_features_array.npy", values)
-    kept = meta[meta["n_reps"] == 3]
-    table = roi_table({name: kept[name] for name in ("subj_idx", "hemi", "x_ras", "y_ras", "voxel_id")}, draw)
+    kept = voxels[voxels["n_reps"] == 3]
+    table = roi_table({name: kept[name] for name in ("subj_idx", "hemi", "x_ras", "y_ras", "voxel_id")}, draw, areas)
     for number, name in enumerate(("tonotopic", "pitch", "music", "speech")):
         table.insert(5 + number, name, (np.arange(len(table)) % 4 == number).astype(float))
     table.insert(9, "any_roi", 1.0)
@@ -148,8 +156,10 @@ def voxel_records(n_voxels: int, n_dropped: int, n_subjects: int, draw: np.rando
     return records
 
 
-def roi_table(columns: Mapping[str, np.ndarray], draw: np.random.Generator) -> pd.DataFrame:
-    """``df_roi_meta``: positions, reliabilities and anatomical regions, NaN outside of them."""
+def roi_table(
+    columns: Mapping[str, np.ndarray], draw: np.random.Generator, areas: Sequence[Any] | None = None
+) -> pd.DataFrame:
+    """``df_roi_meta``: positions, reliabilities and anatomical areas (all by default), NaN outside of them."""
     n_voxels = len(columns["voxel_id"])
     found: dict[str, Any] = {
         **{name: values.astype(np.int64) for name, values in columns.items() if name != "hemi"},
@@ -162,7 +172,7 @@ def roi_table(columns: Mapping[str, np.ndarray], draw: np.random.Generator) -> p
         table[name] = draw.uniform(0.5, 2.0, n_voxels)
     table["coord_id"] = [f"{x}_{y}" for x, y in zip(table["x_ras"], table["y_ras"], strict=True)]
     table["shared_by"] = 1.0
-    area: list[Any] = [[*AREAS, np.nan][number % 5] for number in range(n_voxels)]
+    area: list[Any] = list(areas or ([*AREAS, np.nan][number % 5] for number in range(n_voxels)))
     outside = [isinstance(name, float) for name in area]
     table["roi_label_fname"] = [
         np.nan if out else f"HCP_MMP1_{name}_roi.mat" for name, out in zip(area, outside, strict=True)
@@ -222,7 +232,8 @@ def _cells(names: Sequence[str]) -> np.ndarray:
     return cells
 
 
-def _write_components(folder: Path, draw: np.random.Generator) -> None:
+def write_components(folder: Path, profiles: np.ndarray, draw: np.random.Generator) -> None:
+    """Write the components' files from their responses (n_stimuli, 6), rows as ``IDS``; the file has another order."""
     folder.mkdir(parents=True)
     order = sorted(range(len(IDS)), key=lambda row: (CATEGORIES.index(category_of(IDS[row])), row))
     names = np.empty((6, 1), dtype=object)
@@ -230,7 +241,7 @@ def _write_components(folder: Path, draw: np.random.Generator) -> None:
         names[place, 0] = np.empty((1, 1), dtype=object)
         names[place, 0][0, 0] = name
     content = {
-        "R": np.array([[stimulus_number(IDS[row]) + place / 10 for place in range(6)] for row in order]),
+        "R": profiles[order],
         "W": draw.normal(size=(6, 30)),
         "stim_names": _cells([IDS[row] for row in order]).T,
         "category_labels": _cells([category_of(IDS[row]) for row in order]).T,

@@ -32,7 +32,7 @@ def test_a_release_of_full_size_lands_value_by_value(tmp_path, monkeypatch):
         expect_encoded(dataset, n_written)
         assert dataset.responses.sizes == {"presentation": 495, "neuroid": n_voxels}
         assert len(set(dataset.responses["subject"].values)) == n_subjects
-        assert dataset.responses.nbytes == 3 * 165 * n_voxels * 4
+        assert dataset.responses.nbytes == 3 * 165 * n_voxels * 8
 
 
 # --- with the sounds --------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_every_value_of_nh2015_lands_at_its_stimulus_scan_and_voxel(written):
     dataset = load(written, "NH2015")
     expect_encoded(dataset, 29)
     found = dataset.responses
-    assert found.dtype == np.float32
+    assert found.dtype == np.float64  # as in the file
     assert found.sizes == {"presentation": 3 * N_STIMULI, "neuroid": 24}
     assert tuple(dict.fromkeys(found["stimulus_id"].values)) == synthetic.IDS
     assert found["repetition"].values[:4].tolist() == [0, 1, 2, 0]

@@ -158,7 +158,7 @@ def read_voxels(path: Path, voxel_id: Array, also: tuple[str, ...] = ()) -> pd.D
     return table.iloc[[place[name] for name in wanted]].reset_index(drop=True)
 
 
-def scans_of(values: Array, n_stimuli: int, kept: Array, where: str) -> NDArray[np.float32]:
+def scans_of(values: Array, n_stimuli: int, kept: Array, where: str) -> NDArray[np.floating[Any]]:
     """Responses of some voxels to the first stimuli, scan by scan.
 
     Parameters
@@ -174,7 +174,8 @@ def scans_of(values: Array, n_stimuli: int, kept: Array, where: str) -> NDArray[
 
     Returns
     -------
-    ndarray of float32, shape (3, n_stimuli, n_kept)
+    ndarray, shape (3, n_stimuli, n_kept)
+        Double precision where the file has it, else single.
 
     Raises
     ------
@@ -193,7 +194,8 @@ def scans_of(values: Array, n_stimuli: int, kept: Array, where: str) -> NDArray[
         )
     if len(values) < n_stimuli:
         raise DataError(f"{where}: expected {n_stimuli} rows, found {len(values)}.")
-    scans = np.empty((N_SCANS, n_stimuli, int(kept.sum())), dtype=np.float32)
+    dtype = np.float64 if values.dtype.itemsize == 8 else np.float32
+    scans = np.empty((N_SCANS, n_stimuli, int(kept.sum())), dtype=dtype)
     for number in range(N_SCANS):
         scans[number] = values[:n_stimuli, :, number][:, kept]
     return scans

@@ -38,7 +38,7 @@ class _Voxels(DatasetPlugin):
         return files or release.present(self.card.id)
 
     def _dataset(
-        self, stimuli: StimulusSet, ids: tuple[str, ...], scans: NDArray[np.float32], neuroid: dict[str, list[Any]]
+        self, stimuli: StimulusSet, ids: tuple[str, ...], scans: NDArray[Any], neuroid: dict[str, list[Any]]
     ) -> Dataset:
         from isocortex.dataset import Dataset, make_responses
 
