@@ -7,6 +7,7 @@ precision in quiet stretches far above 1e-5.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -39,7 +40,7 @@ POINTS_PER_THREAD, POINTS_ELSEWHERE = 200_000, 16_000_000
 KELL2018_EDGE = 256
 
 
-class Cochleagram(nn.Module):
+class Cochleagram(nn.Module, ABC):
     """Envelopes in 211 bands, brought to 200 frames per second and compressed.
 
     Parameters
@@ -126,9 +127,9 @@ class Cochleagram(nn.Module):
         """Envelopes before they are brought to the frame rate."""
         return envelopes
 
+    @abstractmethod
     def compress(self, frames: Tensor) -> Tensor:
         """The loudness in each frame."""
-        raise NotImplementedError
 
 
 class CochCNN9Cochleagram(Cochleagram):
