@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from isocortex.activations import Activations
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Comparison, Rules
-from isocortex.layers import as_layered, choose_layers, match_layers, score_layers
+from isocortex.layers import as_layered, choose_layers, match_layers, processing_order, score_layers
 from isocortex.manifest import LayerRule
 
 UNITS = ("model", "region", "neuroid")
@@ -76,6 +76,17 @@ def test_characters_of_regular_expressions_are_plain(pattern: str, name: str) ->
 
 def chosen(patterns: Sequence[str], default: Sequence[str] = NAMES) -> list[str]:
     return choose_layers(patterns, default, lambda pattern: match_layers(pattern, NAMES), "the-model")
+
+
+def test_other_layers_stand_among_the_default_ones_where_the_model_has_them() -> None:
+    known = ["front", "block", "block.conv", "block.relu", "norm", "top", "top.drop", "head"]
+    default = ["block.relu", "top", "norm"]  # the module "norm" is made early and runs late
+    assert processing_order(known, default, known) == [
+        "front", "block", "block.conv", "block.relu", "top", "norm", "top.drop", "head",
+    ]  # fmt: skip
+    assert processing_order(["head", "block.conv#1", "top[0]", "unknown"], default, known) == [
+        "block.conv#1", "top[0]", "head", "unknown",
+    ]  # fmt: skip
 
 
 def test_layers_come_in_processing_order_and_once() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from isocortex.errors import PluginError, UsageError
-from isocortex.extraction import activations_in_memory
+from isocortex.extraction import activations_in_memory, extract
 from isocortex.manifest import Variant
 from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex.wrapping import wrap
@@ -85,6 +87,20 @@ def test_digest_is_the_users() -> None:
     assert wrap(len, modality="image", digest="v1").digest(fixed) == "v1"
 
 
+def test_units_have_names(tmp_path: Path) -> None:
+    def levels(batch: np.ndarray) -> dict[str, np.ndarray]:
+        return {"category": batch[:, :2], "other": batch}
+
+    model = wrap(levels, modality="audio", sample_rate=8000, layers={"category": ["speech", "music"]})
+    assert model.card.layers == ("category",)
+    stimuli = sounds({"a": 40, "b": 40})
+    found = extract(load(model), stimuli, ["category"], reduction="flatten", folder=tmp_path)
+    assert found["category"].units == ("speech", "music")
+    short = wrap(levels, modality="audio", sample_rate=8000, layers={"category": ["speech"]}, axes=("channel",))
+    with pytest.raises(PluginError, match="'category' has 2 units, but 1 names"):
+        activations_in_memory(load(short), stimuli, ["category"])
+
+
 # --- torch modules ----------------------------------------------------------------------------------------------------
 
 
@@ -102,6 +118,15 @@ def test_a_module_runs_as_a_copy_in_evaluation_mode() -> None:
     expected = module[1](inputs).detach().numpy()
     np.testing.assert_allclose(found["1"].array(["a", "b"]), expected, atol=1e-6)
     np.testing.assert_array_equal(found["2"].array(), found["1"].array())
+
+
+def test_units_of_a_module_have_names() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(40, 2), torch.nn.ReLU())
+    model = wrap(module, modality="audio", sample_rate=8000, layers={"1": ("speech", "music")})
+    assert model.accelerated
+    with load(model) as loaded:
+        assert activations_in_memory(loaded, sounds({"a": 40}), ["1"])["1"].units == ("speech", "music")
 
 
 def test_images_come_as_channels_unless_preprocess_does_otherwise() -> None:

@@ -4,7 +4,9 @@
 
 All leaf modules of a torchvision network, 64 images of 224 × 224, batches of 16, one thread, CPU time: means may take
 1.10 of the bare forward pass, projections to 4,096 units 1.6. Then the peak memory of processes that extract means of
-300 and of 3,000 small images, which may differ by 10 %.
+300 and of 3,000 small images, which may differ by 10 %; and of one that flattens all layers of a chunk of 32 images of
+224 × 224, which may hold ``isocortex.chunks.HELD_BYTES`` and one batch of the widest layer more than one that takes
+means.
 """
 
 from __future__ import annotations
@@ -79,26 +81,31 @@ def main(name: str) -> None:
     }
     print(f"{name}, {len(layers)} layers; {machine()}, torch {torch.__version__}")
     print_ratios(alternating(cases, repeats=3), reference="bare forward")
-    peaks = {n: peak_of(name, n) for n in (300, 3000)}
-    few, many = peaks[300], peaks[3000]
+    few, many = (peak_of(name, "spatial-mean", n_images, 64)[0] for n_images in (300, 3000))
     print(f"peak memory: {few:.0f} MB for 300 images, {many:.0f} MB for 3,000: × {many / few:.3f}")
+    (means, _), (flat, written) = (peak_of(name, reduction, 32, 224) for reduction in ("spatial-mean", "flatten"))
+    print(
+        f"32 images, all layers: peak {means:.0f} MB for means, {flat:.0f} MB flattened, which writes {written:.0f} MB"
+    )
 
 
-def peak_of(name: str, n_images: int) -> float:
-    """Peak memory in MB of a process that extracts so many images."""
-    command = [sys.executable, __file__, "--peak", name, str(n_images)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def peak_of(name: str, reduction: str, n_images: int, side: int) -> tuple[float, float]:
+    """Peak memory of a process that extracts so many images, and what it writes, in MB."""
+    command = [sys.executable, __file__, "--peak", name, reduction, str(n_images), str(side)]
+    peak, written = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return float(peak), float(written)
 
 
 def print_peak(arguments: Iterable[str]) -> None:
-    """Extract means of small images into a folder that is deleted, and print the peak memory of this process."""
+    """Extract images into a folder that is deleted; print the peak memory of this process and what it wrote."""
     import resource
 
-    name, n_images = arguments
-    stimuli = images(int(n_images), 64)
+    name, reduction, n_images, side = arguments
+    stimuli = images(int(n_images), int(side))
     with tempfile.TemporaryDirectory() as folder, model_of(name, stimuli.load(0)) as model:
-        extract(model, stimuli, leaves_of(model), reduction="spatial-mean", folder=Path(folder), batch_size=BATCH)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        extract(model, stimuli, leaves_of(model), reduction=reduction, folder=Path(folder), batch_size=BATCH)
+        written = sum(path.stat().st_size for path in Path(folder).rglob("*.npy"))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, written / 1e6)
 
 
 if __name__ == "__main__":

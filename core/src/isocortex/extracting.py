@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocortex import extraction, store
 from isocortex.digests import digest_of, short
+from isocortex.errors import UsageError
 from isocortex.layers import choose_layers
 from isocortex.provenance import Stopwatch
 
@@ -25,9 +28,57 @@ if TYPE_CHECKING:
     from isocortex.stimuli import StimulusSet
 
 
-def device_of(device: str) -> str:
-    """The device that "auto" stands for; models without torch run on the CPU."""
-    return "cpu" if device == "auto" else device
+#: what the drivers of NVIDIA (also on Jetson and below Windows) and AMD put there on Linux
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
+
+
+def device_of(device: str, model: ModelPlugin | None = None) -> str:
+    """The device that is meant: "auto" is an accelerator for models that use one, where there is one, else the CPU.
+
+    Parameters
+    ----------
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    model
+        None: what is meant for metrics, which "auto" leaves on the CPU.
+
+    Raises
+    ------
+    UsageError
+        There is no such device; the message names those that there are.
+
+    Examples
+    --------
+    >>> device_of("auto")
+    'cpu'
+    """
+    if device == "cpu" or (device == "auto" and (model is None or not model.accelerated or not _has_driver())):
+        return "cpu"
+    there = accelerators()
+    if device == "auto":
+        return there[0] if there else "cpu"
+    if device not in there:
+        known = " or ".join(["cpu", *there])
+        why = "" if importlib.util.find_spec("torch") else "; accelerators need torch: pip install 'isocortex[torch]'"
+        raise UsageError(f"There is no device {device!r} here. Use --device {known}, or auto{why}.")
+    return device
+
+
+@cache
+def accelerators() -> tuple[str, ...]:
+    """Accelerators of this machine as torch sees them, the best first."""
+    if importlib.util.find_spec("torch") is None:
+        return ()
+    import torch
+
+    n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = ["cuda", *(f"cuda:{number}" for number in range(n_cuda))] if n_cuda else []
+    return (*found, "mps") if torch.backends.mps.is_available() else tuple(found)
+
+
+def _has_driver() -> bool:
+    """Whether asking torch can be worth its import, which takes longer than finding a cached result."""
+    return sys.platform != "linux" or any(Path(path).exists() for path in _DRIVERS)
 
 
 @contextlib.contextmanager
@@ -65,13 +116,22 @@ class Extraction:
     reporter: Reporter
     watch: Stopwatch
 
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return device_of(self.config.device, self.model)
+
     @cached_property
     def key(self) -> str | None:
-        """A digest of contents, so that equal keys give equal bytes; None: not to be kept."""
+        """A digest of contents; None: not to be kept.
+
+        Equal keys give equal values, and equal bytes on one kind of machine with one number of threads and one batch
+        size: other ones change last bits, and are no part of the key.
+        """
         model_digest = self.model.digest(self.variant)
         if model_digest is None:
             return None
-        device = device_of(self.config.device).partition(":")[0]
+        device = self.device.partition(":")[0]
         versions = [extraction.VERSION, extraction.CHUNK_SIZE]
         return digest_of([*versions, model_digest, self.stimuli.digest, self.reduction, device])
 
@@ -126,7 +186,7 @@ class Extraction:
 
     @contextlib.contextmanager
     def _loaded(self) -> Generator[LoadedModel]:
-        with self.model.load(self.variant, device=device_of(self.config.device)) as loaded:
+        with self.model.load(self.variant, device=self.device) as loaded:
             yield loaded
 
 

@@ -112,6 +112,8 @@ class ModelPlugin(ABC):
 
     #: never use the network; set by whoever makes the plugin
     offline: bool = False
+    #: under ``--device auto``, run on an accelerator where there is one
+    accelerated: bool = False
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
@@ -148,14 +150,7 @@ class ModelPlugin(ABC):
 
 
 class DataFiles(Mapping[str, "Path"]):
-    """Files of a data set, present and verified: name → path.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> DataFiles({"sounds/a.wav": Path("a.wav")})["sounds/a.wav"].name
-    'a.wav'
-    """
+    """Files of a data set, present and verified: name → path."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = dict(paths)
@@ -180,8 +175,9 @@ class DataFiles(Mapping[str, "Path"]):
         Examples
         --------
         >>> from pathlib import Path
-        >>> DataFiles({"data/components.mat": Path("components.mat")}).named("components.mat").name
-        'components.mat'
+        >>> files = DataFiles({"data/components.mat": Path("components.mat")})
+        >>> files.named("components.mat") == files["data/components.mat"]
+        True
         """
         from pathlib import PurePosixPath
 
@@ -304,6 +300,8 @@ class Comparison(ABC):
     keep: tuple[str, ...] = KEEPABLE
     #: activations of the models that the benchmark names as baselines, one entry per layer
     baselines: Mapping[str, Activations] = MappingProxyType({})
+    #: regions of a metric whose scores have no neuroids; the scores hold theirs along the dim "part" as "part_NAME"
+    parts: Mapping[str, Comparison] = MappingProxyType({})
 
     @abstractmethod
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:

@@ -61,8 +61,35 @@ def choose_layers(patterns: Sequence[str], default: Sequence[str], find: Any, mo
                 f"Its layers are {shorten(default, 8)}; '*' stays inside one dotted segment, '**' crosses."
             )
         found.update(dict.fromkeys(matched))
-    order = {name: place for place, name in enumerate(default)}
-    return sorted(found, key=lambda name: order.get(name, len(order)))
+    return processing_order(list(found), default, list(find("**")))
+
+
+def processing_order(names: Sequence[str], default: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Put layers in processing order: default layers as the model lists them, others before the next that follows.
+
+    Parameters
+    ----------
+    names
+        The layers; ``name#call`` and ``name[item]`` stand where ``name`` does.
+    default
+        The model's default layers in processing order.
+    known
+        All layers, in the order in which the model knows them.
+
+    Examples
+    --------
+    >>> processing_order(["pool", "relu", "conv", "head"], ["relu", "pool"], ["conv", "relu", "pool", "head"])
+    ['conv', 'relu', 'pool', 'head']
+    """
+    rank = {name: place for place, name in enumerate(default)}
+    places: dict[str, tuple[int, int]] = {}
+    following = len(rank)
+    for index in range(len(known) - 1, -1, -1):
+        places[known[index]] = (following, index)
+        following = rank.get(known[index], following)
+    places.update({name: (place, len(known)) for name, place in rank.items()})
+    last = (len(rank), len(known))
+    return sorted(names, key=lambda name: places.get(name, places.get(re.split(r"[#\[]", name)[0], last)))
 
 
 def score_layers(comparison: Comparison, layers: Mapping[str, Activations]) -> xr.Dataset:

@@ -38,7 +38,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def provenance(watch: Stopwatch, *, plugins: dict[str, str], device: str) -> Provenance:
+def provenance(watch: Stopwatch, *, plugins: dict[str, str], device: str, dtype: str = "float32") -> Provenance:
     """Collect what is needed to make a result again."""
     return Provenance(
         started=watch.started,
@@ -51,6 +51,7 @@ def provenance(watch: Stopwatch, *, plugins: dict[str, str], device: str) -> Pro
         distributions=_distributions(),
         plugins=plugins,
         device=device,
+        dtype=dtype,
         n_threads=_n_threads(),
     )
 

@@ -2,15 +2,16 @@
 
 A reduction is named by steps joined with "+": ``time-mean``, ``time-max``, ``time-first``, ``time-last``,
 ``spatial-mean``, ``flatten``, ``projection-N`` (sparse random projection to N units; layers with at most N units are
-left as they are). Outputs are numpy arrays or torch tensors: what a GPU computed is reduced there, and only the result
-leaves it. Every step but the projection works on each stimulus alone, so that batches do not matter; the projection is
-drawn from a counter-based generator, so that they do not matter there either. What is left over is flattened in the
-order of its axes.
+left as they are), ``srp-N`` and ``srp-N-SEED`` (scikit-learn's sparse random projection, as published). Outputs are
+numpy arrays or torch tensors: what a GPU computed is reduced there, and only the result leaves it. Every step works on
+each stimulus alone, and projections are drawn by layer or by size, so that batches do not matter. On an accelerator
+nothing is ever in double precision, which MPS does not know. What is left over is flattened in the order of its axes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -33,6 +34,7 @@ PROJECTION_BLOCK = 65_536
 #: drawn blocks that are remembered, 9 bytes per feature: at most 150 MB
 _REMEMBERED_BLOCKS = 256
 _SPATIAL = ("height", "width")
+_PROJECTION = re.compile(r"projection-(?P<n>[1-9][0-9]*)|srp-(?P<n_srp>[1-9][0-9]*)(?:-(?P<seed>[0-9]{1,9}))?")
 
 
 def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
@@ -68,17 +70,47 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
     array = output.array if hasattr(output.array, "detach") else np.asarray(output.array)
     if array.ndim != len(output.axes) + 1:
         raise PluginError(f"Layer {layer!r} gave shape {array.shape} but names the axes {output.axes} after the first.")
-    output = replace(output, array=array)
-    projection: int | None = None
+    output = replace(output, array=_real(array, layer))
+    projection: re.Match[str] | None = None
     for step in parse_reduction(reduction):
-        if step.startswith("projection-"):
-            projection = int(step.removeprefix("projection-"))
-        else:
+        if step in STEPS:
             output = STEPS[step](output)
+        else:
+            projection = _PROJECTION.fullmatch(step)
     _refuse_padding(output, reduction, layer)
     flat = output.array.reshape(len(array), -1)  # (n_stimuli, n_units)
-    reduced = flat if projection is None else project(flat, projection, layer)
+    reduced = flat if projection is None else _projected(flat, projection, layer)
     return reduced.detach().float().cpu().numpy() if hasattr(reduced, "detach") else reduced.astype(np.float32)
+
+
+def unit_names(output: LayerOutput, reduction: str, layer: str, n_units: int) -> tuple[str, ...] | None:
+    """Names of a layer's units after a reduction to ``n_units``; None where it has none, or a projection mixes them.
+
+    Raises
+    ------
+    PluginError
+        There are more or fewer names than units.
+
+    Examples
+    --------
+    >>> from isocortex.interfaces import LayerOutput
+    >>> unit_names(LayerOutput(np.ones((1, 2)), ("unit",), units=("cat", "dog")), "flatten", "logits", 2)
+    ('cat', 'dog')
+    """
+    if output.units is None or output.axes != ("unit",):
+        return None
+    if len(output.units) != output.array.shape[1]:
+        raise PluginError(f"Layer {layer!r} has {output.array.shape[1]} units, but {len(output.units)} names for them.")
+    mixed = n_units != len(output.units) or any(step.startswith("srp-") for step in parse_reduction(reduction))
+    return None if mixed else tuple(output.units)
+
+
+def _real(array: Anywhere, layer: str) -> Anywhere:
+    """Real values, floats on torch, whose means know no whole numbers."""
+    is_torch = hasattr(array, "detach")
+    if array.is_complex() if is_torch else np.iscomplexobj(array):
+        raise PluginError(f"Layer {layer!r} gave complex numbers. Emit their real part, modulus or phase.")
+    return array.float() if is_torch and not array.is_floating_point() else array
 
 
 def _refuse_padding(output: LayerOutput, reduction: str, layer: str) -> None:
@@ -103,11 +135,11 @@ def parse_reduction(reduction: str) -> list[str]:
     """
     steps = reduction.split("+")
     for step in steps:
-        size = step.removeprefix("projection-")
-        is_projection = size != step and size.isascii() and size.isdigit() and int(size) > 0
-        if step not in STEPS and not is_projection:
-            known = [*STEPS, "projection-N"]
+        if step not in STEPS and not _PROJECTION.fullmatch(step):
+            known = [*STEPS, "projection-N", "srp-N", "srp-N-SEED"]
             raise SettingsError(f"{step!r} is no reduction.{suggest(step, known)} Known: {', '.join(known)}.")
+    if sum(step not in STEPS for step in steps) > 1:
+        raise SettingsError(f"{reduction!r} projects more than once; keep one of its projections.")
     return steps
 
 
@@ -140,10 +172,11 @@ def _over_time(
 
 def _where_valid(values: Anywhere, lengths: Array, otherwise: float) -> Anywhere:
     """Values with another number at steps that are not valid, which may hold anything."""
-    xp = namespace(values)
-    mask = np.arange(values.shape[-1]) < lengths[:, None]
-    mask = mask.reshape(len(values), *(1,) * (values.ndim - 2), values.shape[-1])
-    return xp.where(xp.asarray(mask, device=device_of_array(values)), values, otherwise)
+    valid = np.arange(values.shape[-1]) < lengths[:, None]
+    valid = valid.reshape(len(values), *(1,) * (values.ndim - 2), values.shape[-1])
+    if isinstance(values, np.ndarray):
+        return np.where(valid, values, otherwise)
+    return values.masked_fill(namespace(values).asarray(~valid, device=device_of_array(values)), otherwise)
 
 
 def _mean(values: Anywhere, axis: int | tuple[int, ...]) -> Anywhere:
@@ -158,7 +191,9 @@ def _time_mean(values: Anywhere, lengths: Array | None) -> Anywhere:
         return _mean(values, -1)
     mean = _mean(_where_valid(values, lengths, 0.0), -1)
     scale = (values.shape[-1] / lengths).reshape(-1, *(1,) * (mean.ndim - 1))
-    return mean * namespace(values).asarray(scale, dtype=mean.dtype, device=device_of_array(values))
+    if isinstance(values, np.ndarray):
+        return mean * scale
+    return mean * namespace(values).asarray(scale.astype(np.float32), device=device_of_array(values))
 
 
 def _time_max(values: Anywhere, lengths: Array | None) -> Anywhere:
@@ -194,6 +229,14 @@ STEPS: dict[str, Callable[[LayerOutput], LayerOutput]] = {
     "spatial-mean": _spatial_mean,
     "flatten": lambda output: output,
 }
+
+
+def _projected(flat: Anywhere, projection: re.Match[str], layer: str) -> Anywhere:
+    if projection["n"]:
+        return project(flat, int(projection["n"]), layer)
+    from isocortex.sparse_projection import sparse_projection
+
+    return sparse_projection(flat, int(projection["n_srp"]), int(projection["seed"] or 0))
 
 
 def project(features: Anywhere, n_components: int, layer: str) -> Anywhere:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from isocortex.result import Summary
 
 #: part of every digest of a result: raised when the same scores are summarised in another way
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Runner:
         unknown = [name for name in config.keep if name not in KEEPABLE]
         if unknown:
             raise SettingsError(f"--keep takes {', '.join(KEEPABLE)}; found {', '.join(unknown)}.")
+        device_of(config.device)  # refused at once where there is none
         self.resolver = resolver
         self.config = config
         self.reporter = reporter
@@ -145,6 +146,8 @@ class _CellWork:
         self.variant = Variant.parse(cell.variant)
         self.card = resolver.benchmark_card(cell.benchmark)
         self.model: ModelPlugin = resolver.model(cell.model)
+        self.device = device_of(runner.config.device, self.model)
+        self.dtype = str(self.model.card.options.get("dtype", "float32"))
         self.metric = resolver.metric(cell.metric)
         self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
         with watch.phase("data"):
@@ -169,6 +172,7 @@ class _CellWork:
                     self.cell.seed,
                     self.runner.config.keep,
                     device_of(self.runner.config.device),
+                    self.device,
                     self.cell.model,
                 ]
             ),
@@ -237,7 +241,7 @@ class _CellWork:
             digests={**self.digests, "splits": splits},
             summary=summary,
             regions=regions,
-            provenance=provenance(self.watch, plugins=plugins, device=device_of(self.runner.config.device)),
+            provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),
         )
 
 

@@ -76,23 +76,25 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bo
                 os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise StoreError(_why_not_written(path, error)) from error
+        raise StoreError(why_not_written(path, error)) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
-def _why_not_written(path: Path, error: OSError) -> str:
+def why_not_written(path: Path, error: OSError) -> str:
+    """What a user is told where a file cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(_existing(path)).free / 1e9
         return (
             f"No space left to write {path} ({free:.2f} GB free). Free some space or point ISOCORTEX_CACHE "
-            "(activations) or --out (results) to another disk. What is finished is kept; a rerun goes on from there."
+            "(activations), ISOCORTEX_DATA (data, weights) or --out (results) to another disk. What is finished is "
+            "kept; a rerun goes on from there."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (
             f"{path.parent} cannot be written to ({error.strerror}). "
-            "Choose another folder with --out (results) or ISOCORTEX_CACHE (activations)."
+            "Choose another folder with --out (results), ISOCORTEX_CACHE (activations) or ISOCORTEX_DATA (data)."
         )
     return f"{path} cannot be written ({error.strerror or error})."
 
@@ -114,8 +116,13 @@ def check_writable(folder: Path) -> None:
     probe.unlink(missing_ok=True)
 
 
-def check_space(folder: Path, n_bytes: int, what: str) -> None:
+def check_space(folder: Path, n_bytes: int, what: str, advice: str = "") -> None:
     """Fail before the work where its outcome would not fit.
+
+    Parameters
+    ----------
+    advice
+        What to do beside freeing some space.
 
     Raises
     ------
@@ -125,8 +132,8 @@ def check_space(folder: Path, n_bytes: int, what: str) -> None:
     free = shutil.disk_usage(_existing(folder)).free
     if n_bytes > free:
         raise StoreError(
-            f"{what} needs {n_bytes / 1e9:.2f} GB in {folder}, but only {free / 1e9:.2f} GB are free. Free some space, "
-            "point ISOCORTEX_CACHE to another disk, or use a smaller reduction or fewer --layers."
+            f"{what} needs {n_bytes / 1e9:.2f} GB in {folder}, but only {free / 1e9:.2f} GB are free. Free some space"
+            f"{f', {advice}' if advice else ', or choose a folder on another disk'}."
         )
 
 
@@ -214,13 +221,35 @@ class ActivationFolder:
         """
         import numpy as np
 
+        self.note_units(layer, int(values.shape[1]), units)
+        write_atomic(self.path(layer, chunk), lambda file: np.save(file, values, allow_pickle=False))
+
+    def note_units(self, layer: str, n_units: int, units: Sequence[str] | None) -> None:
+        """Write number and names of a layer's units, before its first chunk.
+
+        Raises
+        ------
+        DataError
+            Another chunk has another number of units.
+        """
         sidecar = self.folder / folder_name(layer) / "layer.json"
         known = (read_json(sidecar) or {}).get("n_units")
         if known is None:
-            write_json(sidecar, {"layer": layer, "n_units": int(values.shape[1]), "units": units})
-        elif known != values.shape[1]:
-            raise varying_units(layer, int(values.shape[1]), int(known))
-        write_atomic(self.path(layer, chunk), lambda file: np.save(file, values, allow_pickle=False))
+            write_json(sidecar, {"layer": layer, "n_units": n_units, "units": units})
+        elif known != n_units:
+            raise varying_units(layer, n_units, int(known))
+
+    @property
+    def batch_size(self) -> int | None:
+        """Stimuli per batch that the extraction began with; it goes on with them, so that equal bytes come out."""
+        known = read_json(self.folder / "batching.json")
+        size = known.get("batch_size") if isinstance(known, dict) else None
+        return size if isinstance(size, int) and size > 0 else None
+
+    def note_batch_size(self, batch_size: int) -> None:
+        """Remember the number of stimuli per batch."""
+        if batch_size != self.batch_size:
+            write_json(self.folder / "batching.json", {"batch_size": batch_size})
 
     def describe(self, about: dict[str, Any], layers: Sequence[str]) -> None:
         """Write what the folder holds into ``activations.json``, so that it can be scored by itself."""

@@ -6,12 +6,14 @@ at a time gives what all at once give, and nothing is kept but what the reductio
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from isocortex.errors import LayerError, PluginError, shorten
+from isocortex.batching import release_memory
+from isocortex.errors import LayerError, PluginError, SettingsError, shorten
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel
 from isocortex.layers import match_layers
 from isocortex.torch_variants import State, Weights, build_variant
@@ -30,6 +32,7 @@ DEFAULT_AXES: dict[int, tuple[str, ...]] = {
     3: ("channel", "height", "width"),
     4: ("channel", "time", "height", "width"),
 }
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 _NAME = re.compile(r"(?P<module>[^#\[]*)(?:#(?P<call>\d+))?(?P<items>(?:\[[^\]]+\])*)")
 
 
@@ -58,6 +61,15 @@ class TorchRecipe:
         "any" only where padding leaks nowhere; "equal-length" groups stimuli of one length.
     example
         A stimulus by which the calls of every module are counted, so that patterns find ``name#call``.
+    names
+        Name of a module → name of its layer, None where it is none; for libraries whose versions name modules
+        differently.
+    output
+        (layer, what its module gave) → the activations, where these are only a part of it: the first item of a tuple,
+        tokens without the class token. Not asked where a name picks an item itself. ``first_tensor`` is one, for a
+        library that gives a tensor in one version and a tuple in another.
+    units
+        Layer with the single axis "unit" → names of its units, such as the labels of classes.
     """
 
     build: Callable[[], nn.Module]
@@ -70,6 +82,9 @@ class TorchRecipe:
     lengths: Callable[[Any, str, int], Sequence[int]] | None = None
     batching: Literal["any", "equal-length", "single"] = "equal-length"
     example: Stimulus | None = None
+    names: Callable[[str], str | None] | None = None
+    output: Callable[[str, Any], Any] | None = None
+    units: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
 
 class TorchModel(LoadedModel):
@@ -84,10 +99,14 @@ class TorchModel(LoadedModel):
     device
         "cpu", "cuda", "cuda:1", "mps".
     dtype
-        "float32", or "bfloat16" for half the memory.
+        "float32"; "bfloat16" or "float16" for half the memory; "float64" to see what rounding does. A plugin takes it
+        from its card, ``self.card.options.get("dtype", "float32")``, so that it is part of every key. Reductions of
+        half precision are in float32, and so is what is stored.
 
     Raises
     ------
+    SettingsError
+        Another dtype.
     UsageError, DataError
         Weights that are absent or do not fit.
     LayerError
@@ -97,6 +116,8 @@ class TorchModel(LoadedModel):
     def __init__(self, recipe: TorchRecipe, variant: Variant, *, device: str = "cpu", dtype: str = "float32") -> None:
         import torch
 
+        if dtype not in DTYPES:
+            raise SettingsError(f"Expected a dtype among {', '.join(DTYPES)}; found {dtype!r}.")
         self.recipe = recipe
         self.batching = recipe.batching
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
@@ -105,7 +126,7 @@ class TorchModel(LoadedModel):
         )
         self.module: nn.Module | None = module.to(device=self.device, dtype=self.dtype).eval()
         _refuse_training(module)
-        self._names = list(self._calls(recipe.example)) if recipe.example else _module_names(module)
+        self._names = list(self._calls(recipe.example)) if recipe.example else list(self._modules())
         self.layers = [name for pattern in recipe.layers for name in self._default(pattern)]
 
     def _default(self, pattern: str) -> Sequence[str]:
@@ -140,8 +161,8 @@ class TorchModel(LoadedModel):
         """Module → number of its calls, for the modules of the layers."""
         import torch
 
-        assert self.module is not None, "the model was closed"
-        modules = dict(self.module.named_modules())
+        modules, module = self._modules(), self.module
+        assert module is not None
         wanted: dict[str, list[tuple[str, re.Match[str]]]] = {}
         for layer in layers:
             parts = _NAME.fullmatch(layer)
@@ -156,15 +177,15 @@ class TorchModel(LoadedModel):
                 call, counts[name] = counts[name], counts[name] + 1
                 for layer, parts in wanted[name] if emit is not None else ():
                     if int(parts["call"] or 0) == call:
-                        emit(layer, self._layer_output(layer, _item(output, parts["items"], layer), fed))  # pyright: ignore[reportOptionalCall]
+                        found = _item(self._given(layer, output, parts["items"]), parts["items"], layer)
+                        emit(layer, self._layer_output(layer, found, fed))  # pyright: ignore[reportOptionalCall]
 
             return hook
 
         handles = [modules[name].register_forward_hook(hook_of(name)) for name in wanted]
         try:
-            # cuDNN's default rounds the factors of convolutions to ten bits, which is seen in the fourth digit
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                _call(self.module, fed)
+            with torch.inference_mode(), _exact():
+                _call(module, fed)
         finally:
             for handle in handles:
                 handle.remove()
@@ -174,13 +195,22 @@ class TorchModel(LoadedModel):
         """Names of the modules that run on an example, with ``#call`` where they run several times."""
         from isocortex.stimuli import StimulusSet
 
-        assert self.module is not None
         one = StimulusSet("example", example.modality, {example.id: example})
-        names = _module_names(self.module)
-        counts = self._forward(self._input(one.batch([0])), names, None)
+        counts = self._forward(self._input(one.batch([0])), list(self._modules()), None)
         return [
             name if n_calls == 1 else f"{name}#{call}" for name, n_calls in counts.items() for call in range(n_calls)
         ]
+
+    def _modules(self) -> dict[str, nn.Module]:
+        """Layer → its module."""
+        assert self.module is not None, "the model was closed"
+        named = {name: module for name, module in self.module.named_modules() if name}
+        if self.recipe.names is None:
+            return named
+        return {layer: module for name, module in named.items() if (layer := self.recipe.names(name)) is not None}
+
+    def _given(self, layer: str, output: Any, items: str) -> Any:
+        return output if self.recipe.output is None or items else self.recipe.output(layer, output)
 
     def _input(self, batch: StimulusBatch) -> Any:
         return _moved(self.recipe.preprocess(batch), self.device, self.dtype)
@@ -193,7 +223,8 @@ class TorchModel(LoadedModel):
         lengths = None
         if self.recipe.lengths is not None and "time" in axes:
             lengths = self.recipe.lengths(fed, layer, tensor.shape[axes.index("time") + 1])
-        return LayerOutput(tensor, axes, lengths)
+        units = self.recipe.units.get(layer)
+        return LayerOutput(tensor, axes, lengths, units if units is None else tuple(units))
 
     def _axes(self, layer: str, n_dims: int) -> tuple[str, ...]:
         for pattern, axes in self.recipe.axes.items():
@@ -215,18 +246,8 @@ class TorchModel(LoadedModel):
 
     def close(self) -> None:
         """Free the module's memory, also on the accelerator."""
-        import gc
-
-        import torch
-
         self.module = None
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-
-def _module_names(module: nn.Module) -> list[str]:
-    return [name for name, _ in module.named_modules() if name]
+        release_memory(str(self.device))
 
 
 def _refuse_training(module: nn.Module) -> None:
@@ -251,11 +272,55 @@ def _moved(fed: Any, device: Any, dtype: Any) -> Any:
     if isinstance(fed, tuple):
         return tuple(_moved(value, device, dtype) for value in fed)
     if isinstance(fed, np.ndarray):
-        fed = torch.from_numpy(np.ascontiguousarray(fed))
+        fed = torch.from_numpy(np.ascontiguousarray(fed, dtype=np.float32 if fed.dtype == np.float64 else None))
     if not isinstance(fed, torch.Tensor):
         return fed
     # contiguous: images that were permuted would make every layer channels-last, and flattening it costly
-    return fed.contiguous().to(device=device, dtype=dtype if fed.is_floating_point() else fed.dtype)
+    fed = fed.contiguous()
+    # first the precision: not every device knows double
+    return (fed.to(dtype) if fed.is_floating_point() else fed).to(device)
+
+
+@contextlib.contextmanager
+def _exact() -> Generator[None]:
+    """Kernels whose results do not depend on what is asked for, or lose digits.
+
+    cuDNN's default rounds the factors of convolutions to ten bits, which is seen in the fourth digit. The fused kernel
+    of torch's transformer layers runs only where nothing is hooked, and then calls no sub-module.
+    """
+    import torch
+
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def first_tensor(layer: str, output: Any) -> Any:
+    """The output itself, or the first tensor of one that is a tuple, list, mapping or dataclass.
+
+    For ``TorchRecipe.output``: a layer keeps its name where a library changes what it returns.
+
+    Raises
+    ------
+    LayerError
+        It holds no tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> first_tensor("block", (torch.ones(1, 2), None)).shape
+    torch.Size([1, 2])
+    """
+    if hasattr(output, "detach"):
+        return output
+    found = next((value for value in _values(output).values() if hasattr(value, "detach")), None)
+    if found is None:
+        raise LayerError(f"The output of {layer!r} is {_described(output)}, without a tensor.")
+    return found
 
 
 def _item(output: Any, items: str, layer: str) -> Tensor:
@@ -263,24 +328,39 @@ def _item(output: Any, items: str, layer: str) -> Tensor:
     for key in re.findall(r"\[([^\]]+)\]", items):
         if hasattr(output, "detach"):
             raise LayerError(f"The output of {layer!r} is a tensor already; it has no item {key!r}.")
-        try:
-            output = output[int(key)] if key.lstrip("-").isdigit() else output[key]
-        except (KeyError, IndexError, TypeError) as error:
-            raise LayerError(f"The output of {layer!r} is {_described(output)}; it has no item {key!r}.") from error
+        values = _values(output)
+        by_place = list(values.values())
+        by_name = {str(place): value for place, value in enumerate(by_place)}
+        by_name |= {str(place - len(by_place)): value for place, value in enumerate(by_place)} | values
+        if key not in by_name:
+            raise LayerError(f"The output of {layer!r} is {_described(output)}; it has no item {key!r}.")
+        output = by_name[key]
     if hasattr(output, "detach"):
         return output.detach()
-    values = list(output.values()) if isinstance(output, Mapping) else list(output) if _is_sequence(output) else []
-    tensors = [value for value in values if hasattr(value, "detach")]
+    values = _values(output)
+    tensors = {name: value for name, value in values.items() if hasattr(value, "detach")}
     if len(tensors) == 1:
-        return tensors[0].detach()
-    raise LayerError(f"The output of {layer!r} is {_described(output)}; say which item is meant, as in '{layer}[0]'.")
+        return next(iter(tensors.values())).detach()
+    example = next(iter(values), "0")
+    raise LayerError(
+        f"The output of {layer!r} is {_described(output)}; say which item is meant, as in '{layer}[{example}]'."
+    )
 
 
-def _is_sequence(output: Any) -> bool:
-    return isinstance(output, list | tuple)
+def _values(output: Any) -> dict[str, Any]:
+    """What an output holds, in order, by name where there are names."""
+    if isinstance(output, Mapping):
+        return {str(name): value for name, value in output.items()}
+    if is_dataclass(output):
+        return {item.name: getattr(output, item.name) for item in fields(output)}
+    if isinstance(output, list | tuple):
+        names = getattr(output, "_fields", range(len(output)))
+        return {str(name): value for name, value in zip(names, output, strict=True)}
+    return {}
 
 
 def _described(output: Any) -> str:
-    if isinstance(output, Mapping):
-        return f"a mapping with {shorten(map(str, output))}"
-    return f"{type(output).__name__} of {len(output)}" if _is_sequence(output) else f"{type(output).__name__}"
+    values = _values(output)
+    if not values or (isinstance(output, list | tuple) and not hasattr(output, "_fields")):
+        return f"{type(output).__name__} of {len(values)}" if values else type(output).__name__
+    return f"a {type(output).__name__} with {shorten(values)}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Any]
 Axes = Sequence[str] | Mapping[str, Sequence[str]]
+#: layer → names of its units
+Units = Mapping[str, Sequence[str]]
 
 _SINGLE_LAYER = "output"
 
@@ -26,16 +28,19 @@ _SINGLE_LAYER = "output"
 class WrappedFunction(ModelPlugin):
     """A function as a model; made by ``isocortex.wrap``."""
 
-    def __init__(self, card: ModelCard, function: Function, axes: tuple[str, ...], known: str | None) -> None:
+    def __init__(
+        self, card: ModelCard, function: Function, axes: tuple[str, ...], units: Units, known: str | None
+    ) -> None:
         super().__init__(card)
         self._function = function
         self._axes = axes
+        self._units = units
         self._known = known
 
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
         """The function, ready to run."""
         del variant, device
-        return _LoadedFunction(self.card, self._function, self._axes)
+        return _LoadedFunction(self.card, self._function, self._axes, self._units)
 
     def digest(self, variant: Variant) -> str | None:
         """The digest that the user gave; None: computed anew in each run."""
@@ -46,12 +51,15 @@ class WrappedFunction(ModelPlugin):
 class WrappedModule(ModelPlugin):
     """A torch module as a model; made by ``isocortex.wrap``. What runs is a copy: the user's module stays as it is."""
 
+    accelerated = True
+
     def __init__(
-        self, card: ModelCard, module: Any, axes: Axes, preprocess: Function | None, known: str | None
+        self, card: ModelCard, module: Any, axes: Axes, units: Units, preprocess: Function | None, known: str | None
     ) -> None:
         super().__init__(card)
         self._module = module
         self._axes = axes
+        self._units = units
         self._preprocess = preprocess or (_as_channels if card.modality == "image" else _as_it_is)
         self._known = known
 
@@ -65,6 +73,7 @@ class WrappedModule(ModelPlugin):
             preprocess=lambda batch: self._preprocess(_stacked(self.card, batch)),
             layers=self.card.layers,
             axes=axes,
+            units=self._units,
         )
         return TorchModel(recipe, variant, device=device)
 
@@ -80,7 +89,7 @@ def wrap(
     modality: str,
     sample_rate: float | None = None,
     axes: Axes = (),
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     preprocess: Function | None = None,
     name: str | None = None,
     digest: str | None = None,
@@ -103,7 +112,8 @@ def wrap(
         ``isocortex.torch_model``.
     layers
         Names of the layers that a mapping holds; default: the single layer "output". Of a module: names of its modules,
-        or patterns over them (``*`` stays inside one dotted segment); required.
+        or patterns over them (``*`` stays inside one dotted segment); required. A mapping layer → names of its units
+        (labels, neuroid_id) names them for metrics that compare units by name; each layer then has the one axis "unit".
     preprocess
         For a module: from a batch as above to its input. Default: sounds as they are, images as (n_stimuli, 3, height,
         width) in [0, 1].
@@ -135,6 +145,7 @@ def wrap(
         raise UsageError('wrap of a module needs layers=, for example ["layer*"]; named_modules() lists its modules.')
     if preprocess is not None and not is_module:
         raise UsageError("wrap takes preprocess= for torch modules; a function does its own.")
+    units = layers if isinstance(layers, Mapping) else {}
     card = ModelCard(
         id=name or getattr(function, "__name__", type(function).__name__),
         object="isocortex.wrapping:WrappedFunction",
@@ -144,15 +155,16 @@ def wrap(
         package="python",
     )
     if is_module:
-        return WrappedModule(card, function, axes, preprocess, digest)
-    return WrappedFunction(card, function, tuple(axes), digest)
+        return WrappedModule(card, function, axes, units, preprocess, digest)
+    return WrappedFunction(card, function, tuple(axes), units, digest)
 
 
 class _LoadedFunction(LoadedModel):
     batching = "equal-length"
 
-    def __init__(self, card: ModelCard, function: Function, axes: tuple[str, ...]) -> None:
+    def __init__(self, card: ModelCard, function: Function, axes: tuple[str, ...], units: Units) -> None:
         self.layers = list(card.layers)
+        self._units = units
         self._card = card
         self._function = function
         self._axes = axes
@@ -168,7 +180,9 @@ class _LoadedFunction(LoadedModel):
             array = np.asarray(outputs[layer])
             if array.ndim == 1:
                 array = array[:, None]
-            emit(layer, LayerOutput(array, self._axes or ("unit",) * (array.ndim - 1)))
+            units = tuple(self._units[layer]) if layer in self._units else None
+            axes = ("unit",) if units else self._axes or ("unit",) * (array.ndim - 1)
+            emit(layer, LayerOutput(array, axes, units=units))
 
 
 def _stacked(card: ModelCard, batch: StimulusBatch) -> Array:

@@ -1,0 +1,144 @@
+"""Rows of a chunk on their way to the store, in whatever order batches give them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocortex.errors import StoreError
+from isocortex.store import why_not_written
+
+if TYPE_CHECKING:
+    from isocortex.store import ActivationFolder
+
+Array = np.ndarray[Any, Any]
+
+#: rows of one chunk that are held in memory; layers beyond that are written row by row
+HELD_BYTES = 256_000_000
+
+
+class Rows:
+    """(n_members, n_units) float32 for each of some layers, in memory.
+
+    Parameters
+    ----------
+    n_members
+        Stimuli of the chunk.
+
+    Examples
+    --------
+    >>> rows = Rows(2)
+    >>> rows.put("conv", [1, 0], np.array([[1.0], [2.0]]))
+    >>> rows.held["conv"].tolist()
+    [[2.0], [1.0]]
+    """
+
+    def __init__(self, n_members: int) -> None:
+        self.n_members = n_members
+        self.held: dict[str, Array] = {}
+
+    def put(self, layer: str, places: Sequence[int], values: Array) -> None:
+        """Take the rows of some places; rows that come again replace the first."""
+        if layer not in self.held:
+            self.held[layer] = np.empty((self.n_members, values.shape[1]), dtype=np.float32)
+        self.held[layer][list(places)] = values
+
+
+class StoredRows(Rows):
+    """Rows of a chunk of a folder of activations; a context manager that leaves no half file behind.
+
+    At most ``HELD_BYTES`` are held in memory. What is beyond goes into files that appear under their names in
+    ``finish``.
+    """
+
+    def __init__(self, kept: ActivationFolder, chunk: int) -> None:
+        super().__init__(len(kept.members(chunk)))
+        self.kept, self.chunk = kept, chunk
+        self._n_held = 0
+        self._parts: dict[str, _Part] = {}
+
+    def put(self, layer: str, places: Sequence[int], values: Array) -> None:
+        """Take the rows of some places; rows that come again replace the first.
+
+        Raises
+        ------
+        StoreError
+            They cannot be written.
+        """
+        if layer not in self.held and layer not in self._parts:
+            n_bytes = 4 * self.n_members * values.shape[1]
+            if self._n_held + n_bytes > HELD_BYTES:
+                path = self.kept.path(layer, self.chunk)
+                self._parts[layer] = _Part(path, (self.n_members, values.shape[1]))
+            else:
+                self._n_held += n_bytes
+        if layer in self._parts:
+            self._parts[layer].put(places, values)
+        else:
+            super().put(layer, places, values)
+
+    def finish(self, units: Mapping[str, Sequence[str] | None]) -> None:
+        """Store the chunk of every layer.
+
+        Raises
+        ------
+        DataError
+            Another chunk has another number of units.
+        StoreError
+            A chunk cannot be written.
+        """
+        for layer, names in units.items():
+            if layer in self._parts:
+                part = self._parts[layer]
+                self.kept.note_units(layer, part.shape[1], names)
+                part.move()
+            else:
+                self.kept.write(layer, self.chunk, self.held[layer], names)
+
+    def __enter__(self) -> StoredRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in self._parts.values():
+            part.path.unlink(missing_ok=True)
+
+
+class _Part:
+    """A ``.npy`` file under a temporary name, written row by row."""
+
+    def __init__(self, target: Path, shape: tuple[int, int]) -> None:
+        self.target, self.shape = target, shape
+        self.path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        with _named_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                self._start = file.tell()
+                file.truncate(self._start + 4 * shape[0] * shape[1])
+
+    def put(self, places: Sequence[int], values: Array) -> None:
+        with _named_errors(self.target), self.path.open("r+b") as file:
+            for place, row in zip(places, values, strict=True):
+                file.seek(self._start + 4 * self.shape[1] * place)
+                file.write(np.ascontiguousarray(row, dtype="<f4").data)
+
+    def move(self) -> None:
+        with _named_errors(self.target):
+            self.path.replace(self.target)
+
+
+@contextmanager
+def _named_errors(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(why_not_written(path, error)) from error
