@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from isocortex import digests, files
+from isocortex import archives, digests, files
+from isocortex.archives import unpack
 from isocortex.errors import FilesError, IsocortexError, PluginError, StoreError
-from isocortex.files import FileSpec, FileStore, read_specs, unpack
+from isocortex.files import FileSpec, FileStore, read_specs
 from isocortex.progress import Reporter
 
 CONTENT = b"sound" * 100
@@ -540,13 +541,13 @@ def test_eight_at_once_unpack_one_archive(tmp_path: Path, monkeypatch: pytest.Mo
     members = {f"{number}.wav": CONTENT for number in range(40)}
     spec = packed(store, "sounds.zip", members)
     barrier = threading.Barrier(8)
-    original = files._unpack_zip
+    original = archives._unpack_zip
 
     def slowly(archive: Path, folder: Path) -> None:
         original(archive, folder)
         time.sleep(0.05)
 
-    monkeypatch.setattr(files, "_unpack_zip", slowly)
+    monkeypatch.setattr(archives, "_unpack_zip", slowly)
 
     def present(_: int) -> dict[str, bytes]:
         barrier.wait()
@@ -557,3 +558,53 @@ def test_eight_at_once_unpack_one_archive(tmp_path: Path, monkeypatch: pytest.Mo
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(present, range(8))) == [members] * 8
+
+
+# --- without a published checksum -------------------------------------------------------------------------------------
+
+
+def test_what_has_no_checksum_is_downloaded_and_held_to_what_came_first(
+    server: Server, waits: list[float], tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path)
+    spec = FileSpec("a", server.offer("/a", CONTENT, CONTENT[::-1]), None, len(CONTENT))
+    assert store.present("p", [spec], "x")["a"].read_bytes() == CONTENT
+    store.path("p", spec).unlink()
+    with pytest.raises(FilesError, match=r"another checksum than was recorded in .*recorded\.json"):
+        store.present("p", [spec], "x")
+    assert not store.path("p", spec).exists()
+    server.offer("/a", CONTENT)
+    assert store.present("p", [spec], "x")["a"].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("failure", "cause"), [(None, "."), (CONTENT[:-1], "499 bytes came where 500 were expected"), (404, "404")]
+)
+def test_a_download_without_checksum_that_is_cut_leaves_nothing(
+    server: Server, waits: list[float], tmp_path: Path, failure: bytes | int | None, cause: str
+) -> None:
+    n_bytes = None if failure is None else len(CONTENT)
+    spec = FileSpec("a", server.offer("/a", failure), None, n_bytes)
+    with pytest.raises(FilesError, match=f"could not be downloaded in 3 attempts: .*{cause}"):
+        FileStore(tmp_path).present("p", [spec], "x")
+    assert [name for name in below(tmp_path) if not name.endswith(".lock")] == []
+
+
+def test_a_half_file_without_checksum_is_downloaded_again(server: Server, tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    spec = FileSpec("a", server.offer("/a", CONTENT), None, len(CONTENT))
+    write(store.path("p", spec), CONTENT[:10])
+    assert store.present("p", [spec], "x")["a"].read_bytes() == CONTENT
+
+
+def test_an_archive_without_checksum_is_unpacked_and_recorded(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, offline=True)
+    spec = FileSpec("deep/all.zip", "http://localhost:9/never", None, None, unpack=True)
+    archive = store.path("p", spec)
+    archive.parent.mkdir(parents=True)
+    make_zip(archive, MEMBERS)
+    assert sorted(store.present("p", [spec], "x")) == ["deep/a.wav", "deep/deep/b.wav"]
+    make_zip(archive, {"a.wav": b"tampered"})
+    os.utime(archive, ns=(3, 3))
+    with pytest.raises(FilesError, match="recorded first"):
+        store.present("p", [spec], "x")

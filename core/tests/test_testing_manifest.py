@@ -224,7 +224,24 @@ def test_third_party_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
 
 def test_fresh_interpreter_sees_the_path_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "only_here_for_a_moment.py").write_text("import os\nprint('noise on stdout')\n")
-    assert "ModuleNotFoundError" in run_probe("import", module="only_here_for_a_moment", objects=[])["error"]
+    objects: dict[str, list[str]] = {"only_here_for_a_moment": []}
+    assert "ModuleNotFoundError" in run_probe("import", objects=objects)["only_here_for_a_moment"]["error"]
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert run_probe("import", module="only_here_for_a_moment", objects=[]) == {"heavy": [], "problems": []}
+    assert run_probe("import", objects=objects) == {"only_here_for_a_moment": {"heavy": [], "problems": []}}
     assert "isocortex" not in os.environ.get("PYTHONPATH", "")
+
+
+def test_modules_are_imported_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("")
+    sources = {
+        "first": "import torch, sys\nsys.path.append('seen')",
+        "last": "import sys\nassert 'seen' not in sys.path",
+    }
+    sources["ends"] = "import os\nos._exit(3)"
+    for module, source in sources.items():
+        (tmp_path / f"module_{module}.py").write_text(source)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = run_probe("import", objects={f"module_{module}": [] for module in ("first", "ends", "last")})
+    assert found["module_first"] == {"heavy": ["torch"], "problems": []}
+    assert "ended with 3" in found["module_ends"]["error"]
+    assert found["module_last"] == {"heavy": [], "problems": []}

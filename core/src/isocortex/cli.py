@@ -214,12 +214,21 @@ def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | N
 
 
 @cli.command()
-@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Weights of these models.")
-@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="BENCHMARK", help="Data of these benchmarks.")
-@click.option("--from", "source", type=click.Path(path_type=Path), help="A folder that holds the files at any depth.")
-@click.option("--verify", is_flag=True, help="Only compare what is there with its checksums.")
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Weights: ID[@VARIANT] or glob.")
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="BENCHMARK", help="Data: ID or glob.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER|ARCHIVE",
+    help="What holds the files at any depth; the network is not used.",
+)
+@click.option("--verify", is_flag=True, help="Only look at what is there; the network is not used.")
 def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | None, verify: bool) -> None:
-    """Fetch data and weights, for work without network."""
+    """Fetch data and weights, for work without network.
+
+    What cannot be had is told at the end, with the reason; the rest is fetched.
+    """
     from isocortex.fetching import fetch_all
 
     if not models and not benchmarks:

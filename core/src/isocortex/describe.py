@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue import Catalogue, is_pattern
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
-from isocortex.files import FileStore, read_specs
+from isocortex.files import FileStore, amount, read_specs
 from isocortex.interfaces import Ceiling, Rules
-from isocortex.loading import Resolver, row_of
-from isocortex.manifest import BenchmarkCard, Card, read_card
+from isocortex.loading import Resolver, row_of, variant_of
+from isocortex.manifest import BenchmarkCard, Card, ModelCard, read_card
 
 _HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
 _EMPTY: tuple[object, ...] = ("", None, [], {})
@@ -34,8 +34,10 @@ def describe(identity: str) -> str:
     card = read_card(row)
     lines = [f"{row.kind} {row.id}  ({row.package} {row.version})", *_fields(card)]
     lines += _files(card)
+    resolver = Resolver(catalogue, FileStore(offline=True))
+    if isinstance(card, ModelCard) and not is_pattern(card.id):
+        lines += _weights(resolver, row.reference, card)
     if isinstance(card, BenchmarkCard):
-        resolver = Resolver(catalogue, FileStore(offline=True))
         lines += _published(card) + _ceilings(resolver, identity, card)
     return "\n".join(lines)
 
@@ -61,7 +63,24 @@ def _files(card: Card) -> list[str]:
         return []
     missing = FileStore(offline=True).missing(card.package, specs)
     state = "all here" if not missing else f"{len(missing)} not here; isocortex fetch brings them"
-    return [f"  {len(specs)} files, {sum(spec.n_bytes for spec in specs) / 1e6:.1f} MB: {state}"]
+    return [f"  {amount(specs)}: {state}"]
+
+
+def _weights(resolver: Resolver, reference: str, card: ModelCard) -> list[str]:
+    """Whether the weights of the variant that is taken by default are here; the network is not used for it."""
+    from isocortex.fetching import describe_paths, fetch_model, first_line
+
+    variant = variant_of(card, None)
+    try:
+        paths = fetch_model(resolver, reference, variant)
+    except FilesError as error:
+        return [
+            f"  weights of {variant}: not here; 'isocortex fetch -m {card.id}' brings them, or says how to get them",
+            f"    {first_line(error)}",
+        ]
+    except Exception as error:  # a plugin that cannot be loaded still has a card
+        return [f"  weights of {variant}: whether they are here is not known: {first_line(error)}"]
+    return [f"  weights of {variant}: {describe_paths(paths)}"] if paths else []
 
 
 def _published(card: BenchmarkCard) -> list[str]:

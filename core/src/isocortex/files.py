@@ -1,29 +1,27 @@
-"""Files of data sets and weights: found, verified, downloaded, unpacked; no archive member outside its folder.
+"""Files of data sets and weights: found, verified, copied from a folder, downloaded.
 
 A plugin lists its files in a CSV beside its manifest (``name,url,sha256,bytes`` and optionally ``unpack``); they lie in
-``<ISOCORTEX_DATA>/<package>/<name>``.
+``<ISOCORTEX_DATA>/<package>/<name>``. Where a publisher states no checksum, ``sha256`` is empty, and a file is held to
+what it was at first use (`isocortex.recorded`); where he states no size, ``bytes`` is empty.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import lzma
 import shutil
-import tarfile
 import time
-import uuid
-import zipfile
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from isocortex.archives import refuse_outside, unpack
 from isocortex.digests import digest_file, digest_files
 from isocortex.errors import FilesError, PluginError, shorten
 from isocortex.interfaces import DataFiles
-from isocortex.store import check_space, data_folder, write_atomic
+from isocortex.recorded import RECORD, hold_to_record, read_record, refuse_others
+from isocortex.store import check_space, check_writable, data_folder, write_atomic
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter
@@ -36,13 +34,14 @@ TIMEOUT_S = 30
 class FileSpec:
     """One file that a plugin needs.
 
-    ``unpack`` archives are unpacked beside themselves into a folder of their name; their members become the files.
+    ``sha256`` and ``n_bytes`` are None where the publisher states none. ``unpack`` archives are unpacked beside
+    themselves into a folder of their name; their members become the files.
     """
 
     name: str
     url: str
-    sha256: str
-    n_bytes: int
+    sha256: str | None
+    n_bytes: int | None
     unpack: bool = False
 
 
@@ -60,25 +59,36 @@ def read_specs(folder: Path, listing: str | None) -> list[FileSpec]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        specs = [
-            FileSpec(row["name"], row["url"], row["sha256"].lower(), int(row["bytes"]), row.get("unpack") == "yes")
-            for row in rows
-        ]
+        specs = [_spec(row) for row in rows]
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise PluginError(
             f"{path} cannot be read as a list of files with the columns name, url, sha256, bytes ({error})."
         ) from error
     for spec in specs:
-        _refuse_outside(spec.name, path)
+        refuse_outside(spec.name, path)
         if not PurePosixPath(spec.name).name:
             raise PluginError(f"{path} has a row without a file name.")
     return specs
 
 
-def _refuse_outside(name: str, where: Path) -> None:
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or any(":" in part for part in parts.parts[:1]):
-        raise FilesError(f"{where} holds {name!r}, which lies outside its folder. Nothing was unpacked; do not use it.")
+def _spec(row: Mapping[str, str]) -> FileSpec:
+    sha256, n_bytes = row["sha256"].strip().lower(), row["bytes"].strip()
+    return FileSpec(
+        row["name"], row["url"], sha256 or None, int(n_bytes) if n_bytes else None, row.get("unpack") == "yes"
+    )
+
+
+def amount(specs: Sequence[FileSpec]) -> str:
+    """How many files there are, and how large they are as far as that is stated.
+
+    Examples
+    --------
+    >>> amount([FileSpec("a", "https://example.org/a", None, 2_000_000), FileSpec("b", "", None, None)])
+    '2 files, at least 2.0 MB'
+    """
+    n_bytes = sum(spec.n_bytes or 0 for spec in specs) / 1e6
+    bound = "at least " if any(spec.n_bytes is None for spec in specs) else ""
+    return f"{len(specs)} file{'s' if len(specs) != 1 else ''}, {bound}{n_bytes:.1f} MB"
 
 
 class FileStore:
@@ -124,57 +134,104 @@ class FileStore:
             )
         if missing:
             self.download(package, missing, what)
-        self.verify(package, specs)
+        digests = self.verify(package, specs)
         paths: dict[str, Path] = {}
         for spec in specs:
             path = self.path(package, spec)
-            paths.update(_members(path, spec) if spec.unpack else {spec.name: path})
+            paths.update(_members(path, spec, digests[spec]) if spec.unpack else {spec.name: path})
         return DataFiles(paths)
 
-    def verify(self, package: str, specs: Sequence[FileSpec]) -> None:
+    def verify(self, package: str, specs: Sequence[FileSpec]) -> dict[FileSpec, str]:
         """Compare every file with its checksum; files that have not changed since the last time are not read again.
+
+        Returns
+        -------
+        The SHA-256 of each file. Those whose publisher states none are recorded at their first use.
 
         Raises
         ------
         FilesError
-            A file differs; it is removed, so that the next fetch brings it anew.
+            A file differs from its published checksum (it is removed, so that the next fetch brings it anew) or from
+            what was recorded (it is left alone).
+        StoreError
+            What is used for the first time cannot be recorded.
         """
-        paths = {spec: self.path(package, spec) for spec in specs}
-        digests = digest_files(paths.values())
-        wrong = [spec for spec, path in paths.items() if digests[path] != spec.sha256]
+        by_path = digest_files(self.path(package, spec) for spec in specs)
+        digests = {spec: by_path[self.path(package, spec)] for spec in specs}
+        wrong = [spec for spec, digest in digests.items() if spec.sha256 not in (None, digest)]
         for spec in wrong:
-            paths[spec].unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path(package, spec).unlink()
         if wrong:
+            kept = [spec for spec in wrong if self.path(package, spec).exists()]
+            done = "were removed" if not kept else "could not be removed (do it yourself)"
             raise FilesError(
                 f"{len(wrong)} of {len(specs)} files in {self.root / package} had another checksum than expected and "
-                f"were removed: {shorten([spec.name for spec in wrong])}. Run 'isocortex fetch' to bring them again."
+                f"{done}: {shorten([spec.name for spec in wrong])}. Run 'isocortex fetch' to bring them again."
+            )
+        self._hold(package, {spec: digest for spec, digest in digests.items() if spec.sha256 is None})
+        return digests
+
+    def _hold(self, package: str, digests: Mapping[FileSpec, str]) -> None:
+        """Hold files without a published checksum to what they were at first use, and say so that once."""
+        from isocortex.progress import Reporter
+
+        if not digests:
+            return
+        folder, paths = self.root / package, {spec.name: self.path(package, spec) for spec in digests}
+        new = hold_to_record(folder, paths, {spec.name: digest for spec, digest in digests.items()})
+        if new:
+            (self.reporter or Reporter()).line(
+                f"No checksum is published for {shorten(new, 3)}. The SHA-256 of the {len(new)} files as they are now "
+                f"is recorded in {folder / RECORD}, and every later use is compared with it."
             )
 
     def adopt(self, package: str, specs: Sequence[FileSpec], folder: Path) -> list[FileSpec]:
-        """Copy files from anywhere below a folder, found by name and checksum; returns those that are not there.
+        """Copy files from anywhere below a folder; returns those that are not there.
+
+        A file is found by its name and checksum. Where no checksum is published, its path must end with the whole name
+        (``session1/data.csv``), and one that is there already must be the same.
 
         Raises
         ------
         FilesError
-            The folder does not exist.
+            The folder does not exist, or holds different files of one name without a published checksum, or another
+            one than is there or was recorded.
         """
         if not folder.is_dir():
             raise FilesError(f"{folder} is not a folder. --from takes a folder that holds the files at any depth.")
         wanted = set(self.missing(package, specs))
-        names = {PurePosixPath(spec.name).name for spec in wanted}
+        names = {PurePosixPath(spec.name).name for spec in specs if spec in wanted or spec.sha256 is None}
         by_name: dict[str, list[Path]] = {}
         for path in sorted(folder.rglob("*")):
             if path.name in names and path.is_file():
                 by_name.setdefault(path.name, []).append(path)
-        return [spec for spec in specs if spec in wanted and not self._adopt_one(package, spec, by_name)]
+        found = {spec: by_name.get(PurePosixPath(spec.name).name, []) for spec in specs}
+        unlisted = {spec: one for spec, paths in found.items() if spec.sha256 is None and (one := _one(spec, paths))}
+        self._adopt_unlisted(package, unlisted)
+        listed = [spec for spec in specs if spec in wanted and spec.sha256 is not None]
+        adopted = {spec for spec in listed if self._adopt_listed(package, spec, found[spec])}
+        return [spec for spec in specs if spec in wanted and spec not in adopted and spec not in unlisted]
 
-    def _adopt_one(self, package: str, spec: FileSpec, by_name: dict[str, list[Path]]) -> bool:
-        for path in by_name.get(PurePosixPath(spec.name).name, []):
+    def _adopt_listed(self, package: str, spec: FileSpec, candidates: Sequence[Path]) -> bool:
+        for path in candidates:
             if _has_size(path, spec.n_bytes) and digest_file(path) == spec.sha256:
-                with path.open("rb") as source:
-                    write_atomic(self.path(package, spec), lambda file, source=source: shutil.copyfileobj(source, file))
+                copy_file(path, self.path(package, spec))
                 return True
         return False
+
+    def _adopt_unlisted(self, package: str, found: Mapping[FileSpec, Path]) -> None:
+        """Copy all or none: everything is compared with what is there, and with the record, before the first copy."""
+        digests = {spec.name: digest_file(path) for spec, path in found.items()}
+        refuse_others(self.root / package, {spec.name: path for spec, path in found.items()}, digests)
+        absent = set(self.missing(package, list(found)))
+        for spec, path in found.items():
+            here = self.path(package, spec)
+            if spec not in absent and digest_file(here) != digests[spec.name]:
+                raise FilesError(f"{here} is there already and differs from {path}. Delete it to take the other one.")
+        for spec in absent:
+            copy_file(found[spec], self.path(package, spec))
+        self.verify(package, list(found))
 
     def download(self, package: str, specs: Sequence[FileSpec], what: str) -> None:
         """Download files with retries, check their checksums, and put them in place atomically.
@@ -186,9 +243,8 @@ class FileStore:
         """
         from filelock import FileLock
 
-        n_bytes = sum(spec.n_bytes for spec in specs)
-        check_space(self.root, n_bytes, f"Downloading {what}")
-        (self.root / package).mkdir(parents=True, exist_ok=True)
+        check_space(self.root, sum(spec.n_bytes or 0 for spec in specs), f"Downloading {what}")
+        check_writable(self.root / package)
         with FileLock(self.root / package / ".download.lock"):
             missing = self.missing(package, specs)
             for number, spec in enumerate(missing, start=1):
@@ -199,41 +255,78 @@ class FileStore:
     def _download_one(self, package: str, spec: FileSpec) -> None:
         import pooch
 
-        path = self.path(package, spec)
+        path, known = self.path(package, spec), spec.sha256 or read_record(self.root / package).get(spec.name)
         problem: Exception | None = None
         for attempt in range(N_ATTEMPTS):
             try:
+                path.unlink(missing_ok=True)  # pooch keeps what is there where it knows no checksum
                 pooch.retrieve(
                     spec.url,
-                    known_hash=f"sha256:{spec.sha256}",
+                    known_hash=f"sha256:{known}" if known else None,
                     fname=path.name,
                     path=path.parent,
                     downloader=pooch.HTTPDownloader(timeout=TIMEOUT_S),  # pyright: ignore[reportArgumentType]
                 )
+                if not _has_size(path, spec.n_bytes):
+                    raise ValueError(f"{path.stat().st_size} bytes came where {spec.n_bytes} were expected")
             except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
                 problem = error
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
                 if attempt + 1 < N_ATTEMPTS:
                     time.sleep(0.2 * 2**attempt)
             else:
                 return
+        expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
         damaged = "does not match the known hash" in str(problem)
-        cause = "the file has another checksum than expected" if damaged else str(problem)
+        cause = f"the file has another checksum than {expected}" if damaged else str(problem)
         raise FilesError(
             f"{spec.url} could not be downloaded in {N_ATTEMPTS} attempts: {cause}. Nothing of it was kept. Try again, "
             "or get the file elsewhere and use 'isocortex fetch --from FOLDER'."
         ) from problem
 
 
-def _has_size(path: Path, n_bytes: int) -> bool:
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file so that it is there whole or not at all.
+
+    Raises
+    ------
+    FilesError
+        The source cannot be read.
+    StoreError
+        The target cannot be written.
+    """
     try:
-        return path.stat().st_size == n_bytes
+        opened = source.open("rb")
+    except OSError as error:
+        raise FilesError(f"{source} cannot be read ({error.strerror}).") from error
+    with opened:
+        check_space(target.parent, source.stat().st_size, f"Copying {source.name}")
+        write_atomic(target, lambda file: shutil.copyfileobj(opened, file))
+
+
+def _one(spec: FileSpec, candidates: Sequence[Path]) -> Path | None:
+    """The file that a name without checksum stands for: its path ends with the whole name."""
+    ending = f"/{PurePosixPath(spec.name)}"
+    found = [path for path in candidates if path.absolute().as_posix().endswith(ending)]
+    found = [path for path in found if _has_size(path, spec.n_bytes)]
+    if len(found) > 1 and len({digest_file(path) for path in found}) > 1:
+        raise FilesError(
+            f"There are {len(found)} different files {spec.name}: {shorten(found)}. Name a folder with one of them."
+        )
+    return found[0] if found else None
+
+
+def _has_size(path: Path, n_bytes: int | None) -> bool:
+    """Whether a file is there, of that size where it is known."""
+    try:
+        return path.is_file() if n_bytes is None else path.stat().st_size == n_bytes
     except OSError:
         return False
 
 
-def _members(archive: Path, spec: FileSpec) -> dict[str, Path]:
-    folder = archive.with_name(f"{archive.name}.{spec.sha256[:16]}")
+def _members(archive: Path, spec: FileSpec, digest: str) -> dict[str, Path]:
+    folder = archive.with_name(f"{archive.name}.{digest[:16]}")
     if not folder.is_dir():
         unpack(archive, folder)
     prefix = PurePosixPath(spec.name).parent
@@ -242,54 +335,3 @@ def _members(archive: Path, spec: FileSpec) -> dict[str, Path]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-#: what zipfile, tarfile and the decompressors below them raise on damaged or encrypted archives
-_DAMAGED = (
-    OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-    tarfile.TarError,
-)  # fmt: skip
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar archive into a new folder: whole or not at all, regular files only.
-
-    Raises
-    ------
-    FilesError
-        A member lies outside the folder or is a link or device, or the file is no archive.
-    """
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    partial.mkdir(parents=True)
-    try:
-        if zipfile.is_zipfile(archive):
-            _unpack_zip(archive, partial)
-        elif tarfile.is_tarfile(archive):
-            _unpack_tar(archive, partial)
-        else:
-            raise FilesError(f"{archive} is neither a zip nor a tar archive.")
-        with contextlib.suppress(OSError):  # another process was here first, with the same members
-            partial.replace(folder)
-        if not folder.is_dir():
-            raise FilesError(f"{folder} cannot be made.")
-    except _DAMAGED as error:
-        raise FilesError(f"{archive} cannot be unpacked ({error}). Delete it and fetch it again.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _unpack_zip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        for name in opened.namelist():
-            _refuse_outside(name, archive)
-        opened.extractall(folder)  # noqa: S202 - every member was checked above
-
-
-def _unpack_tar(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as opened:
-        for member in opened.getmembers():
-            _refuse_outside(member.name, archive)
-            if not (member.isfile() or member.isdir()):
-                raise FilesError(f"{archive} holds {member.name!r}, which is neither a file nor a folder.")
-        extra: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        opened.extractall(folder, **extra)  # noqa: S202 - every member was checked above

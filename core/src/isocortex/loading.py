@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from isocortex.catalogue import Catalogue, Row
+from isocortex.catalogue import MANIFEST, Catalogue, Row
 from isocortex.errors import PluginError, UsageError
 from isocortex.interfaces import DatasetPlugin, MetricPlugin, ModelPlugin, StimuliPlugin
 from isocortex.manifest import (
@@ -132,7 +134,7 @@ class Resolver:
     ) -> None:
         self.catalogue = catalogue
         self.files = files
-        self.objects = dict(objects or {})
+        self.objects = {name: _as_wanted(model, files) for name, model in (objects or {}).items()}
         self._stimuli: dict[str, StimulusSet] = {}
         self._datasets: dict[str, Dataset] = {}
         self._models: dict[str, ModelPlugin] = {}
@@ -223,6 +225,15 @@ class Resolver:
         return sibling(self.catalogue, card, kind, name)
 
 
+def _as_wanted(model: ModelPlugin, files: FileStore) -> ModelPlugin:
+    """A model that was passed as an object; offline, one that stays so in this run alone."""
+    if not files.offline or model.offline:
+        return model
+    offline = copy.copy(model)
+    offline.offline = True
+    return offline
+
+
 def sibling(catalogue: Catalogue, card: Card, kind: str, name: str) -> str:
     """How to name what a card refers to: its own package's row comes first, where several packages offer the ID."""
     own = f"{card.package}::{name}"
@@ -234,7 +245,35 @@ def resolver(*, offline: bool = False) -> Resolver:
     """A resolver over what is installed and the default data folder."""
     from isocortex.files import FileStore
 
-    return Resolver(Catalogue.discover(), FileStore(offline=offline))
+    return Resolver(_installed(), FileStore(offline=offline))
+
+
+_remembered: list[tuple[object, Catalogue]] = []
+
+
+def _installed() -> Catalogue:
+    """What is installed, read once; again where the path, a folder on it or a manifest has changed since."""
+    if _remembered and _remembered[0][0] == _stamp(_remembered[0][1]):
+        return _remembered[0][1]
+    catalogue = Catalogue.discover()
+    with_rows = {row.package for row in catalogue.rows}
+    known = not catalogue.broken and all(plugin.package in with_rows for plugin in catalogue.plugins)
+    _remembered[:] = [(_stamp(catalogue), catalogue)] if known else []  # every manifest must be known to be watched
+    return catalogue
+
+
+def _stamp(catalogue: Catalogue) -> object:
+    """The path, and when its folders and the manifests of a catalogue were changed."""
+    manifests = sorted({str(row.folder / MANIFEST) for row in catalogue.rows})
+    return [str(Path.cwd()), *((path, _changed(Path(path))) for path in (*sys.path, *manifests))]
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def open_model(name: str, *, device: str = "cpu") -> LoadedModel:

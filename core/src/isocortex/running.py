@@ -7,14 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex import extraction, store
 from isocortex.api import run
 from isocortex.catalogue import Catalogue
-from isocortex.errors import IsocortexError, StoreError, UsageError
+from isocortex.chunks import HELD_BYTES
+from isocortex.errors import FilesError, IsocortexError, StoreError, UsageError
 from isocortex.extracting import Extraction, device_of
 from isocortex.files import FileStore
 from isocortex.loading import Resolver
@@ -111,6 +112,7 @@ def _arguments(models: Sequence[str], benchmarks: Sequence[str], config: RunConf
 
 def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> None:
     """Print the cells, and disk and memory that their extractions need, found by running one stimulus."""
+    device_of(config.device)
     resolver = Resolver(Catalogue.discover(), FileStore(offline=True))
     planned = plan(resolver, list(models), list(benchmarks), config)
     needs = [_need(resolver, cell, config) for cell in {cell.extraction: cell for cell in planned.cells}.values()]
@@ -138,13 +140,37 @@ def _need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[str, Any]:
         "disk_bytes": None,
         "memory_bytes": None,
     }
+    from isocortex.fetching import first_line
+
+    absent = _absent(resolver, cell)
+    if absent:
+        return {**about, "unknown_because": f"not known before {' and '.join(absent)}"}
     try:
         stimuli = resolver.stimuli(cell.stimuli)
         per_stimulus = _bytes_per_stimulus(resolver, cell, stimuli, config)
     except IsocortexError as error:
-        return {**about, "unknown_because": f"not known before the data are here ({error})"}
-    chunk = min(extraction.CHUNK_SIZE, len(stimuli))
-    return {**about, "disk_bytes": per_stimulus * len(stimuli), "memory_bytes": per_stimulus * chunk}
+        return {**about, "unknown_because": f"not known ({first_line(error)})"}
+    chunk = min(HELD_BYTES, per_stimulus * min(extraction.CHUNK_SIZE, len(stimuli)))
+    return {**about, "disk_bytes": per_stimulus * len(stimuli), "memory_bytes": chunk}
+
+
+def _absent(resolver: Resolver, cell: Cell) -> list[str]:
+    """The data or weights of a cell that are not here, and what was found instead."""
+    from isocortex.fetching import fetch_model, first_line
+
+    needed: dict[str, Callable[[], object]] = {
+        "the data are here": lambda: resolver.stimuli(cell.stimuli),
+        "the weights are here": lambda: fetch_model(resolver, cell.model, Variant.parse(cell.variant)),
+    }
+    absent: list[str] = []
+    for what, bring in needed.items():
+        try:
+            bring()
+        except FilesError as error:
+            absent.append(f"{what} ({first_line(error)})")
+        except Exception:  # noqa: S112 - whatever else is wrong is said where it is used
+            continue
+    return absent
 
 
 def _bytes_per_stimulus(resolver: Resolver, cell: Cell, stimuli: StimulusSet, config: RunConfig) -> int:
@@ -152,7 +178,8 @@ def _bytes_per_stimulus(resolver: Resolver, cell: Cell, stimuli: StimulusSet, co
     from isocortex.reductions import reduce_output
 
     sizes: list[int] = []
-    with resolver.model(cell.model).load(Variant.parse(cell.variant), device=device_of(config.device)) as model:
+    plugin = resolver.model(cell.model)
+    with plugin.load(Variant.parse(cell.variant), device=device_of(config.device, plugin)) as model:
         layers = choose_layers(cell.layers, model.layers, model.find, cell.model)
         model.run(
             stimuli.batch([0]),

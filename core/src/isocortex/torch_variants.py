@@ -131,7 +131,8 @@ def _read_file(path: Path) -> Any:
             "purpose, with 'python -m isocortex.convert_checkpoint', and use the .safetensors file."
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise DataError(f"{path} is no torch file ({str(error).splitlines()[0]}).") from error
+        reason = str(error).partition("\n")[0] or type(error).__name__  # an empty file has no message
+        raise DataError(f"{path} is no torch file ({reason}).") from error
 
 
 def _read_safetensors(path: Path) -> State:

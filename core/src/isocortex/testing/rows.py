@@ -67,7 +67,10 @@ class RowUnderTest:
             ) from error
         if not (isinstance(found, type) and issubclass(found, INTERFACES[self.row.kind])):
             raise CheckSkipped(f"Its object is of another kind; see manifest:{self.row.package}:objects.")
-        return make_plugin(self.row.kind, self.card)
+        plugin = make_plugin(self.row.kind, self.card)
+        if self.row.kind == "model":
+            plugin.offline = True  # a check never uses the network
+        return plugin
 
 
 def _distribution(requirement: str) -> str:

@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isocortex.errors import DataError
+from isocortex.errors import DataError, FilesError, shorten
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.manifest import Variant
 from isocortex.stimuli import StimulusBatch
 from isocortex.torch_model import TorchModel, TorchRecipe
-from isocortex_cochnets.weights import advice_for, find_weights, places, published_state
+from isocortex_cochnets.weights import (
+    advice_for,
+    bring,
+    contents,
+    convert_command,
+    find_below,
+    find_weights,
+    names_of,
+    places,
+    published_state,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,6 +73,7 @@ class CochlearNetwork(ModelPlugin):
     #: prefix of the names of the linear heads
     heads: ClassVar[str] = ""
     aliases: ClassVar[Mapping[str, str]] = {}
+    accelerated = True
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -80,8 +91,106 @@ class CochlearNetwork(ModelPlugin):
         FilesError
             They are not here.
         """
-        candidates = places(self.card)
+        candidates = self.places()
         return find_weights(self.card, candidates, advice_for(self.card, candidates[0]))
+
+    def fetch(self, variant: Variant, source: Path | None = None) -> Sequence[Path]:
+        """Bring the trained weights here from a folder, found by name at any depth; nothing is downloaded.
+
+        They are read, without running any code, and compared with the network, before they are copied.
+
+        Raises
+        ------
+        FilesError
+            They are neither here nor in ``source``, or others are here.
+        DataError
+            They cannot be read without running code, or do not fit the network.
+        """
+        if not needs_weights(variant):
+            return ()
+        found = None if source is None else self.find_below(source)
+        if found is None:
+            weights = self._weights_without(source)
+            self.check(weights)
+            return self.files(weights)
+        self.check(found)
+        here = next((self.files(path) for path in self.places() if self.is_there(path)), [])
+        ending = "" if found.is_dir() else ".safetensors" if found.suffix == ".safetensors" else ".pt"
+        target = next(path for path in self.places() if path.suffix == ending)
+        bring(self.files(found), self.files(target), here)
+        return here or self.files(target)
+
+    def _weights_without(self, source: Path | None) -> Path:
+        """The weights that are here, where a folder holds none."""
+        try:
+            return self.weights()
+        except FilesError as error:
+            if source is None:
+                raise
+            raise FilesError(
+                f"{source} holds no weights of {self.card.id}; expected one of {self.expected()}.\n{error}"
+            ) from error
+
+    def check(self, weights: Path) -> None:
+        """Read weights and compare every name and shape with the network.
+
+        Raises
+        ------
+        DataError
+            They cannot be read without running code, or do not fit.
+        """
+        import torch
+
+        from isocortex.torch_variants import load_state
+
+        with torch.device("meta"):
+            network = self.build()
+        rename = self.recipe(Variant(kind="random", seed=0)).rename or dict
+        state = rename(self.read(weights))
+        load_state(network, {name: tensor.to("meta") for name, tensor in state.items()})
+
+    def read(self, weights: Path) -> Mapping[str, Any]:
+        """Tensors by name.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read without running code; the message says how to convert it.
+        """
+        from pickle import UnpicklingError
+
+        from isocortex.torch_variants import read_state
+
+        try:
+            return read_state(weights)
+        except DataError as error:
+            if not isinstance(error.__cause__, UnpicklingError):
+                raise
+            raise DataError(f"{error}\n  {convert_command(weights, self.places()[0])}") from error
+
+    # --- where weights lie
+
+    def places(self) -> list[Path]:
+        """Where weights are looked for, in this order."""
+        return places(self.card)
+
+    def is_there(self, place: Path) -> bool:
+        """Whether a place holds weights."""
+        return place.is_file()
+
+    def files(self, weights: Path) -> list[Path]:
+        """The files that weights consist of."""
+        return [weights]
+
+    def find_below(self, folder: Path) -> Path | None:
+        """Weights of this network anywhere below a folder of the user."""
+        return find_below(folder, names_of(self.card))
+
+    def expected(self) -> str:
+        """How the files may be called."""
+        return ", ".join(names_of(self.card))
+
+    # --- in memory
 
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
         """Build the network with the weights of a variant.
@@ -103,7 +212,7 @@ class CochlearNetwork(ModelPlugin):
             preprocess=partial(waveforms, prepare=self.prepare),
             layers=self.card.layers,
             axes=self.axes,
-            weights=self.weights() if _needs_weights(variant) else None,
+            weights=self.weights() if needs_weights(variant) else None,
             rename=partial(published_state, without=unknown_head),
             front_end=(FRONT_END,),
             batching="any",  # every sound is brought to 2 s
@@ -118,10 +227,8 @@ class CochlearNetwork(ModelPlugin):
         if own is None:
             return None
         filters = digest_code(Path(next(iter(isocortex_baselines.__path__))))
-        weights = self.weights() if _needs_weights(variant) else None
-        files = [] if weights is None else weights.iterdir() if weights.is_dir() else [weights]
-        contents = sorted(digest_files(path for path in files if path.is_file()).values())
-        return digest_of([own, filters, contents])
+        files = self.files(self.weights()) if needs_weights(variant) else []
+        return digest_of([own, filters, sorted(digest_files(files).values())])
 
 
 class _At20Kilohertz(CochlearNetwork):
@@ -186,11 +293,55 @@ class Kell2018(CochlearNetwork):
         FilesError
             They are not here.
         """
+        from isocortex_cochnets.kell2018_weights import FILES
+
+        candidates = self.places()
+        advice = f"Get {', '.join(FILES)} from {self.card.weights} and put them into\n  {candidates[0]}"
+        return find_weights(self.card, candidates, advice, self.is_there)
+
+    def read(self, weights: Path) -> Mapping[str, Any]:
+        """Tensors by name, from the folder of the published files or one file.
+
+        Raises
+        ------
+        DataError
+            A file is damaged, or cannot be read without running code.
+        """
+        from isocortex_cochnets.kell2018_weights import read_folder
+
+        return read_folder(weights) if weights.is_dir() else super().read(weights)
+
+    def places(self) -> list[Path]:
+        """The folder of the published files comes first."""
+        return places(self.card, ("", ".safetensors", ".pt"))
+
+    def is_there(self, place: Path) -> bool:
+        """Whether a place holds all published files, or is one file."""
+        from isocortex_cochnets.kell2018_weights import holds_weights
+
+        return place.is_file() or holds_weights(place)
+
+    def files(self, weights: Path) -> list[Path]:
+        """The published files of a folder, or the one file."""
+        from isocortex_cochnets.kell2018_weights import FILES
+
+        one_file = weights.suffix in (".safetensors", ".pt") and not weights.is_dir()
+        return [weights] if one_file else [weights / name for name in FILES]
+
+    def find_below(self, folder: Path) -> Path | None:
+        """A folder that holds all published files, or one file."""
         from isocortex_cochnets.kell2018_weights import FILES, holds_weights
 
-        folder, *files = places(self.card, ("", ".safetensors", ".pt"))
-        advice = f"Get {', '.join(FILES)} from {self.card.weights} and put them into\n  {folder}"
-        return find_weights(self.card, [folder, *files], advice, lambda path: path.is_file() or holds_weights(path))
+        folders = [path.parent for path in sorted(folder.rglob(FILES[0])) if holds_weights(path.parent)]
+        if len({tuple(contents(self.files(path))) for path in folders}) > 1:
+            raise FilesError(f"{folder} holds different files of that name: {shorten(folders)}. Name one.")
+        return folders[0] if folders else super().find_below(folder)
+
+    def expected(self) -> str:
+        """How the files may be called."""
+        from isocortex_cochnets.kell2018_weights import FILES
+
+        return f"{' + '.join(FILES)} in one folder, {super().expected()}"
 
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
         """Build the network with the weights of a variant; ``file:`` takes the folder of the published files too.
@@ -214,7 +365,8 @@ class Kell2018(CochlearNetwork):
         return CochlearModel(recipe, variant, device=device, aliases=self.aliases)
 
 
-def _needs_weights(variant: Variant) -> bool:
+def needs_weights(variant: Variant) -> bool:
+    """Whether a variant is made of the trained weights."""
     return variant.kind in ("pretrained", "permuted")
 
 

@@ -1,12 +1,12 @@
-"""Trained weights: where they are looked for, and the names that published checkpoints give them."""
+"""Trained weights: where they lie, how they get there, and the names that published checkpoints give them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from isocortex.errors import FilesError
+from isocortex.errors import FilesError, shorten
 
 if TYPE_CHECKING:
     from isocortex.manifest import ModelCard
@@ -80,8 +80,9 @@ def find_weights(
             return path
     looked = "".join(f"\n  {path}" for path in candidates)
     raise FilesError(
-        f"The trained weights of {card.id} are not here, and isocortex cannot download them. Looked for{looked}\n"
-        f"{advice}\nOr name a file: {card.id}@file:PATH. An untrained network is {card.id}@random:0."
+        f"The trained weights of {card.id} are not here, and isocortex cannot download them.\nLooked for{looked}\n"
+        f"{advice}\nWhere you have them: isocortex fetch -m {card.id} --from FOLDER, or {card.id}@file:PATH. "
+        f"An untrained network is {card.id}@random:0."
     )
 
 
@@ -99,7 +100,82 @@ def advice_for(card: ModelCard, wanted: Path) -> str:
     if card.weights is None:
         return "They are not published; ask the authors of the paper."
     address, _, member = card.weights.partition("#")
-    return (
-        f"Get {address}, unpack {member} and convert it once, on purpose:\n"
-        f"  python -m isocortex.convert_checkpoint {Path(member).name} {wanted} --i-trust-this-file"
-    )
+    command = convert_command(Path(member).name, wanted)
+    return f"Get {address}, unpack {member} and convert it once, on purpose:\n  {command}"
+
+
+def convert_command(checkpoint: Path | str, target: Path) -> str:
+    """The command that turns a checkpoint into a file that is read without running code."""
+    return f"python -m isocortex.convert_checkpoint {checkpoint} {target} --i-trust-this-file"
+
+
+def names_of(card: ModelCard) -> list[str]:
+    """What weights may be called in a folder that a user has, the first name before the next.
+
+    The published checkpoints of all networks have one file name, so that the folder above it, which is the network's
+    own, must be there too.
+
+    Examples
+    --------
+    >>> from isocortex.manifest import ModelCard
+    >>> names_of(ModelCard(id="a", object="m:A", modality="audio", layers=("x",), weights="https://b.org/c.tar#d/e/5.pt"))
+    ['a.safetensors', 'a.pt', 'e/5.safetensors', 'e/5.pt']
+    """
+    names = [f"{card.id}.safetensors", f"{card.id}.pt"]
+    member = PurePosixPath((card.weights or "").partition("#")[2])
+    if member.parent.name:
+        published = PurePosixPath(member.parent.name) / member.name
+        names += [published.with_suffix(".safetensors").as_posix(), published.as_posix()]
+    return names
+
+
+def find_below(folder: Path, names: Sequence[str]) -> Path | None:
+    """The file anywhere below a folder that has the first of the names that occur.
+
+    Raises
+    ------
+    FilesError
+        Several files have that name, and they differ.
+    """
+    for name in names:
+        paths = sorted(folder.rglob(PurePosixPath(name).name))
+        found = [path for path in paths if path.is_file() and path.absolute().as_posix().endswith(f"/{name}")]
+        if len(set(contents(found))) > 1:
+            raise FilesError(
+                f"{folder} holds {len(found)} different files {name}: {shorten(found)}. Name a folder with one."
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def contents(files: Sequence[Path]) -> list[str]:
+    """SHA-256 of each file."""
+    from isocortex.digests import digest_files
+
+    digests = digest_files(files)
+    return [digests[file] for file in files]
+
+
+def bring(found: Sequence[Path], targets: Sequence[Path], here: Sequence[Path]) -> None:
+    """Copy files to where weights are looked for; each is there whole or not at all.
+
+    Parameters
+    ----------
+    found, targets
+        Files, and where each belongs.
+    here
+        Weights that are there already; none: an empty sequence.
+
+    Raises
+    ------
+    FilesError
+        Those that are there are others; nothing was changed.
+    """
+    from isocortex.files import copy_file
+
+    if here and contents(here) != contents(found):
+        raise FilesError(f"{here[0]} is there already and differs from {found[0]}. Delete it to take the other one.")
+    if not here:
+        for file, target in zip(found, targets, strict=True):
+            copy_file(file, target)

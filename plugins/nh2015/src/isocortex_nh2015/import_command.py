@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import uuid
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +32,9 @@ def tuckute(source: Path, out: Path, models: tuple[str, ...]) -> None:
     become folders that '-m activations:FOLDER' scores; results become records that 'isocortex show' prints. Pickles are
     read by own code: nothing in them runs.
     """
-    with _unpacked(source) as folder:
+    from isocortex.archives import opened_source
+
+    with opened_source(source) as folder:
         done = [] if models else list(_import_data(folder))
         done += _import_activations(folder, out / "activations", models)
         done += _import_results(folder, out / "results", models)
@@ -51,24 +50,6 @@ def tuckute(source: Path, out: Path, models: tuple[str, ...]) -> None:
 
 
 _Done = tuple[str, IsocortexError | None]
-
-
-@contextmanager
-def _unpacked(source: Path) -> Generator[Path]:
-    """The folder itself, or an archive unpacked beside the data for as long as it is needed."""
-    from isocortex.files import unpack
-    from isocortex.store import check_space, data_folder
-
-    if source.is_dir():
-        yield source
-        return
-    folder = data_folder() / f".import-{uuid.uuid4().hex}"
-    check_space(folder, source.stat().st_size, f"Unpacking {source.name}")
-    try:
-        unpack(source, folder)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _report(line: str, error: IsocortexError | None = None) -> _Done:

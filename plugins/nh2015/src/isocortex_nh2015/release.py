@@ -1,25 +1,28 @@
 """The data files of the Tuckute et al. 2023 release: found in a folder that the user gives, kept with their checksums.
 
-No checksum of the release is published. The first time a file is brought in, its SHA-256 is recorded beside it; from
-then on it is verified against that, and another file of the same name is refused.
+No checksum of the release is published: core records the SHA-256 of each file the first time, verifies it against that
+from then on, and refuses another file of the same name (`isocortex.recorded`).
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from isocortex.digests import digest_file, digest_files
+from isocortex.digests import digest_file
 from isocortex.errors import FilesError, shorten
 from isocortex.interfaces import DataFiles
-from isocortex.store import check_space, data_folder, read_json, write_atomic, write_json
+from isocortex.store import data_folder
 from isocortex.testing.outcomes import CheckSkipped
+
+if TYPE_CHECKING:
+    from isocortex.files import FileSpec
 
 PACKAGE: Final = "isocortex-nh2015"
 ADDRESS: Final = "https://mcdermottlab.mit.edu/tuckute_feather_2023/data.tar"
-RECORD: Final = "recorded.json"
+#: where the files lie, below the data folder
+PLACE: Final = f"{PACKAGE}/tuckute2023"
 
 STIMULUS_ORDER: Final = "neural/NH2015/neural_stim_meta.npy"
 COMPONENTS: Final = "neural/NH2015comp/components.mat"
@@ -48,7 +51,7 @@ class ReleaseAbsentError(FilesError, CheckSkipped):
 
 def release_folder() -> Path:
     """Where the files of the release lie once they were brought in."""
-    return data_folder() / PACKAGE / "tuckute2023"
+    return data_folder() / PLACE
 
 
 def find_in(folder: Path, name: str) -> Path | None:
@@ -80,6 +83,13 @@ def find_in(folder: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
+def specs_of(names: Iterable[str]) -> list[FileSpec]:
+    """Files of the release as core knows them: without checksum or size, in an archive that core does not download."""
+    from isocortex.files import FileSpec
+
+    return [FileSpec(name, ADDRESS, None, None) for name in names]
+
+
 def record(folder: Path, dataset: str) -> list[str]:
     """Bring in the files of a data set, and record their checksums the first time.
 
@@ -100,8 +110,10 @@ def record(folder: Path, dataset: str) -> list[str]:
     isocortex.errors.FilesError
         If some are missing, or one differs from what was recorded.
     """
-    found = {name: find_in(folder, name) for name in (*NEEDED[dataset], *OPTIONAL.get(dataset, ()))}
-    present = {name: path for name, path in found.items() if path is not None}
+    from isocortex.files import FileStore
+
+    names = [*NEEDED[dataset], *OPTIONAL.get(dataset, ())]
+    present = [name for name in names if find_in(folder, name) is not None]
     if not any(name in present for name in NEEDED[dataset]):
         return []
     absent = [name for name in NEEDED[dataset] if name not in present]
@@ -110,27 +122,8 @@ def record(folder: Path, dataset: str) -> list[str]:
             f"{folder} lacks {len(absent)} of the {len(NEEDED[dataset])} files of {dataset}: {shorten(absent)}. "
             "Unpack the whole of data.tar."
         )
-    _bring(present)
-    return list(present)
-
-
-def _bring(files: Mapping[str, Path]) -> None:
-    root = release_folder()
-    known: dict[str, Any] = read_json(root / RECORD) or {}
-    wanted = {name: path for name, path in files.items() if path.resolve() != (root / name).resolve()}
-    check_space(root, sum(path.stat().st_size for path in wanted.values()), "Copying the data of the release")
-    for name, path in wanted.items():
-        digest = digest_file(path)
-        if name in known and known[name]["sha256"] != digest:
-            raise FilesError(
-                f"{path} differs from the file that was recorded first (SHA-256 {known[name]['sha256'][:16]}…, now "
-                f"{digest[:16]}…). Find out which is right; to take the new one, delete {root} and import again."
-            )
-        if not (root / name).is_file():
-            with path.open("rb") as source:
-                write_atomic(root / name, lambda file, source=source: shutil.copyfileobj(source, file))
-        known[name] = {"sha256": digest, "bytes": path.stat().st_size}
-    write_json(root / RECORD, known)
+    FileStore().adopt(PLACE, specs_of(present), folder)
+    return present
 
 
 def present(dataset: str) -> DataFiles:
@@ -141,27 +134,30 @@ def present(dataset: str) -> DataFiles:
     isocortex.errors.FilesError
         If they were not brought in yet, or have changed since.
     """
-    root = release_folder()
-    known: dict[str, Any] = read_json(root / RECORD) or {}
-    absent = [name for name in NEEDED[dataset] if name not in known or not (root / name).is_file()]
+    absent = [name for name in NEEDED[dataset] if not (release_folder() / name).is_file()]
     if absent:
         raise ReleaseAbsentError(
-            f"{len(absent)} of {len(NEEDED[dataset])} files of {dataset!r} are not in {root}: get {ADDRESS} and run "
-            "'isocortex import tuckute data.tar'."
+            f"{len(absent)} of {len(NEEDED[dataset])} files of {dataset!r} are not in {release_folder()}: get "
+            f"{ADDRESS} and run 'isocortex fetch -b {dataset}.ridge --from data.tar' or 'isocortex import tuckute "
+            "data.tar'."
         )
-    names = [*NEEDED[dataset], *(name for name in OPTIONAL.get(dataset, ()) if (root / name).is_file())]
-    _verify({name: root / name for name in names}, known)
-    return DataFiles({name: root / name for name in names})
+    return DataFiles(in_release([*NEEDED[dataset], *OPTIONAL.get(dataset, ())]))
 
 
-def _verify(paths: Mapping[str, Path], known: Mapping[str, Any]) -> None:
-    digests = digest_files(paths.values())
-    changed = [name for name, path in paths.items() if digests[path] != known.get(name, {}).get("sha256")]
-    if changed:
-        raise FilesError(
-            f"{len(changed)} of {len(paths)} files in {release_folder()} have changed since they were recorded: "
-            f"{shorten(changed)}. Delete them and run 'isocortex import tuckute' again."
-        )
+def fetch(dataset: str, source: Path | None) -> list[Path]:
+    """Bring in the files of a data set from a folder, and say where they are.
+
+    Raises
+    ------
+    isocortex.errors.FilesError
+        If they are neither here nor in the folder; the message says how to get them.
+    """
+    if source is None or record(source, dataset):
+        return list(present(dataset).values())
+    try:
+        return list(present(dataset).values())
+    except ReleaseAbsentError as error:
+        raise FilesError(f"{source} holds no neural/{dataset} of the release. {error}") from error
 
 
 def bring_components(folder: Path) -> bool | None:
@@ -189,8 +185,9 @@ def in_release(names: Iterable[str]) -> dict[str, Path]:
     isocortex.errors.FilesError
         If one has changed since.
     """
+    from isocortex.files import FileStore
+
     root = release_folder()
-    known: dict[str, Any] = read_json(root / RECORD) or {}
-    paths = {name: root / name for name in names if name in known and (root / name).is_file()}
-    _verify(paths, known)
-    return paths
+    names = [name for name in names if (root / name).is_file()]
+    FileStore().verify(PLACE, specs_of(names))
+    return {name: root / name for name in names}

@@ -25,6 +25,8 @@ from isocortex_nh2015.voxel_files import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from isocortex.dataset import Dataset
     from isocortex.stimuli import StimulusSet
 
@@ -33,6 +35,16 @@ UNITS: Final = "voxel response, as released"
 
 class _Voxels(DatasetPlugin):
     """What the two data sets share."""
+
+    def fetch(self, source: Path | None = None) -> list[Path]:
+        """Bring in the files of the release from a folder; nothing is downloaded, as no checksum is published.
+
+        Raises
+        ------
+        isocortex.errors.FilesError
+            If they are neither here nor in the folder; the message says how to get them.
+        """
+        return release.fetch(self.card.id, source)
 
     def _files(self, files: DataFiles) -> DataFiles:
         return files or release.present(self.card.id)

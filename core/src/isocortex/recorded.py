@@ -1,0 +1,109 @@
+"""Files whose publisher states no checksum: their SHA-256 at first use is recorded beside them, and held to since.
+
+``recorded.json`` lies in the folder that the names are relative to: ``{name: {"sha256": …, "bytes": …}}``. It is no
+proof of what was published; it makes sure that every later score is computed on the same bytes as the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+from isocortex.errors import FilesError, shorten
+from isocortex.store import read_json, write_json
+
+RECORD = "recorded.json"
+
+
+def read_record(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that were recorded in a folder; nothing where there is no record.
+
+    Raises
+    ------
+    FilesError
+        The record cannot be read; it is never made anew silently.
+
+    Examples
+    --------
+    >>> read_record(Path("no such folder"))
+    {}
+    """
+    path = folder / RECORD
+    content = read_json(path)
+    if content is None and not path.exists():
+        return {}
+    if not isinstance(content, dict) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in content.values()
+    ):
+        raise FilesError(
+            f"{path} cannot be read as a record of checksums. Put a copy of it back, or delete it: the files beside it "
+            "are then taken as they are now."
+        )
+    return {str(name): entry["sha256"] for name, entry in content.items()}
+
+
+def hold_to_record(folder: Path, paths: Mapping[str, Path], digests: Mapping[str, str]) -> list[str]:
+    """Compare files with their record, and record those that are used for the first time.
+
+    Parameters
+    ----------
+    folder
+        Where the record lies.
+    paths, digests
+        Name → file that is about to be used, and its SHA-256.
+
+    Returns
+    -------
+    Names that were recorded now.
+
+    Raises
+    ------
+    FilesError
+        A file differs from its record, which stays as it is.
+    StoreError
+        The record cannot be written.
+    """
+    refuse_others(folder, paths, digests)
+    if set(digests) <= set(read_record(folder)):
+        return []
+    with _lock(folder):
+        refuse_others(folder, paths, digests)  # another process may have recorded them meanwhile
+        known = read_record(folder)
+        new = [name for name in digests if name not in known]
+        entries = {name: {"sha256": digests[name], "bytes": paths[name].stat().st_size} for name in new}
+        write_json(folder / RECORD, {**(read_json(folder / RECORD) or {}), **entries}, durable=True)
+    return new
+
+
+def refuse_others(folder: Path, paths: Mapping[str, Path], digests: Mapping[str, str]) -> None:
+    """Compare files with their record; those without a record pass.
+
+    Raises
+    ------
+    FilesError
+        A file differs from its record.
+    """
+    known = read_record(folder)
+    changed = [name for name, digest in digests.items() if known.get(name, digest) != digest]
+    if not changed:
+        return
+    first = changed[0]
+    raise FilesError(
+        f"{len(changed)} of {len(digests)} files differ from those that were recorded first in {folder / RECORD}: "
+        f"{shorten(changed)} ({paths[first]} has SHA-256 {digests[first][:16]}…, recorded is {known[first][:16]}…). "
+        "Their publisher states no checksum, so find out which are right. To take these, delete the recorded files and "
+        f"their entries in {RECORD}, and fetch again; otherwise put the first ones back."
+    )
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Generator[None]:
+    """Let one process write at a time; where no lock can be had, the write itself says what is wrong."""
+    from filelock import FileLock
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, NotImplementedError):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(folder / f".{RECORD}.lock"))
+        yield
