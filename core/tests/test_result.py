@@ -190,3 +190,20 @@ def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert shown.count("rnn[0]") == 3, "rich takes what stands in brackets for markup"
     assert [shown.count(f"│ {name} ") for name in ("all", "(no region)", "IT")] == [1, 1, 1]
+
+
+def test_the_curve_over_layers_stands_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    from isocortex.report import print_table
+    from isocortex.result import LayerValue
+
+    layers = [
+        LayerValue(name="rnn[0]", value=0.25, read_out=0.1),
+        LayerValue(name="top", value=None),
+        LayerValue(name="mid", value=-0.125, read_out=0.9),
+    ]
+    several = summary(0.5).model_copy(update={"layers": layers})
+    print_table([result(summary=several, regions={"IT": several}), result(model="pixels")])
+    lines = capsys.readouterr().out.splitlines()
+    curves = [line for line in lines if "rnn[0] 0.25" in line]
+    assert curves == ["  noise@fixed: rnn[0] 0.25 [10 %], top –, mid -0.12 [90 %]"], "regions have none of their own"
+    assert not any("pixels" in line and "[" in line for line in lines), "a single layer is no curve"

@@ -7,7 +7,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isocortex.curves import curves_of
+from isocortex.result import Stage
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from isocortex.result import Result
 
 COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "digest")
@@ -19,10 +24,20 @@ def print_json(results: Sequence[Result]) -> None:
 
 
 def print_csv(results: Sequence[Result]) -> None:
-    """The same rows as CSV; the curve over layers stays in JSON."""
-    from isocortex.result import table
+    """The same rows as CSV; the curve over layers stays in JSON, and so do the stages of single participants."""
+    import pandas as pd
 
-    table(results).drop(columns=["layers", "also"], errors="ignore").to_csv(sys.stdout, index=False)
+    rows = [_with_flat_stage(row) for result in results for row in result.rows()]
+    pd.DataFrame(rows).drop(columns=["layers", "also"], errors="ignore").to_csv(sys.stdout, index=False)
+
+
+def _with_flat_stage(row: dict[str, Any]) -> dict[str, Any]:
+    """``stage`` as its value, and its fields as stage_error, stage_procedure and so on."""
+    if "stage" not in row:
+        return row
+    fields = row["stage"] or dict.fromkeys(Stage.model_fields)
+    kept = {f"stage_{name}": value for name, value in fields.items() if name not in ("value", "participants")}
+    return row | {"stage": fields["value"]} | kept
 
 
 def print_table(results: Sequence[Result]) -> None:
@@ -43,6 +58,7 @@ def print_table(results: Sequence[Result]) -> None:
             )
         console.print(table)
         console.print(_legend(group), style="dim", highlight=False)
+        _print_curves(console, curves_of(group))
     for row in rows:
         if row["status"] == "failed":
             console.print(
@@ -51,6 +67,14 @@ def print_table(results: Sequence[Result]) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def _print_curves(console: Console, curves: Sequence[tuple[str, str]]) -> None:
+    if not curves:
+        return
+    console.print("Curves over layers, none of them chosen; in brackets, how often a layer is read out:", style="dim")
+    for model, curve in curves:
+        console.print(f"  {model}: {curve}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> list[tuple[tuple[str, str, str], list[dict[str, Any]]]]:

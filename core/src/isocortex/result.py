@@ -26,6 +26,22 @@ class LayerValue(BaseModel):
     read_out: float = Field(default=0.0, description="share of splits × neuroids in which this layer is read out")
 
 
+class Stage(BaseModel):
+    """How deep in a model the layer lies that is best: 0 is the first layer, 1 the last."""
+
+    model_config = ConfigDict(extra="forbid")
+    value: float = Field(ge=0, le=1, description="mean over participants of the relative depth")
+    error: float | None = None
+    error_kind: str = "none"
+    procedure: str = Field(description="what the layers were chosen on: nested, tuckute2023 all splits, …")
+    n_layers: int = Field(description="layers that the depth is relative to, those of equal content among them")
+    n_subjects: int | None = None
+    participants: dict[str, float] = Field(default_factory=dict[str, float], description="by name; none if pooled")
+    spread: float | None = Field(default=None, description="standard deviation over splits, mean over participants")
+    agreement: float | None = Field(default=None, description="share of pairs of splits that choose the same layer")
+    tied: float | None = Field(default=None, description="share of neuroids whose layer was drawn among equals")
+
+
 class Summary(BaseModel):
     """A score with its context: never show ``value`` without ``statistic``, ``target`` and the counts."""
 
@@ -47,6 +63,7 @@ class Summary(BaseModel):
     n_layers_searched: int
     best_layer: str
     layers: list[LayerValue] = Field(default_factory=list[LayerValue])
+    stage: Stage | None = Field(default=None, description="depth of the best layer; none for a single layer")
     n_stimuli: int
     n_subjects: int | None = None
     n_neuroids: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from isocortex.errors import SettingsError
 from isocortex.layers import as_layered, codes_of, read_out
 from isocortex.result import LayerValue, Summary
+from isocortex.stages import nested_stage
 from isocortex.stats import aggregate, interval
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def summarise(comparison: Comparison, scores: xr.Dataset) -> Summary:
         ceiled=ceiled(comparison, value, ceiling),
         layer_rule=str(scores.attrs["layer_rule"]),
         n_layers_searched=int(scores.attrs["n_layers_searched"]),
+        stage=nested_stage(scores),
         n_stimuli=comparison.n_stimuli,
         also=_further(scores, measure),
         **_interval(comparison, scores),
@@ -63,16 +65,39 @@ def summarise(comparison: Comparison, scores: xr.Dataset) -> Summary:
 
 def by_region(comparison: Comparison, scores: xr.Dataset) -> dict[str, Summary]:
     """One summary for each value of the coordinates that the benchmark names in ``summary_by``; "" is no region."""
-    found: dict[str, Summary] = {}
-    names = [
-        name for name in comparison.rules.summary_by if name in scores.coords and scores[name].dims == ("neuroid",)
-    ]
-    for name in names:
-        values = scores[name].values.astype(str)
-        for group in filter(None, dict.fromkeys(values)):
-            part = scores.isel(neuroid=np.flatnonzero(values == group))
-            found[group if len(names) == 1 else f"{name}={group}"] = comparison.summarise(part)
+    found = {
+        name: comparison.summarise(scores.isel(neuroid=places))
+        for name, places in region_rows(scores, comparison.rules.summary_by).items()
+    }
+    for place, (name, part) in enumerate(comparison.parts.items()):
+        found[name] = part.summarise(_part_of(scores, place))
     return found
+
+
+def region_rows(data: xr.Dataset | xr.DataArray, summary_by: Sequence[str]) -> dict[str, Array]:
+    """Places of the neuroids of each row of a result: regions, or ``coordinate=region`` where several are named.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> data = xr.DataArray(np.zeros(3), dims="neuroid", coords={"region": ("neuroid", ["A1", "", "A1"])})
+    >>> {name: places.tolist() for name, places in region_rows(data, ["region"]).items()}
+    {'A1': [0, 2]}
+    """
+    found: dict[str, Array] = {}
+    names = [name for name in summary_by if name in data.coords and data[name].dims == ("neuroid",)]
+    for name in names:
+        values = data[name].values.astype(str)
+        for group in filter(None, dict.fromkeys(values.tolist())):
+            found[group if len(names) == 1 else f"{name}={group}"] = np.flatnonzero(values == group)
+    return found
+
+
+def _part_of(scores: xr.Dataset, place: int) -> xr.Dataset:
+    """Scores of one part, under the names that those of the whole have."""
+    inside = [str(name) for name, values in scores.data_vars.items() if "part" in values.dims]
+    own = {name.removeprefix("part_"): scores[name].isel(part=place, drop=True) for name in inside}
+    return scores.drop_dims("part").assign(own)
 
 
 def _collapse(values: xr.DataArray) -> float:

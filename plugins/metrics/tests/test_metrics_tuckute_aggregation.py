@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isocortex.stages import best_layers
 from isocortex_metrics.tuckute_aggregation import (
-    best_layers,
     half_masks,
     half_medians,
     layer_medians,

@@ -419,6 +419,26 @@ def test_results_become_records_that_show_prints(described, tmp_path):
             best = max(by_hand(table, "median_r2_test_c") for table in both)
             assert result.summary.ceiled == pytest.approx(best, abs=1e-12)
         assert (result.summary.layer_rule, result.summary.n_layers_searched) == ("optimistic", 2)
+        for row in (result.summary, *result.regions.values()):
+            assert row.stage.procedure == "tuckute2023 all splits"
+        assert result.summary.stage.value == pytest.approx(stage_by_hand(*both), abs=1e-12)
+        if target == "NH2015":
+            expected = stage_by_hand(*both, region="Primary")
+            assert result.regions["region=Primary"].stage.value == pytest.approx(expected, abs=1e-12)
+
+
+def stage_by_hand(first: pd.DataFrame, last: pd.DataFrame, region: str | None = None) -> float:
+    """Depth 0 or 1 of each voxel, equals drawn voxel after voxel; median of a participant, mean over participants."""
+    column = "median_r2_test_c" if "subj_idx" in first.columns else "median_r2_test"
+    draw = np.random.RandomState(0)
+    pairs = zip(first[column].clip(upper=1), last[column].clip(upper=1), strict=True)
+    depth = np.array([draw.choice([place for place in (0, 1) if pair[place] == max(pair)]) for pair in pairs])
+    if "subj_idx" not in first.columns:
+        return float(np.median(depth))
+    table = pd.DataFrame({"depth": depth, "subject": first["subj_idx"].to_numpy()})
+    if region is not None:
+        table = table[(first["roi_label_general"] == region).to_numpy()]
+    return float(table.groupby("subject")["depth"].median().mean())
 
 
 def by_hand(table: pd.DataFrame, column: str) -> float:

@@ -414,7 +414,9 @@ def test_a_folder_without_the_data_set_gives_nothing_and_half_of_it_is_an_error(
 def test_another_file_than_the_recorded_one_is_refused(root):
     release.record(root, "B2021")
     change_array(root, "B2021", "voxel_features_array.npy", lambda a: a + 1)
-    with pytest.raises(FilesError, match=r"differs from the file that was recorded first \(SHA-256 [0-9a-f]{16}…, now"):
+    with pytest.raises(
+        FilesError, match=r"1 of 4 files differ .* recorded first .*has SHA-256 [0-9a-f]{16}…, recorded"
+    ):
         release.record(root, "B2021")
 
 
@@ -423,7 +425,7 @@ def test_a_file_that_changes_after_it_was_recorded_is_refused(root):
     kept = release.release_folder() / "neural/B2021/voxel_features_array.npy"
     np.save(kept, np.load(kept) + 1)
     os.utime(kept, ns=(1, 1))
-    with pytest.raises(FilesError, match=r"1 of 4 files .* have changed since they were recorded: neural/B2021/voxel"):
+    with pytest.raises(FilesError, match=r"1 of 4 files differ .* recorded first in .*: neural/B2021/voxel"):
         release.present("B2021")
 
 
@@ -513,3 +515,26 @@ def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalli
     assert {"region=Primary", "hemisphere=lh"} <= set(rows)
     assert ("music=inside" in rows) == (dataset == "NH2015")
     assert rows["region=Primary"].n_neuroids == int((target.responses["region"] == "Primary").sum())
+
+
+@pytest.mark.parametrize("dataset", ["NH2015", "B2021"])
+def test_regions_have_rows_and_stages_of_their_own_by_the_published_rsa(tmp_path, dataset):
+    from isocortex.activations import Activations
+    from isocortex.loading import load_metric
+    from isocortex.summary import by_region
+
+    sizes = synthetic.Sizes(n_voxels=90, n_voxels_b2021=120)
+    target = load(synthetic.write_data(tmp_path, sizes, signal), dataset)
+    card = benchmark(f"{dataset}.tuckute2023-rsa")
+    assert card.summary_by == ("region",)
+    comparison = load_metric(card.metric).against(target, settings=card.settings, seed=0)
+    comparison.rules = Rules.of(card, 0)
+    layers = {
+        name: Activations(name, synthetic.IDS, [synthetic.features(name, 9)[:, 1:]]) for name in ("noise", "signal")
+    }
+    rows = by_region(comparison, comparison.score_all(layers))
+    assert set(rows) == {"Primary", "Lateral", "Posterior", "Anterior"}
+    for row in rows.values():
+        assert row.stage.procedure == "tuckute2023 all sounds"
+        assert set(row.stage.participants) == set(target.responses["subject"].values)
+        assert row.stage.value == 1.0  # the last layer made the responses

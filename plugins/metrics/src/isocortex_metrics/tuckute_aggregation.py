@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from isocortex.stages import best_layers, relative_depth
 from isocortex.stats import by_participant
 
 Array = np.ndarray[Any, Any]
@@ -80,35 +81,6 @@ def half_medians(values: Array, masks: Array, limit: float = np.inf) -> tuple[Ar
     """
     medians = [np.median(values[mask].reshape(*values.shape[:2], -1), axis=2) for mask in (masks, ~masks)]
     return np.minimum(medians[0], limit), np.minimum(medians[1], limit)
-
-
-def best_layers(values: Array) -> tuple[Array, Array]:
-    """The best layer of each neuroid, and whether it was drawn from several that are equally good.
-
-    ``RandomState(0)``, made anew by every call, draws uniformly among equals, neuroid after neuroid, as published.
-
-    Parameters
-    ----------
-    values
-        (n_layers, n_neuroids).
-
-    Returns
-    -------
-    Place of the layer and whether there was a tie, (n_neuroids,).
-
-    Examples
-    --------
-    >>> chosen, tied = best_layers(np.array([[1.0, 0.0], [0.5, 2.0]]))
-    >>> chosen.tolist(), tied.tolist()
-    ([0, 1], [False, False])
-    """
-    best = values == values.max(axis=0)
-    chosen, tied = best.argmax(axis=0), best.sum(axis=0) > 1
-    # a draw from one layer leaves the generator as it is, so that only ties need one
-    choice = np.random.RandomState(0).choice
-    for neuroid in np.flatnonzero(tied):
-        chosen[neuroid] = choice(np.flatnonzero(best[:, neuroid]))
-    return chosen, tied
 
 
 def read_halves(
@@ -187,7 +159,7 @@ def layer_positions(chosen: Array, n_layers: int) -> tuple[Array, Array]:
     >>> position.tolist(), relative.tolist()
     ([1, 3], [0.0, 0.5])
     """
-    return chosen + 1, chosen / max(1, n_layers - 1)
+    return chosen + 1, relative_depth(chosen, n_layers)
 
 
 def participant_medians(values: Array, codes: Array) -> Array:

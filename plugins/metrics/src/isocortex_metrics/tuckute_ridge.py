@@ -31,6 +31,7 @@ from isocortex_metrics.tuckute_aggregation import (
 )
 from isocortex_metrics.tuckute_fits import ALPHAS, predict_splits, reliabilities, score_splits
 from isocortex_metrics.tuckute_splits import tuckute_splits
+from isocortex_metrics.tuckute_stages import CORRECTED, LIMITS, stage_over_splits, with_best_layers
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,9 +41,6 @@ Array = np.ndarray[Any, Any]
 #: values of one block of features: 16 MB in float64
 _BLOCK_VALUES = 2_000_000
 _COMPONENTS = "tuckute2023-components"
-CORRECTED = "r2_corrected"
-#: what is clipped after the median over splits
-_LIMITS = {CORRECTED: 1.0}
 
 
 class NoSettings(BaseModel):
@@ -270,14 +268,14 @@ class TuckuteComparison(Comparison):
         wanted = {"": measure, **({"_corrected": CORRECTED} if CORRECTED in scores else {})}
         for suffix, name in wanted.items():
             values = scores[name].transpose("layer", "neuroid", "split").values
-            found = read_halves(values, limit=_LIMITS.get(name, np.inf), places=places, n_neuroids=len(names))
+            found = read_halves(values, limit=LIMITS.get(name, np.inf), places=places, n_neuroids=len(names))
             scores = scores.assign(
                 {
                     f"chosen{suffix}": (("iteration", "neuroid"), found.chosen),
                     f"readout{suffix}": (("iteration", "neuroid"), found.value),
                 }
             )
-        return scores.assign_attrs(measure=measure)
+        return with_best_layers(scores).assign_attrs(measure=measure)
 
     def _with_prediction(self, scores: xr.Dataset, fits: Mapping[int, _Fitted], twins: Array) -> xr.Dataset:
         """Predict once more, at the layer that each neuroid has most often and at the alphas that were found."""
@@ -322,6 +320,7 @@ class TuckuteComparison(Comparison):
             layer_rule="single layer" if n_layers == 1 else "overlapping",
             n_layers_searched=n_layers,
             n_stimuli=self.n_stimuli,
+            stage=stage_over_splits(scores),
             also=_further(scores, measure),
             **_layer_fields(scores, measure, codes),
             **self._counts(scores),
@@ -365,7 +364,7 @@ def _layer_fields(scores: xr.Dataset, measure: str, codes: Array) -> dict[str, A
     """The layer that is read out most often, and the curve over layers: the median over all splits, no choice made."""
     names = [str(name) for name in scores["layer"].values]
     shares = np.bincount(scores["chosen"].values.ravel(), minlength=len(names)) / scores["chosen"].size
-    curve = layer_medians(scores[measure].transpose("layer", "neuroid", "split").values, _LIMITS.get(measure, np.inf))
+    curve = layer_medians(scores[measure].transpose("layer", "neuroid", "split").values, LIMITS.get(measure, np.inf))
     values = over_participants(participant_medians(curve, codes))
     return {
         "best_layer": names[int(shares.argmax())],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from isocortex.digests import digest_file, digest_of, short
 from isocortex.errors import DataError, shorten
+from isocortex.stages import best_layers, stage_of_neuroids
 from isocortex.stats import by_participant, over_participants, subject_codes
 from isocortex_nh2015.restricted_pickle import read_frame
 from isocortex_nh2015.tuckute_models import released_model
@@ -214,12 +215,13 @@ def result_of(published: Published) -> Result:
     """The record of one network and target, beside which our own results of the benchmark can be shown.
 
     Its value is the best point of the curve over layers, found on the test sounds themselves ("optimistic"): what the
-    paper reports needs the values of single splits, which these tables do not hold.
+    paper reports needs the values of single splits, which these tables do not hold. Its stage is the paper's.
     """
     from isocortex.result import Result
 
     metric = "tuckute2023-components" if published.target == COMPONENTS else "tuckute2023-ridge"
     everything = np.arange(published.values["r2"].shape[1])
+    best = best_layers(published.values.get("r2_corrected", published.values["r2"]))
     return Result(
         status="scored",
         digest=published.digest,
@@ -234,8 +236,8 @@ def result_of(published: Published) -> Result:
         reduction="time-mean",
         layers=list(published.layers),
         digests={"files": published.digest},
-        summary=_summary(published, everything),
-        regions={name: _summary(published, rows) for name, rows in _rows(published).items()},
+        summary=_summary(published, everything, best),
+        regions={name: _summary(published, rows, best) for name, rows in _rows(published).items()},
     )
 
 
@@ -249,7 +251,8 @@ def _rows(published: Published) -> dict[str, Array]:
     return found
 
 
-def _summary(published: Published, rows: Array) -> Summary:
+def _summary(published: Published, rows: Array, best_layer: tuple[Array, Array]) -> Summary:
+    """Of some neuroids; ``best_layer``: that of every neuroid, and whether it was drawn from equals."""
     from isocortex.result import LayerValue, Summary
 
     subjects = None if published.subjects is None else [published.subjects[row] for row in rows]
@@ -260,6 +263,7 @@ def _summary(published: Published, rows: Array) -> Summary:
     people = medians["r2"][best]
     corrected = curves.get("r2_corrected")
     n_layers = len(published.layers)
+    chosen, tied = best_layer
     return Summary(
         statistic="r2",
         target="pooled" if subjects is None else "participant",
@@ -274,6 +278,7 @@ def _summary(published: Published, rows: Array) -> Summary:
             LayerValue(name=name, value=float(value))
             for name, value in zip(published.layers, curves["r2"], strict=True)
         ],
+        stage=stage_of_neuroids(chosen[rows], tied[rows], subjects, n_layers),
         n_stimuli=N_STIMULI,
         n_subjects=None if subjects is None else len(people),
         n_neuroids=len(rows),
