@@ -1,14 +1,19 @@
-"""Makes packages importable and visible to ``importlib.metadata`` without pip: copied sources and a ``dist-info``.
+"""Makes packages importable and visible to ``importlib.metadata``.
 
-A folder that ``fake_site`` fills behaves like site-packages once it is on ``PYTHONPATH`` (``environment``) or on
-``sys.path`` (``monkeypatch.syspath_prepend``).
+``fake_site`` does so without pip, by copied sources and a ``dist-info``: a folder that it fills behaves like
+site-packages once it is on ``PYTHONPATH`` (``environment``) or on ``sys.path`` (``monkeypatch.syspath_prepend``).
+``own_environment`` builds a package and installs it into a virtual environment of its own.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import sysconfig
 import tomllib
+import venv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,3 +88,41 @@ def environment(site: Path) -> dict[str, str]:
     """Variables for a process that shall see the packages of a site."""
     inherited = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([str(site), *([inherited] if inherited else [])])}
+
+
+def own_environment(folder: Path, name: str) -> Path:
+    """Build a package of this folder and install it into a new virtual environment, in which ours is visible too.
+
+    Nothing is downloaded: what builds the package (pip, and the backend that its pyproject.toml names) must be here.
+
+    Parameters
+    ----------
+    folder
+        Where the environment and a copy of the source are made.
+    name
+        Name of a distribution, such as "isocortex-yamnet".
+
+    Returns
+    -------
+    The environment's interpreter; ``folder / name`` is the copy of the source.
+    """
+    source, place = folder / name, folder / "environment"
+    shutil.copytree(SOURCES / name, source, ignore=shutil.ignore_patterns("__pycache__"))
+    builder = venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False)
+    builder.create(place)
+    site = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(place)}))
+    # not a bare path: editable packages of ours are found through .pth files of their own
+    ours = sysconfig.get_path("purelib")
+    (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n", encoding="utf-8")
+    python = Path(builder.ensure_directories(place).env_exe)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
+    done = subprocess.run(
+        [*install, "--no-build-isolation", source],
+        env={key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "PYTHONPATH"))},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name} cannot be installed with {sys.executable}:\n{done.stdout}\n{done.stderr}")
+    return python

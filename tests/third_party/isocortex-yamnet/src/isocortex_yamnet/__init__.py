@@ -1,0 +1,1 @@
+"""YAMNet (Google, 2019) as a model of isocortex: a MobileNet on log-mel patches, trained on AudioSet."""
