@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
 from isocortex.manifest import ModelCard, Variant
 from isocortex.stimuli import Stimulus, StimulusBatch
-from isocortex.testing import CheckFailed, check_model, checks_of
+from isocortex.testing import CheckFailed, check_model, checks_of, model_runs
+from isocortex.testing.memory import growth, n_per_run
 from isocortex.testing.model_runs import ModelUnderTest, output_problem
-from isocortex.testing.models import MODEL_CHECKS, difference, n_few
+from isocortex.testing.models import MODEL_CHECKS, difference
 from isocortex.testing.outcomes import Check, CheckOutcome
 from tests.third_party.install import fake_site, write_package
 
@@ -299,10 +301,12 @@ id = "{module}"
 
 SOURCE = """
 from __future__ import annotations
+from collections import deque
+from itertools import count
 import numpy as np
 from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
 
-KEPT = []
+KEPT, RECENT, TABLES, COUNT = [], deque(maxlen=20), [], count()
 
 class Loaded(LoadedModel):
     layers = ("level",)
@@ -324,6 +328,12 @@ PLUGINS = {
     "isocortex-good-level": (LEVEL, ""),
     # what a cache of preprocessed inputs does
     "isocortex-keeps-inputs": (f"KEPT.append(stimulus.array); {LEVEL}", ""),
+    "isocortex-keeps-every-third": (f"KEPT.extend([stimulus.array] * (next(COUNT) % 3 == 0)); {LEVEL}", ""),
+    # memory that comes and stays, but does not grow: the last inputs, and a table that is made late
+    "isocortex-keeps-the-last": (
+        f"RECENT.append(stimulus.array); TABLES.extend([np.ones(4_000_000)] * (next(COUNT) == 50)); {LEVEL}",
+        "",
+    ),
     # the order of a set of texts is another one in every process
     "isocortex-hash-order": (
         "rows.append([float(''.join(set('abcdefghijklmnop')).index(letter)) for letter in 'abcdefgh'])",
@@ -363,8 +373,21 @@ def test_good_package_passes() -> None:
 def test_model_that_keeps_its_inputs_fails_the_memory_check_alone() -> None:
     found = failed("isocortex-keeps-inputs")
     assert list(found) == ["memory"]
-    assert "80 stimuli" in found["memory"]
+    # 2 s of sound at 16 kHz, float32
+    assert abs(float(re.findall(r"found (\d+) kB", found["memory"])[0]) - 128) < 6
     assert "Keep nothing" in found["memory"]
+
+
+@pytest.mark.usefixtures("packages")
+def test_memory_check_of_a_slow_model_is_as_sharp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_runs, "n_per_run", lambda _: 1)
+    assert list(failed("isocortex-keeps-inputs", "memory")) == ["memory"]
+
+
+@pytest.mark.usefixtures("packages")
+def test_what_is_kept_now_and_then_fails_and_what_stays_the_same_size_passes() -> None:
+    assert list(failed("isocortex-keeps-every-third", "memory")) == ["memory"]
+    assert failed("isocortex-keeps-the-last", "memory") == {}
 
 
 @pytest.mark.usefixtures("packages")
@@ -427,4 +450,19 @@ def test_output_problem_accepts_what_fits() -> None:
 
 
 def test_memory_check_takes_fewer_stimuli_of_slow_models() -> None:
-    assert [n_few(seconds) for seconds in (0.0, 0.01, 0.07, 0.2, 60.0)] == [8, 8, 7, 2, 2]
+    assert [n_per_run(seconds) for seconds in (0.0, 0.01, 0.08, 0.16, 30.0, 60.0)] == [8, 8, 7, 3, 1, 0]
+
+
+def test_growth_of_memory() -> None:
+    stream = np.random.default_rng(0)
+    for n_between in (1, 2, 3):
+        # the largest steps are left out, which takes most from what is kept in few large pieces
+        for first in range(n_between):
+            kept = np.cumsum(np.arange(10) % n_between == first) * 100_000 * n_between
+            found = [growth((kept + stream.integers(0, 5_000, 10)).tolist()) for _ in range(100)]
+            assert 40_000 < min(found) <= max(found) < 130_000
+    # one thing, made after any run, is no growth; nor is a bounded store that is filled after a few runs
+    steps = [growth([1000 * (run >= late) for run in range(10)]) for late in range(10)]
+    assert steps == [0.0] * 10
+    assert growth([8, 16, 20, *[20] * 7]) == 0.0
+    assert growth([20, 10, 20, 10, *[20] * 6]) == 0.0

@@ -129,8 +129,11 @@ class MetricUnderTest:
 
 
 def related(kind: str, seed: int) -> tuple[Dataset, Array]:
-    """A data set, and the features (n_stimuli, n_units) that it responds to."""
-    features = synthetic_features(N_STIMULI, N_UNITS, seed)
+    """A data set, and the features (n_stimuli, n_units) that it responds to: unit n has the variance 1 / n.
+
+    Some units thus stand for much of a response, so that metrics which compare single units find something, too.
+    """
+    features = synthetic_features(N_STIMULI, N_UNITS, seed) / np.sqrt(np.arange(1, N_UNITS + 1))
     return synthetic_dataset(kind, N_STIMULI, features=features, snr=SNR, seed=seed), features
 
 

@@ -41,6 +41,9 @@ Array = np.ndarray[Any, Any]
 
 KINDS = ("responses", "rdm", "trials")
 N_RELATED_SEEDS = 3
+#: seeds after which the best of several noise layers is looked at no further, if its mean is not above 0: overlooked
+#: so are 2 % of the leaks that all seeds would show half of the time, and below 0.1 % of those that they show in 99 %
+N_FIRST_SEEDS = 10
 #: standard errors by which the mean score of noise may lie above 0: by chance in 1 of 270 correct metrics (Student's t
 #: with 19 degrees of freedom, one-sided)
 N_STANDARD_ERRORS = 3.0
@@ -90,12 +93,18 @@ def check_noise_layers(metric: MetricUnderTest) -> None:
     _skip_biased(metric)
     optimistic: list[str] = []
     for kind in metric.kinds():
-        summaries = [_noise_layers_summary(metric, kind, seed) for seed in range(N_NOISE_SEEDS)]
-        if summaries[0].layer_rule.startswith("nested"):
-            values = np.array([np.nan if summary.value is None else summary.value for summary in summaries])
-            _expect_nothing(values, f"the layer chosen among {N_NOISE_LAYERS} layers of noise against {kind}")
+        values: list[float] = []
+        for seed in range(N_NOISE_SEEDS):
+            summary = _noise_layers_summary(metric, kind, seed)
+            if not summary.layer_rule.startswith("nested"):
+                optimistic.append(f"{summary.layer_rule} ({kind})")
+                break
+            values.append(np.nan if summary.value is None else summary.value)
+            if len(values) == N_FIRST_SEEDS and np.mean(values) <= 0:
+                break
         else:
-            optimistic.append(f"{summaries[0].layer_rule} ({kind})")
+            what = f"the layer chosen among {N_NOISE_LAYERS} layers of noise against {kind}"
+            _expect_nothing(np.array(values), what)
     if optimistic:
         raise CheckSkipped(f"Its choice of a layer is marked as {' and '.join(optimistic)}, which does not claim 0.")
 

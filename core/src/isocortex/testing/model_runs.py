@@ -16,6 +16,7 @@ from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
 from isocortex.manifest import ModelCard, Variant
 from isocortex.reductions import reduce_output
 from isocortex.stimuli import StimulusBatch, StimulusSet
+from isocortex.testing.memory import n_per_run
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.probe import N_STIMULI, REDUCTION
 from isocortex.testing.processes import run_probe
@@ -176,10 +177,16 @@ class ModelUnderTest:
         return self.whole_run(variant)
 
     def fresh_run(self, variant: Variant) -> dict[str, Any]:
-        """Digests of the plugin and of the layers in a fresh interpreter; kept."""
+        """Digests of the plugin and of the layers in a fresh interpreter, and the memory of the first variant; kept."""
         if str(variant) not in self._fresh:
+            self.whole_run(variant)  # which says how fast it is
+            measured = variant == self.variants()[0]
             self._fresh[str(variant)] = run_probe(
-                "run", reference=self.reference, variant=str(variant), modality=self.card.modality
+                "run",
+                reference=self.reference,
+                variant=str(variant),
+                modality=self.card.modality,
+                n_memory_stimuli=n_per_run(self.seconds_per_stimulus) if measured else 0,
             )
         return self._fresh[str(variant)]
 

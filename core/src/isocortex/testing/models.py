@@ -5,22 +5,20 @@ Variants that need no weights ("fixed" and "random") are checked, on stimuli tha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isocortex.errors import shorten
-from isocortex.extraction import CHUNK_SIZE
 from isocortex.interfaces import LoadedModel
 from isocortex.layers import match_layers
 from isocortex.manifest import Variant
 from isocortex.stimuli import StimulusSet
-from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun, digests
+from isocortex.testing.memory import check_memory
+from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
-from isocortex.testing.probe import MEMORY_BATCH_SIZE, N_STIMULI
-from isocortex.testing.processes import run_probe
+from isocortex.testing.probe import N_STIMULI
 from isocortex.testing.rows import skip_unless
 
 if TYPE_CHECKING:
@@ -30,13 +28,6 @@ Array = np.ndarray[Any, Any]
 
 #: largest difference in standard deviations of the layer; rounding to float32 is allowed for on top
 TOLERANCE = 1e-5
-#: memory that may come and go between two equal runs; measured: 1.3 MB with numpy, the rest is for larger libraries
-MEMORY_SLACK_BYTES = 8_000_000
-#: n of the memory check, which runs n and 10 n stimuli: at most 8, where 72 more stimuli are 18 MB of sound or 32 MB of
-#: images; fewer for slow models, so that the check takes about this long
-MAX_FEW, MIN_FEW, MEMORY_SECONDS = 8, 2, 6.0
-#: a model that takes longer even so is not measured
-MAX_MEMORY_SECONDS = 400.0
 
 
 # --- what it declares -------------------------------------------------------------------------------------------------
@@ -167,10 +158,13 @@ def check_seeds(model: ModelUnderTest) -> None:
     """Another seed gives other activations."""
     if not any(variant.kind == "random" for variant in model.variants()):
         raise CheckSkipped("It offers no random variant.")
-    first, second = (digests(model.whole_run(Variant.parse(f"random:{seed}"))) for seed in (0, 1))
+    stimuli = model.stimuli
+    alone = StimulusSet(stimuli.id, stimuli.modality, {stimuli.ids[0]: stimuli.load(0)}, table=stimuli.table)
+    first = model.whole_run(Variant.parse("random:0"))
+    second = model.extract(Variant.parse("random:1"), alone, 1)
     expect(
-        any(first[layer] != second.get(layer) for layer in first),
-        "random:0 and random:1 must differ in at least one layer; found the same bytes in all.",
+        any(difference(first[layer].array(alone.ids), second[layer].array()) for layer in first),
+        "random:0 and random:1 must differ in at least one layer; found the same values in all.",
     )
 
 
@@ -243,60 +237,6 @@ def difference(expected: Array, found: Array) -> str | None:
         return None
     relative = f"{largest / scale:.2g} standard deviations of the layer" if scale else "in a layer that is constant"
     return f"a difference of {largest:.2g}, which is {relative}"
-
-
-def check_memory(model: ModelUnderTest) -> None:
-    """Ten times as many stimuli take no more memory, extracted in chunks to disk, each in a process of its own.
-
-    Both the memory that is left at the end and the peak may grow by 8 MB, and by what the chunks need.
-    """
-    if model.reference is None:
-        raise CheckSkipped("Only the model of an installed package can run in a process of its own.")
-    variant = model.variants()[0]
-    model.whole_run(variant)
-    few = n_few(model.seconds_per_stimulus)
-    seconds = 11 * few * model.seconds_per_stimulus
-    if seconds > MAX_MEMORY_SECONDS:
-        raise CheckSkipped(f"{11 * few} stimuli would take {seconds:.0f} s here.")
-    first, second = (_measured(model, variant, n_stimuli) for n_stimuli in (few, 10 * few))
-    # rows of the chunk under way, and once more for the copy that is written
-    rows = min(10 * few, CHUNK_SIZE) - min(few, CHUNK_SIZE)
-    allowed = MEMORY_SLACK_BYTES + 2 * rows * int(first["bytes_per_stimulus"])
-    for name, what in (("left_bytes", "left at the end"), ("peak_bytes", "at the peak")):
-        grown = int(second[name]) - int(first[name])
-        expect(
-            grown <= allowed,
-            f"{10 * few} stimuli must take no more memory than {few}, within {allowed / 1e6:.0f} MB; found "
-            f"{grown / 1e6:.0f} MB more {what}. Keep nothing of a batch after run() returns.",
-        )
-
-
-def n_few(seconds_per_stimulus: float) -> int:
-    """The smaller number of stimuli of the memory check, for a model of that speed.
-
-    Examples
-    --------
-    >>> n_few(0.001), n_few(0.1), n_few(5.0)
-    (8, 5, 2)
-    """
-    affordable = MEMORY_SECONDS / max(11 * seconds_per_stimulus, 1e-6)
-    return int(min(MAX_FEW, max(MIN_FEW, math.floor(affordable))))
-
-
-def _measured(model: ModelUnderTest, variant: Variant, n_stimuli: int) -> dict[str, Any]:
-    found = run_probe(
-        "measure",
-        reference=model.reference,
-        variant=str(variant),
-        modality=model.card.modality,
-        n_stimuli=n_stimuli,
-    )
-    expect(
-        "error" not in found,
-        f"{variant} must run on {n_stimuli} stimuli from files, {MEMORY_BATCH_SIZE} at a time; "
-        f"found {found.get('error')}.",
-    )
-    return found
 
 
 MODEL_CHECKS: dict[str, Callable[[ModelUnderTest], None]] = {

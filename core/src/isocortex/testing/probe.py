@@ -5,12 +5,13 @@ The answer goes to a file, since plugins may print.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,36 @@ HEAVY = ("torch", "nemo", "transformers")
 REDUCTION = "time-mean+spatial-mean"
 
 N_STIMULI = 4
-#: of stimuli that are large enough for a model that keeps its inputs to be found out: 4 s of sound, 384 × 384 pixels
-MEMORY_DURATIONS_S = (4.0,)
+#: of stimuli that are large enough for a model that keeps its inputs to be found out: 2 s of sound, 384 × 384 pixels
+MEMORY_DURATIONS_S = (2.0,)
 MEMORY_SIDE = 384
 MEMORY_BATCH_SIZE = 2
+#: runs of the memory check, all with one loaded model
+N_MEMORY_RUNS = 10
+
+
+def import_modules(objects: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, Any]:
+    """Import each module in a copy of this interpreter, which has imported core only, and look at its objects."""
+    importlib.import_module("isocortex.loading")  # once for all copies
+    return {module: _in_a_copy(partial(import_module, module, named)) for module, named in objects.items()}
+
+
+def _in_a_copy(task: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a task finds in a forked process, so that what it imports is not seen by the next one."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with os.fdopen(writing, "w", encoding="utf-8") as answer:
+                answer.write(json.dumps(task()))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as answer:
+        found = answer.read()
+    _, status = os.waitpid(child, 0)
+    ended = os.waitstatus_to_exitcode(status)
+    return json.loads(found) if found else {"error": f"nothing: its process ended with {ended}"}
 
 
 def import_module(module: str, objects: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -57,8 +84,8 @@ def _problem(module: Any, kind: str, where: str, name: str) -> str | None:
     return f"{where} names {name}, which is no subclass of isocortex.interfaces.{interface.__name__}"
 
 
-def run_model(reference: str, variant: str, modality: str) -> dict[str, Any]:
-    """Run a model on the stimuli of the kit; digests of the plugin and of its layers."""
+def run_model(reference: str, variant: str, modality: str, n_memory_stimuli: int) -> dict[str, Any]:
+    """Run a model on the stimuli of the kit; digests of the plugin and of its layers, then its memory (0: without)."""
     from isocortex.extraction import activations_in_memory
     from isocortex.testing.synthetic import synthetic_stimuli
 
@@ -72,37 +99,34 @@ def run_model(reference: str, variant: str, modality: str) -> dict[str, Any]:
             batch_size=N_STIMULI,
         )
     layers = {layer: activations.digest for layer, activations in found.items()}
-    return {"digest": plugin.digest(parsed), "digests": layers}
+    answer: dict[str, Any] = {"digest": plugin.digest(parsed), "digests": layers}
+    if n_memory_stimuli:
+        try:
+            in_use = _bytes_in_use(plugin, parsed, modality, n_memory_stimuli)
+            answer["memory"] = {"n_stimuli": n_memory_stimuli, "bytes_in_use": in_use}
+        except Exception as error:  # whatever a third party's plugin raises
+            answer["memory"] = {"error": described(error)}
+    return answer
 
 
-def measure_model(reference: str, variant: str, modality: str, n_stimuli: int) -> dict[str, Any]:
-    """Run a model on files, in chunks to disk; by how much memory grew, at the peak and with the model still open."""
-    from isocortex.extraction import extract
-    from isocortex.testing.processes import forget_peak, peak_bytes, resident_bytes, return_free_memory
+def _bytes_in_use(plugin: ModelPlugin, variant: Variant, modality: str, n_stimuli: int) -> list[int]:
+    """Load a model once and run it on files again and again, other ones each time; the memory in use after each run."""
+    from isocortex.extraction import activations_in_memory
+    from isocortex.stimuli import StimulusSet
+    from isocortex.testing.processes import bytes_in_use
     from isocortex.testing.synthetic import synthetic_stimuli
 
-    plugin, parsed = _plugin(reference, variant)
-    with tempfile.TemporaryDirectory(prefix="isocortex-check-") as name, plugin.load(parsed, device="cpu") as model:
-        folder = Path(name) / "stimuli"
-        folder.mkdir()
+    in_use: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="isocortex-check-") as name, plugin.load(variant, device="cpu") as model:
         stimuli = synthetic_stimuli(
-            modality, n_stimuli, folder=folder, durations_s=MEMORY_DURATIONS_S, side=MEMORY_SIDE
+            modality, N_MEMORY_RUNS * n_stimuli, folder=Path(name), durations_s=MEMORY_DURATIONS_S, side=MEMORY_SIDE
         )
-        forget_peak()
-        before = resident_bytes()
-        layers = extract(
-            model,
-            stimuli,
-            model.layers,
-            reduction=REDUCTION,
-            folder=Path(name) / "activations",
-            batch_size=MEMORY_BATCH_SIZE,
-        )
-        gc.collect()
-        return_free_memory()
-        left, peak = resident_bytes() or peak_bytes(), peak_bytes()
-        n_units = sum(activations.n_units for activations in layers.values())
-    return {"left_bytes": left - before, "peak_bytes": peak - before, "bytes_per_stimulus": 4 * n_units}
+        files = list(zip(stimuli.ids, stimuli.files, strict=True))
+        for start in range(0, len(stimuli), n_stimuli):
+            own = StimulusSet(stimuli.id, stimuli.modality, files[start : start + n_stimuli], table=stimuli.table)
+            activations_in_memory(model, own, model.layers, reduction=REDUCTION, batch_size=MEMORY_BATCH_SIZE)
+            in_use.append(bytes_in_use())
+    return in_use
 
 
 def _plugin(reference: str, variant: str) -> tuple[ModelPlugin, Variant]:
@@ -125,9 +149,8 @@ def digest_of_data(kind: str, reference: str) -> dict[str, Any]:
 
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
-    "import": import_module,
+    "import": import_modules,
     "run": run_model,
-    "measure": measure_model,
     "digest": digest_of_data,
 }
 

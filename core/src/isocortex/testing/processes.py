@@ -52,15 +52,25 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "random"}
 
 
-def resident_bytes() -> int:
-    """Memory that this process occupies now, in bytes; 0 where the system does not tell."""
-    return _status_bytes("VmRSS") or 0
+def bytes_in_use() -> int:
+    """Memory of this process that only it has, without files and without what is free inside it, in bytes.
+
+    The peak is no measure of what a program keeps: the C library puts large blocks now into holes, now at the end of
+    what it has, and the same work peaks tens of megabytes apart. Where the system tells no more (outside Linux), it is
+    the peak all the same.
+    """
+    _return_free_memory()
+    private = [_status_bytes(field) for field in ("RssAnon", "RssShmem")]
+    return sum(found or 0 for found in private) or _maximum_resident()
 
 
-def peak_bytes() -> int:
-    """Largest memory that this process has occupied since it began, or since ``forget_peak``, in bytes."""
-    # VmHWM belongs to this program alone, while ru_maxrss of a child also counts the parent it was forked from
-    return _status_bytes("VmHWM") or _maximum_resident()
+def _return_free_memory() -> None:
+    """Give what is free inside the process back to the system, where the C library can: nobody keeps it."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _status_bytes(field: str) -> int | None:
@@ -77,20 +87,3 @@ def _maximum_resident() -> int:
 
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return found if sys.platform == "darwin" else found * 1024
-
-
-def forget_peak() -> None:
-    """Let the peak begin anew, so that what loading took does not hide what running takes; Linux only."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
-
-
-def return_free_memory() -> None:
-    """Give what is free inside the process back to the system, where the C library can: it is no leak."""
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
