@@ -128,7 +128,7 @@ def test_relu5_is_another_name_of_relufc(network: CochlearModel) -> None:
 def test_batches_do_not_matter(network: CochlearModel, features: dict[str, np.ndarray]) -> None:
     found = activations_in_memory(network, golden_sounds(), ["relu0", "relufc"], reduction="time-mean", batch_size=1)
     for layer, activations in found.items():
-        assert np.abs(activations.array() - features[layer]).max() <= 1e-6 * features[layer].std()
+        assert np.abs(activations.array() - features[layer]).max() <= 5e-6 * features[layer].std()  # rounding
 
 
 def test_heads_and_initialisation_by_task() -> None:

@@ -27,20 +27,30 @@ N_READ = 5
 _LOADED: dict[str, type[Any]] = {"stimuli": StimulusSet, "dataset": Dataset}
 
 
-class DataUnderTest:
-    """A row for stimuli or a data set, loaded where its files are present."""
+class Shared:
+    """What the checks of several rows have in common: data sets that are loaded once for them all."""
 
-    def __init__(self, row: RowUnderTest) -> None:
+    @cached_property
+    def resolver(self) -> Resolver:
+        """Finds data sets and metrics and remembers them."""
+        return resolver(offline=True)
+
+
+class DataUnderTest:
+    """A row for stimuli or a data set, loaded where its files are present; ``shared`` remembers what it loads first."""
+
+    def __init__(self, row: RowUnderTest, shared: Shared) -> None:
         self.row = row
         self.kind = row.row.kind
+        self._shared = shared
 
     @property
     def name(self) -> str:
         """The ID."""
         return self.row.row.id
 
-    def load(self) -> Any:
-        """Load with nothing remembered from before.
+    def load(self, found: Resolver | None = None) -> Any:
+        """Load, by default with nothing remembered from before.
 
         Raises
         ------
@@ -48,14 +58,14 @@ class DataUnderTest:
             Files are not present.
         """
         made(lambda: self.row.plugin)
-        found = resolver(offline=True)
+        found = found or resolver(offline=True)
         skip_without_files(found, self.kind, self.row.card)
         return found.stimuli(self.row.reference) if self.kind == "stimuli" else found.dataset(self.row.reference)
 
     @cached_property
     def first(self) -> Any:
         """What was loaded first; kept."""
-        return self.load()
+        return self.load(self._shared.resolver)
 
     @property
     def loaded(self) -> Any:
@@ -191,13 +201,14 @@ _FORMS: dict[str, Callable[[Stimulus], str | None]] = {"audio": _sound_problem, 
 class BenchmarkUnderTest:
     """A benchmark with its data set and metric."""
 
-    def __init__(self, row: RowUnderTest) -> None:
+    def __init__(self, row: RowUnderTest, shared: Shared) -> None:
         self.row = row
+        self._shared = shared
 
-    @cached_property
+    @property
     def resolver(self) -> Resolver:
         """Finds the data set and the metric."""
-        return resolver(offline=True)
+        return self._shared.resolver
 
     @property
     def card(self) -> BenchmarkCard:

@@ -14,6 +14,7 @@ from isocortex.testing.outcomes import Check, CheckFailed, CheckOutcome, CheckSk
 
 if TYPE_CHECKING:
     from isocortex.interfaces import MetricPlugin, ModelPlugin
+    from isocortex.testing.datasets import Shared
 
 #: models with more parameters are checked only when they are named
 MAX_PARAMETERS = 100_000_000
@@ -40,7 +41,7 @@ def _row_checks(kind: str) -> dict[str, Callable[[Any], None]]:
     return dict(tables[kind])
 
 
-def _under_test(row: Row) -> Any:
+def _under_test(row: Row, shared: Shared) -> Any:
     from isocortex.testing.datasets import BenchmarkUnderTest, DataUnderTest
     from isocortex.testing.metric_runs import MetricUnderTest
     from isocortex.testing.model_runs import ModelUnderTest
@@ -49,10 +50,10 @@ def _under_test(row: Row) -> Any:
     tested = RowUnderTest(row)
     makers: dict[str, Callable[[RowUnderTest], Any]] = {
         "model": ModelUnderTest.of_row,
-        "stimuli": DataUnderTest,
-        "dataset": DataUnderTest,
+        "stimuli": partial(DataUnderTest, shared=shared),
+        "dataset": partial(DataUnderTest, shared=shared),
         "metric": MetricUnderTest.of_row,
-        "benchmark": BenchmarkUnderTest,
+        "benchmark": partial(BenchmarkUnderTest, shared=shared),
     }
     return makers[row.kind](tested)
 
@@ -124,7 +125,7 @@ def _members(catalogue: Catalogue, name: str) -> list[Row]:
 
 
 def _package_checks(catalogue: Catalogue, package: str, also: Sequence[str]) -> Iterator[Check]:
-    rows = [row for row in catalogue.rows if row.package == package]
+    rows, shared = [row for row in catalogue.rows if row.package == package], _shared()
     broken = tuple(item for item in catalogue.broken if item.package == package)
     yield from _of_manifest(catalogue, package, rows, broken)
     added = [row for name in also for row in _rows_named(catalogue, name) if row.package == package]
@@ -134,14 +135,14 @@ def _package_checks(catalogue: Catalogue, package: str, also: Sequence[str]) -> 
             continue
         reason = None if row.reference in named else _left_out(row)
         if reason is None:
-            yield from _of_row(catalogue, row)
+            yield from _of_row(catalogue, row, shared)
         else:
             yield Check(f"{_label(catalogue, row)}:loads", partial(_skip, reason))
 
 
 def _named_row_checks(catalogue: Catalogue, row: Row) -> Iterator[Check]:
     yield from _of_manifest(catalogue, row.package, [row], ())
-    yield from _of_row(catalogue, row)
+    yield from _of_row(catalogue, row, _shared())
 
 
 def _of_manifest(
@@ -156,8 +157,14 @@ def _of_manifest(
             yield Check(f"manifest:{package}:{name}", partial(function, tested))
 
 
-def _of_row(catalogue: Catalogue, row: Row) -> Iterator[Check]:
-    tested = _under_test(row)
+def _shared() -> Shared:
+    from isocortex.testing.datasets import Shared
+
+    return Shared()
+
+
+def _of_row(catalogue: Catalogue, row: Row, shared: Shared) -> Iterator[Check]:
+    tested = _under_test(row, shared)
     for name, function in _row_checks(row.kind).items():
         yield Check(f"{_label(catalogue, row)}:{name}", partial(function, tested))
 
@@ -364,7 +371,7 @@ def check_stimuli(stimuli: str) -> list[CheckOutcome]:
 
 
 def _row_part(kind: str, name: str) -> list[CheckOutcome]:
-    return _part(kind, _under_test(Catalogue.discover().find(kind, name)))
+    return _part(kind, _under_test(Catalogue.discover().find(kind, name), _shared()))
 
 
 def _part(kind: str, tested: Any) -> list[CheckOutcome]:
