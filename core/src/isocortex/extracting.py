@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -81,17 +82,9 @@ def _has_driver() -> bool:
     return sys.platform != "linux" or any(Path(path).exists() for path in _DRIVERS)
 
 
-@contextlib.contextmanager
-def lock(key: str) -> Generator[None]:
+def lock(key: str) -> AbstractContextManager[None]:
     """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks."""
-    from filelock import FileLock
-
-    path = store.cache_folder() / "locks" / f"{short(key)}.lock"
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError, NotImplementedError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(path))
-        yield
+    return store.locked(store.cache_folder() / "locks" / f"{short(key)}.lock")
 
 
 @dataclass(frozen=True)

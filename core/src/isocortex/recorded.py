@@ -6,12 +6,11 @@ proof of what was published; it makes sure that every later score is computed on
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from isocortex.errors import FilesError, shorten
-from isocortex.store import read_json, write_json
+from isocortex.store import locked, read_json, write_json
 
 RECORD = "recorded.json"
 
@@ -30,9 +29,9 @@ def read_record(folder: Path) -> dict[str, str]:
     {}
     """
     path = folder / RECORD
-    content = read_json(path)
-    if content is None and not path.exists():
+    if not path.exists():  # asked first: another process may write it for the first time meanwhile
         return {}
+    content = read_json(path)
     if not isinstance(content, dict) or not all(
         isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in content.values()
     ):
@@ -67,7 +66,7 @@ def hold_to_record(folder: Path, paths: Mapping[str, Path], digests: Mapping[str
     refuse_others(folder, paths, digests)
     if set(digests) <= set(read_record(folder)):
         return []
-    with _lock(folder):
+    with locked(folder / f".{RECORD}.lock"):
         refuse_others(folder, paths, digests)  # another process may have recorded them meanwhile
         known = read_record(folder)
         new = [name for name in digests if name not in known]
@@ -95,15 +94,3 @@ def refuse_others(folder: Path, paths: Mapping[str, Path], digests: Mapping[str,
         "Their publisher states no checksum, so find out which are right. To take these, delete the recorded files and "
         f"their entries in {RECORD}, and fetch again; otherwise put the first ones back."
     )
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Generator[None]:
-    """Let one process write at a time; where no lock can be had, the write itself says what is wrong."""
-    from filelock import FileLock
-
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError, NotImplementedError):
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(folder / f".{RECORD}.lock"))
-        yield

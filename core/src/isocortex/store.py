@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -56,6 +56,18 @@ def folder_name(name: str) -> str:
     """
     quoted = quote(name, safe="@=+, ", errors="surrogatepass")
     return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Let one process at a time into what a lock file stands for; where none can be had, all go on unlocked."""
+    from filelock import FileLock
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, NotImplementedError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(path))
+        yield
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = False) -> None:
