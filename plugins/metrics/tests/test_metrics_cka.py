@@ -18,6 +18,7 @@ from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule
 from isocortex.stats import draw_counts
+from isocortex.summary import by_region
 from isocortex_metrics.backend import on_device, to_numpy
 from isocortex_metrics.kernels import (
     alignment,
@@ -410,6 +411,14 @@ def test_published_values_of_every_split(order) -> None:
     assert abs(plain["score"].values - expected["raw"]).max() > 1e-4
     with pytest.raises(SettingsError, match="no column 'categry'"):
         against(target, "brainscore-cka-cv", stratify="categry")
+
+
+@pytest.mark.parametrize("metric", ["brainscore-cka", "brainscore-cka-biased", "brainscore-cka-cv"])
+def test_published_metrics_have_no_rows_by_region(metric) -> None:
+    """As a run asks for them; what the metric evaluates on is no region."""
+    target, source = published_data()
+    comparison = against(target, metric)
+    assert by_region(comparison, comparison.score_all({"layer": source})) == {}
 
 
 def test_published_metrics_mark_what_they_set_to_0() -> None:

@@ -267,7 +267,7 @@ class BrainScoreComparison(Comparison):
         Responses as Brain-Score has them.
     alignment_of
         (kernel, kernel) → CKA.
-    parts
+    subsets
         Places of the stimuli that each split is evaluated on; None: one value over all of them.
     device
         Where kernels are formed.
@@ -282,14 +282,14 @@ class BrainScoreComparison(Comparison):
         self,
         rows: Rows,
         alignment_of: Callable[[Array, Array], float],
-        parts: Sequence[Array] | None = None,
+        subsets: Sequence[Array] | None = None,
         device: str = "cpu",
     ) -> None:
         self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
-        smallest = min((len(part) for part in parts or ()), default=self.n_stimuli)
+        smallest = min((len(part) for part in subsets or ()), default=self.n_stimuli)
         if smallest < MIN_STIMULI:
             raise DataError(f"CKA needs at least {MIN_STIMULI} stimuli in what it is evaluated on; found {smallest}.")
-        self.alignment_of, self.parts, self.device = alignment_of, parts, device
+        self.alignment_of, self.subsets, self.device = alignment_of, subsets, device
         self.brain = to_numpy(linear_kernel([rows.values], self.n_stimuli, device=device))
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
@@ -303,12 +303,12 @@ class BrainScoreComparison(Comparison):
         import xarray as xr
 
         name, kernel = kernel_of(activations, self.stimulus_id, self.device)
-        layer, dims = to_numpy(kernel), ("split",) if self.parts else ()
-        parts = self.parts or [np.arange(self.n_stimuli)]
+        layer, dims = to_numpy(kernel), ("split",) if self.subsets else ()
+        subsets = self.subsets or [np.arange(self.n_stimuli)]
         found = np.array(
-            [self.alignment_of(layer[np.ix_(part, part)], self.brain[np.ix_(part, part)]) for part in parts]
+            [self.alignment_of(layer[np.ix_(part, part)], self.brain[np.ix_(part, part)]) for part in subsets]
         )
-        shape = found.shape if self.parts else ()
+        shape = found.shape if self.subsets else ()
         scores = {
             "score": (dims, found.reshape(shape)),
             "null": (dims, (np.isnan(found) | (found == 0)).reshape(shape)),
@@ -318,7 +318,7 @@ class BrainScoreComparison(Comparison):
     def summarise(self, scores: xr.Dataset) -> Summary:
         """Mean over splits, with their standard deviation over the root of their number, as published."""
         summary = super().summarise(scores)
-        if not self.parts:
+        if not self.subsets:
             return summary
         splits = as_layered(self, scores)["readout"].values
         return summary.model_copy(
