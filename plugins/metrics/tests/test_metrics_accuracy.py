@@ -18,6 +18,7 @@ from isocortex.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.stats import draw_counts
 from isocortex.stimuli import Stimulus, StimulusSet
+from isocortex_metrics import readout
 from isocortex_metrics.accuracy import confusion, top_k_credit, wilson
 
 LABELS = [f"word{number}" for number in range(8)]
@@ -124,7 +125,7 @@ def test_no_more_choices_than_places_is_null() -> None:
 
 def test_rows_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = against(table()).score(layer(outputs()))
-    monkeypatch.setattr("isocortex_metrics.readout._BLOCK_VALUES", 56)
+    monkeypatch.setattr(readout, "_BLOCK_VALUES", 56)
     xr.testing.assert_allclose(against(table()).score(layer(outputs())), whole, rtol=1e-12)
 
 

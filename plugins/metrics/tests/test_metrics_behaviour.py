@@ -25,6 +25,7 @@ from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.extraction import activations_in_memory
 from isocortex.manifest import Variant
 from isocortex.stimuli import Stimulus, StimulusSet
+from isocortex_metrics import readout
 from isocortex_metrics.behaviour_patterns import dprime, normalised, rates_of_probabilities
 from isocortex_metrics.readout import logistic_readout
 
@@ -406,7 +407,7 @@ def test_readout_equals_scikit_learn(n_units, whole, atol, monkeypatch: pytest.M
     features, labels = clusters(n_units)
     blocks = (features[:, start : start + 64] for start in range(0, n_units, 64))
     if not whole:
-        monkeypatch.setattr("isocortex_metrics.readout._WHOLE_VALUES", 0)
+        monkeypatch.setattr(readout, "_WHOLE_VALUES", 0)
     found, names = logistic_readout(blocks, list(labels[:60]), n_units)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, solver="newton-cg"))
     expected = pipeline.fit(features[:60], labels[:60]).predict_proba(features[60:])
@@ -432,7 +433,7 @@ def test_readout_of_two_labels_is_the_multinomial_one() -> None:
 
 
 def test_readout_of_a_layer_that_does_not_vary_is_the_share_of_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isocortex_metrics.readout._WHOLE_VALUES", 0)
+    monkeypatch.setattr(readout, "_WHOLE_VALUES", 0)
     for n_units in (2, 9):
         found, _ = logistic_readout([np.ones((6, n_units))], ["a", "b", "b", "c"], n_units)
         np.testing.assert_allclose(found, [[0.25, 0.5, 0.25]] * 2, atol=1e-4)

@@ -14,6 +14,7 @@ import pytest
 import isocortex
 from isocortex.activations import Activations
 from isocortex.dataset import make_responses
+from isocortex_metrics import parallel
 from isocortex_metrics.backend import on_device, to_numpy
 from isocortex_metrics.dual_ridge import (
     ALPHA_GRID,
@@ -122,7 +123,7 @@ def test_splits_in_threads_give_the_same_numbers(monkeypatch) -> None:
     names = ["r2_corrected", "alpha_index", "prediction"]
     found = []
     for n_threads in (1, 3):
-        monkeypatch.setattr("isocortex_metrics.parallel.blas_threads", lambda n=n_threads: n)
+        monkeypatch.setattr(parallel, "blas_threads", lambda n=n_threads: n)
         found.append(score_splits(gram, splits, scans, reliability, 60, names))
     for name in names:
         np.testing.assert_array_equal(found[1][name], found[0][name])

@@ -11,6 +11,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import explained_variance_score, mean_squared_error
 
 import isocortex
+from isocortex import activations
 from isocortex.activations import Activations
 from isocortex.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
@@ -125,7 +126,7 @@ def test_rows_in_any_order_and_blocks_of_any_width(monkeypatch) -> None:
     expected = against(responses).score(outputs)
     order = np.random.default_rng(0).permutation(N_STIMULI)
     shuffled = Activations("output", [IDS[place] for place in order], [outputs.array()[order]], units=outputs.units)
-    monkeypatch.setattr("isocortex.activations.BLOCK_VALUES", 2 * N_STIMULI)  # two units at a time
+    monkeypatch.setattr(activations, "BLOCK_VALUES", 2 * N_STIMULI)  # two units at a time
     xr.testing.assert_identical(against(responses).score(shuffled), expected)
 
 

@@ -11,6 +11,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import rankdata, spearmanr
 
 from isocortex.errors import DataError
+from isocortex_metrics import rdm
 from isocortex_metrics.rdm import (
     correlation_distance,
     cosine_distance,
@@ -102,7 +103,7 @@ def network_patterns(n_stimuli: int = 400, n_units: int = 3000) -> np.ndarray:
 @pytest.fixture
 def from_few(monkeypatch) -> None:
     """Single precision already for 300 stimuli."""
-    monkeypatch.setattr("isocortex_metrics.rdm.SINGLE_FROM", 300)
+    monkeypatch.setattr(rdm, "SINGLE_FROM", 300)
 
 
 @pytest.mark.parametrize("distance", [correlation_distance, cosine_distance])

@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import kendalltau, rankdata, spearmanr
 
+from isocortex_metrics import rdm_comparison
 from isocortex_metrics.rank_correlation import (
     average_ranks,
     broken_ranks,
@@ -127,7 +128,7 @@ def test_pearson_noise_ceiling_equals_a_loop() -> None:
 
 @pytest.mark.parametrize("n_stimuli", [3, 17])
 def test_sums_over_pairs_equal_explicit_weights(n_stimuli, monkeypatch) -> None:
-    monkeypatch.setattr("isocortex_metrics.rdm_comparison._BLOCK_VALUES", 4 * 20)  # several blocks of rows
+    monkeypatch.setattr(rdm_comparison, "_BLOCK_VALUES", 4 * 20)  # several blocks of rows
     generator = np.random.default_rng(0)
     first, second = np.triu_indices(n_stimuli, 1)
     vector, counts = generator.random(len(first)), generator.integers(0, 4, (20, n_stimuli)).astype(float)
