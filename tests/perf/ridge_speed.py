@@ -60,7 +60,7 @@ class Problem:
         import isocortex
         from isocortex.activations import Activations
         from isocortex.dataset import make_responses
-        from isocortex_metrics.tuckute_fits import ALPHAS
+        from isocortex_metrics.tuckute2023.fits import ALPHAS
 
         self.features, self.scans = made_up(n_units)
         ids = [f"sound{number}" for number in range(N_STIMULI)]
@@ -81,7 +81,7 @@ class Problem:
 
     def rotated(self) -> tuple[Array, Array]:
         """Training (83, 82) and test (82, 82) features with the Gram matrix of the first split."""
-        from isocortex_metrics.dual_ridge import gram_matrix, split_basis
+        from isocortex_metrics.numerics.dual_ridge import gram_matrix, split_basis
 
         basis = split_basis(gram_matrix([self.features], N_STIMULI), self.train, self.test)
         root = np.sqrt(basis.values)
@@ -116,8 +116,8 @@ class Problem:
 
     def operations(self) -> float:
         """Floating-point operations of the floor."""
-        from isocortex_metrics.ridge_errors import distinct_alphas
-        from isocortex_metrics.tuckute_fits import basis_of
+        from isocortex_metrics.numerics.leave_one_out import distinct_alphas
+        from isocortex_metrics.tuckute2023.fits import basis_of
 
         gram = self.features.astype(np.float64)
         gram = gram - gram.mean(axis=0)

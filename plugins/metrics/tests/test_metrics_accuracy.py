@@ -18,8 +18,8 @@ from isocortex.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.stats import draw_counts
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics import readout
-from isocortex_metrics.accuracy import confusion, top_k_credit, wilson
+from isocortex_metrics.behaviour import readout
+from isocortex_metrics.behaviour.accuracy import confusion, top_k_credit, wilson
 
 LABELS = [f"word{number}" for number in range(8)]
 N_STIMULI = 50

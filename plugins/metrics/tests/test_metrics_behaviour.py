@@ -25,9 +25,9 @@ from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.extraction import activations_in_memory
 from isocortex.manifest import Variant
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics import readout
-from isocortex_metrics.behaviour_patterns import dprime, normalised, rates_of_probabilities
-from isocortex_metrics.readout import logistic_readout
+from isocortex_metrics.behaviour import readout
+from isocortex_metrics.behaviour.readout import logistic_readout
+from isocortex_metrics.brainscore.behaviour_patterns import dprime, normalised, rates_of_probabilities
 
 GOLDEN = dict(np.load(Path(__file__).parents[3] / "tests" / "golden" / "bs_i2n.npz"))
 COLUMNS = ("stimulus_id", "truth", "sample_obj", "dist_obj", "choice")

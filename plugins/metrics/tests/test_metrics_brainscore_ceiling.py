@@ -13,8 +13,8 @@ from sklearn.model_selection import ShuffleSplit
 import isocortex
 from isocortex.dataset import make_responses
 from isocortex.errors import DataError
-from isocortex_metrics import brainscore_ceiling
-from isocortex_metrics.brainscore_ceiling import aggregate_splits, internal_consistency, split_half_consistency
+from isocortex_metrics.brainscore import ceiling as brainscore_ceiling
+from isocortex_metrics.brainscore.ceiling import aggregate_splits, internal_consistency, split_half_consistency
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 

@@ -14,8 +14,8 @@ import isocortex
 from isocortex.activations import Activations
 from isocortex.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex_metrics.brainscore_rdm import rdm_similarity
-from isocortex_metrics.rdm import correlation_distance, upper_triangle
+from isocortex_metrics.brainscore.rdm import rdm_similarity
+from isocortex_metrics.geometry.dissimilarity import correlation_distance, upper_triangle
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 

@@ -22,9 +22,9 @@ from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule
 from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex.summary import by_region
-from isocortex_metrics.brainscore_fits import ALPHAS, best_units, least_squares, ridge_dual, ridge_primal
-from isocortex_metrics.brainscore_splits import brainscore_rows, brainscore_splits
-from isocortex_metrics.compact import compact_features
+from isocortex_metrics.brainscore.compact import compact_features
+from isocortex_metrics.brainscore.fits import ALPHAS, best_units, least_squares, ridge_dual, ridge_primal
+from isocortex_metrics.brainscore.splits import brainscore_rows, brainscore_splits
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 CASES = {

@@ -19,8 +19,7 @@ from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule
 from isocortex.stats import draw_counts
 from isocortex.summary import by_region
-from isocortex_metrics.backend import on_device, to_numpy
-from isocortex_metrics.kernels import (
+from isocortex_metrics.geometry.kernels import (
     alignment,
     biased_cka,
     centre,
@@ -29,7 +28,8 @@ from isocortex_metrics.kernels import (
     unbiased_cka,
     unbiased_hsic,
 )
-from isocortex_metrics.layer_halves import halves
+from isocortex_metrics.geometry.layer_halves import halves
+from isocortex_metrics.numerics.arrays import on_device, to_numpy
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats as scipy_stats
 
 from isocortex.errors import DataError
-from isocortex_metrics.correlation import pearson, weighted_pearson
-from isocortex_metrics.reliability import reliability
-from isocortex_metrics.splits import folds
+from isocortex_metrics.ceilings.reliability import reliability
+from isocortex_metrics.numerics.correlation import pearson, weighted_pearson
+from isocortex_metrics.target.splits import folds
 
 
 @pytest.fixture

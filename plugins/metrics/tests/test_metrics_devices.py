@@ -14,9 +14,9 @@ import pytest
 import isocortex
 from isocortex.activations import Activations
 from isocortex.dataset import make_responses
-from isocortex_metrics import parallel
-from isocortex_metrics.backend import on_device, to_numpy
-from isocortex_metrics.dual_ridge import (
+from isocortex_metrics.numerics import parallel
+from isocortex_metrics.numerics.arrays import on_device, to_numpy
+from isocortex_metrics.numerics.dual_ridge import (
     ALPHA_GRID,
     BLOCK,
     fit_split,
@@ -24,10 +24,10 @@ from isocortex_metrics.dual_ridge import (
     leave_one_out_errors,
     split_basis,
 )
-from isocortex_metrics.parallel import in_threads
-from isocortex_metrics.ridge_errors import Operators
-from isocortex_metrics.tuckute_fits import reliabilities, score_splits
-from isocortex_metrics.tuckute_splits import tuckute_splits
+from isocortex_metrics.numerics.leave_one_out import Operators
+from isocortex_metrics.numerics.parallel import in_threads
+from isocortex_metrics.tuckute2023.fits import reliabilities, score_splits
+from isocortex_metrics.tuckute2023.splits import tuckute_splits
 
 TOLERANCE = {"rtol": 0, "atol": 1e-6}
 N_STIMULI = 40
@@ -148,11 +148,11 @@ SCRIPT = """
 import json
 import numpy as np
 from threadpoolctl import threadpool_info
-from isocortex_metrics.correlation import pearson
-from isocortex_metrics.dual_ridge import fit_split, gram_matrix, split_basis
-from isocortex_metrics.splits import folds
-from isocortex_metrics.tuckute_fits import reliabilities, score_splits
-from isocortex_metrics.tuckute_splits import tuckute_splits
+from isocortex_metrics.numerics.correlation import pearson
+from isocortex_metrics.numerics.dual_ridge import fit_split, gram_matrix, split_basis
+from isocortex_metrics.target.splits import folds
+from isocortex_metrics.tuckute2023.fits import reliabilities, score_splits
+from isocortex_metrics.tuckute2023.splits import tuckute_splits
 
 generator = np.random.default_rng(0)
 features = generator.standard_normal((40, 300)) * 10 ** generator.uniform(-1, 1, 300)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from isocortex_metrics.dual_ridge import (
+from isocortex_metrics.numerics.dual_ridge import (
     ALPHA_GRID,
     BLOCK,
     complement_of_constant,

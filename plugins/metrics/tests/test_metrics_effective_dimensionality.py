@@ -10,8 +10,8 @@ import xarray as xr
 
 from isocortex.activations import Activations
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex_metrics import effective_dimensionality as module
-from isocortex_metrics.effective_dimensionality import (
+from isocortex_metrics.geometry import effective_dimensionality as module
+from isocortex_metrics.geometry.effective_dimensionality import (
     VARIANTS,
     dimensionality_table,
     effective_dimensionality,

@@ -18,7 +18,7 @@ from isocortex.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.stats import draw_counts
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics.error_consistency import cohen_kappa, kappa_between, kappa_with_model
+from isocortex_metrics.behaviour.error_consistency import cohen_kappa, kappa_between, kappa_with_model
 
 LABELS = ["ape", "bee", "cat", "dog"]
 N_STIMULI = 60

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
-from isocortex_metrics.correlation import pearson
-from isocortex_metrics.dual_ridge import (
+from isocortex_metrics.numerics.correlation import pearson
+from isocortex_metrics.numerics.dual_ridge import (
     ALPHA_GRID,
     fit_split,
     gram_matrix,
@@ -19,7 +19,7 @@ from isocortex_metrics.dual_ridge import (
     leave_one_out_errors,
     split_basis,
 )
-from isocortex_metrics.splits import folds
+from isocortex_metrics.target.splits import folds
 
 GOLDEN = Path(os.environ.get("ISOCORTEX_GOLDEN", Path(__file__).parents[3] / "tests" / "golden"))
 ALPHAS = 10.0 ** np.arange(-50, 50)

@@ -16,10 +16,10 @@ from isocortex.activations import Activations
 from isocortex.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex_metrics.correlation import weighted_pearson
-from isocortex_metrics.dual_ridge import ALPHA_GRID
-from isocortex_metrics.explained import explained_variance
-from isocortex_metrics.explained import mean_squared_error as own_mean_squared_error
+from isocortex_metrics.numerics.correlation import weighted_pearson
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
+from isocortex_metrics.numerics.explained import explained_variance
+from isocortex_metrics.numerics.explained import mean_squared_error as own_mean_squared_error
 
 N_STIMULI, N_NEUROIDS = 50, 4
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

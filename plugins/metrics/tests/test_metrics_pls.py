@@ -10,12 +10,12 @@ import pytest
 from sklearn.cross_decomposition import PLSRegression
 
 from isocortex.errors import DataError
-from isocortex_metrics import pls
-from isocortex_metrics.backend import on_device
-from isocortex_metrics.brainscore_splits import brainscore_splits
-from isocortex_metrics.compact import cholesky_factor, compact_features
-from isocortex_metrics.pls import pls_components, pls_predictions
-from isocortex_metrics.splits import Split
+from isocortex_metrics.brainscore import pls
+from isocortex_metrics.brainscore.compact import cholesky_factor, compact_features
+from isocortex_metrics.brainscore.pls import pls_components, pls_predictions
+from isocortex_metrics.brainscore.splits import brainscore_splits
+from isocortex_metrics.numerics.arrays import on_device
+from isocortex_metrics.target.splits import Split
 
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 N_STIMULI = 60

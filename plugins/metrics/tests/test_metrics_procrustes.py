@@ -14,8 +14,8 @@ import isocortex
 from isocortex.activations import Activations
 from isocortex.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex_metrics.kernels import linear_kernel
-from isocortex_metrics.shape_distance import procrustes_similarity, unit_factor
+from isocortex_metrics.geometry.kernels import linear_kernel
+from isocortex_metrics.geometry.shape_distance import procrustes_similarity, unit_factor
 
 N_STIMULI = 24
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

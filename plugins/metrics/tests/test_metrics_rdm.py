@@ -11,8 +11,8 @@ from scipy.spatial.distance import pdist
 from scipy.stats import rankdata, spearmanr
 
 from isocortex.errors import DataError
-from isocortex_metrics import rdm
-from isocortex_metrics.rdm import (
+from isocortex_metrics.geometry import dissimilarity as rdm
+from isocortex_metrics.geometry.dissimilarity import (
     correlation_distance,
     cosine_distance,
     crossvalidated_distance,
@@ -21,7 +21,7 @@ from isocortex_metrics.rdm import (
     squared_euclidean_distance,
     upper_triangle,
 )
-from isocortex_metrics.rdm_comparison import noise_ceiling, unit_ranks, weighted_rho
+from isocortex_metrics.geometry.pair_statistics import noise_ceiling, unit_ranks, weighted_rho
 
 
 @pytest.fixture

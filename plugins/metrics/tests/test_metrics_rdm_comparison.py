@@ -7,24 +7,15 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from isocortex_metrics import rdm_comparison
-from isocortex_metrics.rank_correlation import (
-    average_ranks,
-    broken_ranks,
-    concordance,
-    rho_a,
-    stable_order,
-    tau_a,
-)
-from isocortex_metrics.rdm import (
+from isocortex_metrics.geometry import pair_statistics as rdm_comparison
+from isocortex_metrics.geometry.dissimilarity import (
     FlatPatternError,
     correlation_distance,
     cosine_distance,
     euclidean_distance,
     upper_triangle,
 )
-from isocortex_metrics.rdm_ceiling import brainscore_upper_bound, inter_subject, leave_one_out
-from isocortex_metrics.rdm_comparison import (
+from isocortex_metrics.geometry.pair_statistics import (
     COMPARISONS,
     crossed_draws,
     noise_ceiling,
@@ -34,6 +25,15 @@ from isocortex_metrics.rdm_comparison import (
     unit_values,
     varies,
     weighted_rho,
+)
+from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, inter_subject, leave_one_out
+from isocortex_metrics.numerics.ranks import (
+    average_ranks,
+    broken_ranks,
+    concordance,
+    rho_a,
+    stable_order,
+    tau_a,
 )
 
 

@@ -18,9 +18,9 @@ from isocortex.interfaces import Comparison, Rules
 from isocortex.layers import as_layered, score_layers
 from isocortex.manifest import LayerRule
 from isocortex.stats import interval
-from isocortex_metrics.dual_ridge import ALPHA_GRID
-from isocortex_metrics.reliability import reliability, unbiased_reliability
-from isocortex_metrics.ridge import RidgeComparison
+from isocortex_metrics.ceilings.reliability import reliability, unbiased_reliability
+from isocortex_metrics.encoding.ridge import RidgeComparison
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 
 N_STIMULI = 60
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

@@ -22,7 +22,7 @@ from isocortex.dataset import Dataset, make_responses
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics.dual_ridge import ALPHA_GRID
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 
 N_STIMULI = 60
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]
@@ -33,9 +33,9 @@ SCRIPT = """
 import json
 import numpy as np
 from threadpoolctl import threadpool_info
-from isocortex_metrics.dual_ridge import gram_matrix
-from isocortex_metrics.linear_fits import FitPlan, score_split
-from isocortex_metrics.splits import folds
+from isocortex_metrics.numerics.dual_ridge import gram_matrix
+from isocortex_metrics.encoding.split_fits import FitPlan, score_split
+from isocortex_metrics.target.splits import folds
 
 found = {"r": [], "alpha": [], "selection": []}
 for n_units in (20, 1500):

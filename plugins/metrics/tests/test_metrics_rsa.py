@@ -16,7 +16,7 @@ from isocortex.dataset import Dataset, make_responses
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics.rdm import crossvalidated_distance
+from isocortex_metrics.geometry.dissimilarity import crossvalidated_distance
 
 N_STIMULI = 20
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

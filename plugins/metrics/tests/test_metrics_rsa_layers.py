@@ -16,7 +16,7 @@ from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule
 from isocortex.stats import draw_counts
-from isocortex_metrics.rdm_comparison import COMPARISONS, crossed_draws, unit_ranks, weighted_rho
+from isocortex_metrics.geometry.pair_statistics import COMPARISONS, crossed_draws, unit_ranks, weighted_rho
 
 N_STIMULI = 24
 IDS = [f"s{number}" for number in range(N_STIMULI)]

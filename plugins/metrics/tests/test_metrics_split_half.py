@@ -11,8 +11,8 @@ import xarray as xr
 
 from isocortex.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
-from isocortex_metrics.reliability import reliability
-from isocortex_metrics.split_half import (
+from isocortex_metrics.ceilings.reliability import reliability
+from isocortex_metrics.ceilings.split_half import (
     column_correlation,
     half_correlations,
     inter_subject,

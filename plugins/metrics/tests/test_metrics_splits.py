@@ -9,7 +9,7 @@ import pytest
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedKFold
 
 from isocortex.errors import DataError
-from isocortex_metrics.splits import folds, leave_one_group_out
+from isocortex_metrics.target.splits import folds, leave_one_group_out
 
 
 def expected_folds(splitter, n_folds, n_repeats, seed, *labels):

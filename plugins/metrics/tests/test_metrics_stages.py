@@ -24,8 +24,8 @@ from isocortex.stages import ALL_SOUNDS, ALL_SPLITS, NESTED
 from isocortex.summary import by_region
 from isocortex_metrics.signed_rank import signed_rank
 from isocortex_metrics.stage_rows import entries_of, rows_of
-from isocortex_metrics.tuckute_rdms import category_order
-from isocortex_metrics.tuckute_stages import stage_over_sounds, stage_over_splits, with_best_layers
+from isocortex_metrics.tuckute2023.rdms import category_order
+from isocortex_metrics.tuckute2023.stages import stage_over_sounds, stage_over_splits, with_best_layers
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 EXACT = {"rtol": 0, "atol": 1e-12}

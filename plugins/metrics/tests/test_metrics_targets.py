@@ -17,8 +17,8 @@ from isocortex.dataset import Dataset, make_responses
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics.correlation import pearson
-from isocortex_metrics.reliability import noise_corrected, reliability
+from isocortex_metrics.ceilings.reliability import noise_corrected, reliability
+from isocortex_metrics.numerics.correlation import pearson
 
 N_STIMULI = 40
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

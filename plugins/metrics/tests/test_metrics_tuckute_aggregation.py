@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from isocortex.stages import best_layers
-from isocortex_metrics.tuckute_aggregation import (
+from isocortex_metrics.tuckute2023.aggregation import (
     half_masks,
     half_medians,
     layer_medians,

@@ -10,8 +10,8 @@ import pytest
 
 from isocortex.dataset import make_responses
 from isocortex.errors import DataError
-from isocortex_metrics.split_half import spearman_brown
-from isocortex_metrics.tuckute_reliability import kell_reliability, pearson_reliability, voxel_reliability
+from isocortex_metrics.ceilings.split_half import spearman_brown
+from isocortex_metrics.tuckute2023.reliability import kell_reliability, pearson_reliability, voxel_reliability
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 

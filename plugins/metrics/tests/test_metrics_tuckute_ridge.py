@@ -18,10 +18,10 @@ from isocortex.errors import AlignmentError, DataError, LayerError, SettingsErro
 from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule
 from isocortex.summary import by_region
-from isocortex_metrics import tuckute_fits
-from isocortex_metrics.dual_ridge import gram_matrix, leave_one_out_errors, split_basis
-from isocortex_metrics.splits import Split
-from isocortex_metrics.tuckute_fits import (
+from isocortex_metrics.numerics.dual_ridge import gram_matrix, leave_one_out_errors, split_basis
+from isocortex_metrics.target.splits import Split
+from isocortex_metrics.tuckute2023 import fits as tuckute_fits
+from isocortex_metrics.tuckute2023.fits import (
     ALPHAS,
     RESPONSE_FLOOR,
     basis_of,
@@ -30,7 +30,7 @@ from isocortex_metrics.tuckute_fits import (
     response_pairs,
     score_split,
 )
-from isocortex_metrics.tuckute_ridge import scans_of
+from isocortex_metrics.tuckute2023.ridge import scans_of
 
 GOLDEN = Path(os.environ.get("ISOCORTEX_GOLDEN", Path(__file__).parents[3] / "tests" / "golden"))
 #: the published code takes another route for 60 units, which is itself ill-conditioned at small alphas

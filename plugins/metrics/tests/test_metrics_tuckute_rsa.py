@@ -18,10 +18,10 @@ from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics.rdm import upper_triangle
-from isocortex_metrics.rdm_comparison import unit_ranks, unit_values
-from isocortex_metrics.splits import Split
-from isocortex_metrics.tuckute_rdms import (
+from isocortex_metrics.geometry.dissimilarity import upper_triangle
+from isocortex_metrics.geometry.pair_statistics import unit_ranks, unit_values
+from isocortex_metrics.target.splits import Split
+from isocortex_metrics.tuckute2023.rdms import (
     aggregate,
     category_order,
     half_rdms,
@@ -29,7 +29,7 @@ from isocortex_metrics.tuckute_rdms import (
     whole_rdm,
     whole_similarity,
 )
-from isocortex_metrics.tuckute_splits import tuckute_splits
+from isocortex_metrics.tuckute2023.splits import tuckute_splits
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 N_STIMULI = 165

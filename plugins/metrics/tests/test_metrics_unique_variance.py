@@ -15,10 +15,10 @@ from isocortex.activations import Activations
 from isocortex.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex_metrics.dual_ridge import ALPHA_GRID, gram_matrix
-from isocortex_metrics.explained import out_of_sample_r2
-from isocortex_metrics.kernel_mixture import baseline_mixtures, best_mixture, joint_mixtures, training_traces
-from isocortex_metrics.unique_variance import MODEL_SHARES
+from isocortex_metrics.encoding.banded import baseline_mixtures, best_mixture, joint_mixtures, training_traces
+from isocortex_metrics.encoding.unique_variance import MODEL_SHARES
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, gram_matrix
+from isocortex_metrics.numerics.explained import out_of_sample_r2
 
 
 @cache

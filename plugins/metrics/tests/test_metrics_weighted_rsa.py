@@ -19,8 +19,9 @@ from isocortex.dataset import Dataset, make_responses
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.stimuli import Stimulus, StimulusSet
-from isocortex_metrics import layer_weights
-from isocortex_metrics.layer_weights import (
+from isocortex_metrics.geometry import layer_weights
+from isocortex_metrics.geometry.dissimilarity import pairs_among
+from isocortex_metrics.geometry.layer_weights import (
     cells_of,
     fit_combination,
     held_out_predictions,
@@ -28,7 +29,6 @@ from isocortex_metrics.layer_weights import (
     pair_table,
     training_moments,
 )
-from isocortex_metrics.rdm import pairs_among
 
 N_STIMULI = 30
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

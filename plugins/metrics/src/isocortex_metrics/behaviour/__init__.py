@@ -1,0 +1,1 @@
+"""The same choices? Accuracy and error consistency, and what reads choices out of activations."""

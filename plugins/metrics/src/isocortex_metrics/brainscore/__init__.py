@@ -1,0 +1,1 @@
+"""Metrics exactly as Brain-Score publishes them, and what only they need."""

@@ -1,0 +1,248 @@
+"""What Brain-Score's regression metrics share: predictions of test stimuli, correlated, median over neuroids, mean over
+splits, related to the internal consistency of the responses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from isocortex.activations import Activations
+from isocortex.interfaces import Comparison
+from isocortex.layers import as_layered, score_layers
+from isocortex.result import LayerValue, Summary
+from isocortex.summary import ceiled
+from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
+from isocortex_metrics.brainscore.fits import correlations
+from isocortex_metrics.brainscore.splits import SEED, Rows, brainscore_splits
+from isocortex_metrics.numerics.dual_ridge import stack_tests
+from isocortex_metrics.target.splits import Split
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray[Any, Any]
+
+ERROR_KIND = "standard error over splits (their standard deviation, by n, over the root of their number)"
+
+
+class Predicted(NamedTuple):
+    """What a regression gives for one split.
+
+    Attributes
+    ----------
+    deviation
+        (n_test, n_neuroids) float64: the prediction less the offset; exactly constant where there is none.
+    offset
+        (n_neuroids,) what is added for the prediction, or 0.
+    facts
+        Numbers about the fit, by name.
+    """
+
+    deviation: Array
+    offset: Array | float
+    facts: Mapping[str, float] = {}
+
+
+class Regression(ABC):
+    """A way to predict responses from a layer."""
+
+    @abstractmethod
+    def prepare(self, layer: Activations, stimulus_id: Sequence[str]) -> Any:
+        """Read a layer once: whatever ``predict`` needs of it, for all splits."""
+
+    @abstractmethod
+    def predict(
+        self, prepared: Any, responses: Array, splits: Sequence[Split], *, inner: bool = False
+    ) -> Iterator[Predicted]:
+        """Fit and predict each split; ``inner`` ones, within training stimuli, may be fitted with less."""
+
+    def facts(self, layer: Activations) -> dict[str, float]:
+        """Numbers that belong to the scores of a layer."""
+        del layer
+        return {}
+
+
+class RegressionComparison(Comparison):
+    """A regression against one set of responses, judged as Brain-Score does.
+
+    Parameters
+    ----------
+    rows
+        Responses in the order on which splits are drawn (``brainscore_rows``).
+    canonical
+        The stimuli in canonical order, in which ``test_stimulus`` counts.
+    splits
+        Of the rows.
+    regression
+        What predicts them.
+    ceiling
+        Of the responses; None where they have no repetitions.
+    inner_folds
+        Folds of each split's training stimuli on which a layer is chosen; 0: the best layer is marked optimistic.
+    attrs
+        How the splits were drawn, for the scores.
+    """
+
+    statistic = "r"
+    measure = "score"
+    ceiling_modes = ("r2_over_c", "r_over_c_squared")
+    error_kind = ERROR_KIND
+
+    def __init__(
+        self,
+        rows: Rows,
+        canonical: Sequence[str],
+        splits: Sequence[Split],
+        regression: Regression,
+        *,
+        ceiling: InternalConsistency | None = None,
+        inner_folds: int = 0,
+        attrs: Mapping[str, str] | None = None,
+    ) -> None:
+        self.rows = rows
+        self.n_stimuli = len(rows.stimulus_id)
+        self.splits = list(splits)
+        self.regression = regression
+        self.ceiling = ceiling
+        self.inner_folds = inner_folds
+        self.attrs = {"target": "pooled", **(attrs or {})}
+        place = {name: number for number, name in enumerate(canonical)}
+        self.canonical_place = np.array([place[name] for name in rows.stimulus_id])
+        self.choosing = False
+
+    # --- scores -------------------------------------------------------------------------------------------------------
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Fit and test every split for one layer.
+
+        Returns
+        -------
+        score (Pearson r; NaN where prediction or response does not vary) and null (where it is NaN), both ("split",
+        "neuroid"); prediction ("split", "test", "neuroid"), NaN beyond a short fold, where ``keep`` asks for it, with
+        test_stimulus: places in the canonical order, -1 beyond a short fold. Where ``score_all`` chooses among layers,
+        selection ("split", "neuroid"): the mean r over folds of the training stimuli.
+
+        Raises
+        ------
+        AlignmentError, DataError
+            A stimulus has no activations, they are not finite, or the regression needs more training stimuli.
+        """
+        import xarray as xr
+
+        layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
+        prepared = self.regression.prepare(layer, self.rows.stimulus_id)
+        found: dict[str, Any] = {}
+        facts = self._outer(prepared, found)
+        if "alpha" in facts and "alpha" in self.keep:
+            shape = found["score"][1].shape
+            for name, kind in (("alpha", np.float64), ("alpha_at_bound", np.int8)):
+                found[name] = (("split", "neuroid"), np.full(shape, facts[name][:, None], dtype=kind))
+        if self.choosing:
+            found["selection"] = (("split", "neuroid"), self._selection(prepared))
+        tested = stack_tests([self.canonical_place[split.test] for split in self.splits])
+        return xr.Dataset(
+            found,
+            coords={**self.rows.neuroid.coords, "test_stimulus": (("split", "test"), tested)},
+            attrs={"layer": layer.layer, **self.attrs, **self.regression.facts(layer)}
+            | {name: int(values.min()) for name, values in facts.items() if name == "n_components_found"},
+        )
+
+    def _outer(self, prepared: Any, found: dict[str, Any]) -> dict[str, Array]:
+        """Put the scores, and the predictions if they are kept, among what was found; return facts per split."""
+        scores: list[Array] = []
+        predictions: list[Array] = []
+        facts: dict[str, list[float]] = {}
+        parts = self.regression.predict(prepared, self.rows.values, self.splits)
+        for split, part in zip(self.splits, parts, strict=True):
+            scores.append(correlations(part.deviation, self.rows.values[split.test]))
+            for name, value in part.facts.items():
+                facts.setdefault(name, []).append(value)
+            if "prediction" in self.keep:
+                predictions.append(part.deviation + part.offset)
+        r = np.stack(scores)
+        found["score"] = (("split", "neuroid"), r)
+        found["null"] = (("split", "neuroid"), np.isnan(r))
+        if predictions:
+            found["prediction"] = (("split", "test", "neuroid"), stack_tests(predictions))
+        return {name: np.array(values) for name, values in facts.items()}
+
+    def _selection(self, prepared: Any) -> Array:
+        """(n_splits, n_neuroids): mean r over folds of each split's training stimuli."""
+        folds = self._folds
+        parts = self.regression.predict(prepared, self.rows.values, folds, inner=True)
+        r = np.array(
+            [correlations(part.deviation, self.rows.values[fold.test]) for fold, part in zip(folds, parts, strict=True)]
+        ).reshape(len(self.splits), self.inner_folds, -1)
+        valid = ~np.isnan(r)
+        return np.where(
+            valid.any(axis=1), np.where(valid, r, 0.0).sum(axis=1) / np.maximum(valid.sum(axis=1), 1), np.nan
+        )
+
+    @cached_property
+    def _folds(self) -> list[Split]:
+        return [fold for split in self.splits for fold in self._inner(split)]
+
+    def _inner(self, split: Split) -> list[Split]:
+        """Folds of the training stimuli of a split, stratified as it is where every stratum is large enough."""
+        labels = None if self.rows.labels is None else self.rows.labels[split.train]
+        if labels is not None and np.unique(labels, return_counts=True)[1].min() < self.inner_folds:
+            labels = None
+        folds = brainscore_splits(len(split.train), labels, n_splits=self.inner_folds, seed=SEED, kfold=True)
+        return [Split(split.train[fold.train], split.train[fold.test]) for fold in folds]
+
+    def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
+        """Score all layers; with more than one, the layer is chosen on folds of each split's training stimuli."""
+        comparison = self
+        if self.inner_folds and len({layer.digest for layer in layers.values()}) > 1:
+            comparison = copy(self)
+            comparison.choosing = True
+        return score_layers(comparison, layers)
+
+    # --- the value ----------------------------------------------------------------------------------------------------
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Median over neuroids, participants pooled, mean over splits; ceiled with their internal consistency."""
+        return summarise_splits(self, scores)
+
+
+def summarise_splits(comparison: Comparison, scores: xr.Dataset) -> Summary:
+    """Summary of scores whose value is the mean over splits of the median over neuroids.
+
+    The ceiling is that of the neuroids that the scores hold, so that a region is related to its own.
+    """
+    from isocortex.summary import summarise
+
+    scores = as_layered(comparison, scores)
+    summary = summarise(comparison, scores)
+    if scores.attrs["measure"] != comparison.measure:
+        return summary
+    readout = scores["readout"]
+    value, error = aggregate_splits(_by_split(readout))
+    update: dict[str, Any] = {"value": _number(value), "layers": _curve(scores, summary)}
+    if readout.sizes.get("split", 1) > 1:
+        update |= {"error": _number(error), "error_kind": comparison.error_kind}
+    if isinstance(comparison.ceiling, InternalConsistency):
+        ceiling = comparison.ceiling.among(readout["neuroid_id"].values)
+        update |= {"ceiling": ceiling, "ceiled": ceiled(comparison, update["value"], ceiling)}
+    return summary.model_copy(update=update)
+
+
+def _curve(scores: xr.Dataset, summary: Summary) -> list[LayerValue]:
+    curve = scores[str(scores.attrs["measure"])]
+    return [
+        point.model_copy(update={"value": _number(aggregate_splits(_by_split(curve.isel(layer=place)))[0])})
+        for place, point in enumerate(summary.layers)
+    ]
+
+
+def _by_split(values: xr.DataArray) -> Array:
+    return values.transpose("split", ...).values
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,1 @@
+"""How well the best model could do: reliability over repetitions, split halves, other participants."""

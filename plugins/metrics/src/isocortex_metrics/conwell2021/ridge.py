@@ -1,0 +1,244 @@
+"""``conwell-ridge`` and ``conwell-ridge-searched``: every image predicted from all others.
+
+Conwell, Mayo, Barbu, Buice, Alvarez & Katz 2021, NeurIPS. Units are z-scored over all images, without
+labels, as published. The maths lies in ``leave_one_out``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from isocortex.activations import Activations
+from isocortex.dataset import Dataset, averaged, repetitions, stimulus_order
+from isocortex.errors import DataError
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
+from isocortex.layers import as_layered, codes_of, read_out, score_layers
+from isocortex.result import Summary
+from isocortex.stats import aggregate
+from isocortex.summary import summarise
+from isocortex_metrics.ceilings.reliability import ceiling_of_r, reliability
+from isocortex_metrics.conwell2021.fits import (
+    explained_variance,
+    is_null,
+    leave_one_out_deviations,
+    mean_of_others,
+    searched_deviations,
+    standardised,
+)
+from isocortex_metrics.numerics.arrays import on_device, to_numpy
+from isocortex_metrics.numerics.correlation import pearson
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, gram_matrix
+from isocortex_metrics.target.responses import refuse_seed, responses_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray[Any, Any]
+
+#: as published; it belongs to z-scored units
+ALPHA = 1.0
+MIN_STIMULI = 4
+#: values of one block of features: 16 MB in float64
+_BLOCK_VALUES = 2_000_000
+
+
+class NoSettings(BaseModel):
+    """There is nothing to set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConwellRidge(MetricPlugin):
+    """Leave-one-image-out ridge at alpha 1."""
+
+    comparison: ClassVar[type[ConwellComparison]]
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions and estimate the ceiling.
+
+        Raises
+        ------
+        SettingsError
+            Any setting, or a seed other than 0: nothing is drawn.
+        DataError
+            No responses, or fewer than four stimuli.
+        """
+        refuse_seed(seed, self.card.id)
+        check_settings(NoSettings, settings, self.card.id)
+        return self.comparison(responses_of(target, self.card.id), device)
+
+
+class ConwellRidgeSearched(ConwellRidge):
+    """Leave-one-image-out ridge, alpha found among the other images."""
+
+
+class ConwellComparison(Comparison):
+    """Leave-one-out predictions of one set of responses.
+
+    Parameters
+    ----------
+    responses
+        Dims ("presentation", "neuroid"), checked; repetitions are averaged.
+    device
+        Where it is worked on.
+    """
+
+    statistic: ClassVar[str] = "r"
+    #: whether predictions are put together from several layers, so that every layer's are needed
+    needs_prediction: ClassVar[bool] = False
+
+    def __init__(self, responses: xr.DataArray, device: str = "cpu") -> None:
+        self.stimulus_id = stimulus_order(responses)
+        self.n_stimuli = len(self.stimulus_id)
+        if self.n_stimuli < MIN_STIMULI:
+            raise DataError(
+                f"Leave-one-out ridge needs at least {MIN_STIMULI} stimuli; found {self.n_stimuli}. Use more stimuli."
+            )
+        self.responses = averaged(responses)
+        self.neuroid = responses.isel(presentation=0, drop=True)
+        self.device = device
+        counts = np.unique(responses["stimulus_id"].values.astype(str), return_counts=True)[1]
+        if counts.min() > 1:
+            c = reliability(repetitions(responses), n_averaged=1 / float(np.mean(1 / counts)))
+            bound = self.neuroid.copy(data=ceiling_of_r(c))
+            self.ceiling = Ceiling("square root of the Spearman-Brown reliability over repetitions", "r", bound)
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Predict every stimulus from all others for one layer.
+
+        Returns
+        -------
+        r (signed), explained_variance and null, all ("neuroid",) over all stimuli; prediction ("split", "test",
+        "neuroid"), one left-out stimulus per split, with the coordinate test_stimulus, where ``keep`` asks for it.
+        """
+        if not isinstance(activations, Activations):
+            activations = Activations.from_xarray(activations)
+        found = self._found(self._gram(activations))
+        deviation = found.pop("deviation")
+        return self._dataset(deviation, found).assign_attrs(layer=activations.layer)
+
+    def _gram(self, activations: Activations) -> Array:
+        blocks = activations.blocks(self.stimulus_id, max(1, _BLOCK_VALUES // self.n_stimuli))
+        return gram_matrix(standardised(blocks), self.n_stimuli, self.device)
+
+    def _found(self, gram: Array) -> dict[str, Array]:
+        """The deviations, and what else there is per left-out stimulus and neuroid."""
+        responses = on_device(self.responses, self.device)
+        return {"deviation": to_numpy(leave_one_out_deviations(gram, responses, ALPHA))}
+
+    def _dataset(self, deviation: Array, found: Mapping[str, Array]) -> xr.Dataset:
+        import xarray as xr
+
+        scores = xr.Dataset(
+            {
+                **{name: (("neuroid",), values) for name, values in self._measures(deviation).items()},
+                **{name: (("split", "neuroid"), values) for name, values in found.items()},
+            },
+            coords={
+                **self.neuroid.coords,
+                "test_stimulus": (("split", "test"), np.arange(self.n_stimuli)[:, None]),
+            },
+        )
+        if not (self.needs_prediction or "prediction" in self.keep):
+            return scores
+        prediction = deviation + mean_of_others(self.responses)
+        return scores.assign(prediction=(("split", "test", "neuroid"), prediction[:, None]))
+
+    def _measures(self, deviation: Array, columns: Array | None = None) -> dict[str, Array]:
+        """r, explained_variance and null, (n_neuroids,) each."""
+        responses = self.responses if columns is None else self.responses[:, columns]
+        null = is_null(deviation, responses)
+        r, _ = pearson(deviation + mean_of_others(responses), responses)
+        return {
+            "r": np.where(null, 0.0, r),
+            "explained_variance": np.where(null, 0.0, explained_variance(deviation, responses)),
+            "null": null,
+        }
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Median over the neuroids of a participant, mean over participants; the best of several layers, as published.
+
+        Scores that are restricted to a region have the best layer for that region; it is chosen on what it is tested
+        on, and marked "optimistic".
+        """
+        scores = as_layered(self, scores)
+        curve = scores[str(scores.attrs["measure"])]
+        values = np.array([aggregate(layer, codes_of(curve)) for layer in curve.transpose("layer", "neuroid").values])
+        chosen = scores["chosen"].copy(data=int(np.nanargmax(values)))
+        return summarise(self, scores.assign(chosen=chosen, readout=read_out(curve, chosen)))
+
+
+class ConwellSearchedComparison(ConwellComparison):
+    """The same with alpha, and the layer, found among the other images of every left-out image."""
+
+    needs_prediction: ClassVar[bool] = True
+
+    def _found(self, gram: Array) -> dict[str, Array]:
+        found = searched_deviations(gram, on_device(self.responses, self.device))
+        kept = {"deviation": found.deviation, "selection": found.selection}
+        if "alpha" in self.keep:
+            index, top = found.alpha_index, len(ALPHA_GRID) - 1
+            kept["alpha"] = np.log10(ALPHA_GRID)[index]
+            kept["alpha_at_bound"] = (index == top).astype(np.int8) - (index == 0).astype(np.int8)
+        return kept
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """As for ``conwell-ridge``, and for every left-out stimulus ("split", "neuroid") what was found without it.
+
+        Returns
+        -------
+        r, explained_variance, null ("neuroid",); selection (1 − leave-one-out error among the others over that of
+        their mean), alpha (log10 of the multiple of their mean eigenvalue) and alpha_at_bound ("split", "neuroid");
+        prediction ("split", "test", "neuroid").
+        """
+        return super().score(activations)
+
+    def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
+        """Score all layers; the layer that predicts a stimulus is chosen among the other stimuli.
+
+        Returns
+        -------
+        What ``score`` gives along "layer", chosen ("split", "neuroid"), and readout, readout_explained_variance and
+        readout_null ("neuroid",) of the predictions that the chosen layers make.
+        """
+        return self._assembled(score_layers(self, layers))
+
+    def _assembled(self, scores: xr.Dataset) -> xr.Dataset:
+        """Measures of the predictions of chosen layers, put together over all left-out stimuli."""
+        rank = {str(name): place for place, name in enumerate(self.neuroid["neuroid_id"].values)}
+        columns = np.array([rank[str(name)] for name in scores["neuroid_id"].values])
+        prediction = scores["prediction"].transpose("split", "test", "neuroid").values[:, 0]
+        found = self._measures(prediction - mean_of_others(self.responses[:, columns]), columns)
+        scores = scores.assign(readout=(("neuroid",), found[str(scores.attrs["measure"])]))
+        if "prediction" not in self.keep:
+            scores = scores.drop_vars("prediction")
+        return scores.assign({f"readout_{name}": (("neuroid",), values) for name, values in found.items()})
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Median over the neuroids of a participant, mean over participants."""
+        if "layer" not in scores.dims:
+            scores = self._assembled(as_layered(self, scores))
+        other = "explained_variance" if scores.attrs["measure"] == "r" else "r"
+        also = float(aggregate(scores[f"readout_{other}"].values, codes_of(scores["readout"])))
+        return summarise(self, scores.drop_vars("null")).model_copy(
+            update={
+                "n_null": int(scores["readout_null"].sum()),
+                "n_splits": scores.sizes["split"],
+                "also": {other: also},
+            }
+        )
+
+
+ConwellRidge.comparison = ConwellComparison
+ConwellRidgeSearched.comparison = ConwellSearchedComparison

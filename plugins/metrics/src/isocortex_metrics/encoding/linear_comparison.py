@@ -1,0 +1,251 @@
+"""What metrics share that predict responses: the prepared brain side, assembling scores, the bootstrap, the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from isocortex.activations import Activations
+from isocortex.dataset import averaged, repetitions, stimulus_order
+from isocortex.interfaces import Ceiling, Comparison
+from isocortex.layers import as_layered, codes_of, read_out
+from isocortex.result import LayerValue, Summary
+from isocortex.stats import by_participant, draw_counts, over_participants, widened
+from isocortex_metrics.ceilings.reliability import (
+    ceiling_of_r,
+    divisors,
+    noise_corrected,
+    ratio_by_participant,
+    reliability,
+    unbiased_reliability,
+)
+from isocortex_metrics.numerics.arrays import on_device
+from isocortex_metrics.numerics.correlation import signed_square, weighted_pearson
+from isocortex_metrics.numerics.dual_ridge import gram_matrix, stack_tests
+from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
+from isocortex_metrics.target.splits import Split
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray[Any, Any]
+NoiseCorrection = Literal["ratio-of-aggregates", "per-neuroid", "none"]
+
+#: neuroids whose bootstrap samples are drawn together
+_BOOTSTRAP_BLOCK = 512
+#: values of one block of features: 16 MB in float64
+_BLOCK_VALUES = 2_000_000
+#: measures that are made of r, once it is averaged over splits
+SQUARED = ("r2", "r2_corrected")
+WIDENED = "bootstrap standard deviation, widened for shared training stimuli (Nadeau & Bengio 2003)"
+
+
+class LinearComparison(Comparison):
+    """Predictions of responses, judged neuroid by neuroid over the test stimuli of every split.
+
+    Parameters
+    ----------
+    responses
+        Dims ("presentation", "neuroid"), checked; repetitions are averaged.
+    splits
+        Of the stimuli in order of appearance.
+    noise_correction
+        How ``r2_corrected`` is made; with one repetition there is none.
+    device
+        Where matrix products are formed (see ``backend.on_device``).
+    """
+
+    statistic = "r"
+    error_kind = WIDENED
+    #: measures that ``resample`` can draw
+    drawn: tuple[str, ...] = ("r", *SQUARED, "explained_variance", "mse")
+
+    def __init__(
+        self,
+        responses: xr.DataArray,
+        splits: Sequence[Split],
+        *,
+        noise_correction: NoiseCorrection = "ratio-of-aggregates",
+        device: str = "cpu",
+    ) -> None:
+        on_device(np.zeros(1), device)  # a device that is not there is refused here, before anything is computed
+        self.device = device
+        self.stimulus_id = stimulus_order(responses)
+        self.n_stimuli = len(self.stimulus_id)
+        self.responses = averaged(responses)
+        self.splits = list(splits)
+        self.noise_correction: str = noise_correction
+        self.neuroid = responses.isel(presentation=0, drop=True)
+        self.reliability: Array | None = None
+        self.unbiased: Array | None = None
+        counts = np.unique(responses["stimulus_id"].values.astype(str), return_counts=True)[1]
+        if counts.min() > 1:
+            self.reliability = reliability(repetitions(responses), n_averaged=1 / float(np.mean(1 / counts)))
+            self.unbiased = unbiased_reliability(self.reliability, self.n_stimuli)
+            bound = self.neuroid.copy(data=ceiling_of_r(self.reliability))
+            self.ceiling = Ceiling("square root of the Spearman-Brown reliability over repetitions", "r", bound)
+            self.neuroid = self.neuroid.assign_coords(reliability=("neuroid", self.reliability))
+        elif noise_correction != "none":
+            self.noise_correction = "none, for want of repetitions"
+
+    # --- scores -------------------------------------------------------------------------------------------------------
+
+    def gram(self, activations: Activations) -> Array:
+        """Gram matrix (n_stimuli, n_stimuli) of a layer, in the order of the stimuli, on the device."""
+        width = max(1, _BLOCK_VALUES // self.n_stimuli)
+        return gram_matrix(activations.blocks(self.stimulus_id, width), self.n_stimuli, self.device)
+
+    def assembled(self, parts: Sequence[Mapping[str, Array]], attrs: Mapping[str, str]) -> xr.Dataset:
+        """One Dataset from what each split gave: (n_neuroids,) values, single numbers, and ``prediction``."""
+        import xarray as xr
+
+        found = {name: np.stack([part[name] for part in parts]) for name in parts[0] if name != "prediction"}
+        if "r" in found:
+            found |= self.squared(found["r"], np.arange(self.responses.shape[1]))
+        variables: dict[str, Any] = {
+            name: (("split", "neuroid")[: values.ndim], values) for name, values in found.items()
+        }
+        if "prediction" in parts[0]:
+            stacked = stack_tests([part["prediction"] for part in parts])
+            variables["prediction"] = (("split", "test", "neuroid"), stacked)
+        tested = stack_tests([split.test for split in self.splits])
+        coordinates = {**self.neuroid.coords, "test_stimulus": (("split", "test"), tested)}
+        return xr.Dataset(variables, coords=coordinates, attrs=dict(attrs))
+
+    def squared(self, r: Array, columns: Array) -> dict[str, Array]:
+        """``r2`` and, with repetitions, ``r2_corrected`` of correlations (…, n_columns) of some of the neuroids."""
+        found = {"r2": signed_square(r)}
+        if self.reliability is None or self.noise_correction == "none":
+            return found
+        if self.noise_correction == "per-neuroid":
+            return {**found, "r2_corrected": noise_corrected(r, self.reliability[columns])}
+        assert self.unbiased is not None
+        divisor = divisors(self.unbiased[columns], codes_of(self.neuroid)[columns])
+        return {**found, "r2_corrected": found["r2"] / divisor}
+
+    # --- the value ----------------------------------------------------------------------------------------------------
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """As any metric, but r² and corrected r² are those of each neuroid's r once it is averaged over splits.
+
+        The mean over splits of squares is too large by the variance of r over a fold, (1 − r²)² / n_test.
+        """
+        from isocortex.summary import summarise
+
+        scores = as_layered(self, scores)
+        summary = summarise(self, scores)
+        measure = str(scores.attrs["measure"])
+        squared = [name for name in SQUARED if name in scores]
+        if not squared:
+            return summary
+        chosen = read_out(scores["r"], scores["chosen"])
+        values = {name: self._value(chosen, name) for name in squared}
+        update: dict[str, Any] = {"also": {**summary.also, **{n: v for n, v in values.items() if n != measure}}}
+        if measure in values:
+            curve = [self._value(scores["r"].isel(layer=place), measure) for place in range(scores.sizes["layer"])]
+            points = zip(summary.layers, curve, strict=True)
+            layers: list[LayerValue] = [point.model_copy(update={"value": value}) for point, value in points]
+            update |= {"value": values[measure], "layers": layers}
+        return summary.model_copy(update=update)
+
+    def _value(self, values: xr.DataArray, measure: str) -> float | None:
+        per_neuroid = values.mean([dim for dim in values.dims if dim != "neuroid"]).values
+        found = float(over_participants(self._participants(per_neuroid, measure, values)))
+        return None if np.isnan(found) else found
+
+    def _participants(self, values: Array, measure: str, like: xr.DataArray) -> Array:
+        """Values (…, n_neuroids), means over splits, → (…, n_participants); for measures that are made of r: of r."""
+        codes = codes_of(like)
+        if measure not in SQUARED:
+            return by_participant(values, codes)
+        columns = self._columns(like)
+        if measure == "r2_corrected" and self.noise_correction == "ratio-of-aggregates":
+            assert self.unbiased is not None
+            return ratio_by_participant(signed_square(values), self.unbiased[columns], codes)
+        return by_participant(self.squared(values, columns)[measure], codes)
+
+    def _columns(self, like: xr.DataArray) -> Array:
+        """Places of some neuroids, found by name."""
+        places = {name: place for place, name in enumerate(self.neuroid["neuroid_id"].values)}
+        return np.array([places[name] for name in like["neuroid_id"].values])
+
+    # --- the bootstrap ------------------------------------------------------------------------------------------------
+
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+        """Bootstrap over test stimuli and participants, widened for what the fits share.
+
+        The fits are not repeated, so that draws over test stimuli alone are too narrow: splits share training stimuli.
+        Their spread is multiplied by the square root of (1/J + n_test/n_train) / (n_test/n_stimuli) for J splits, the
+        variance of Nadeau & Bengio 2003, Machine Learning 52, section 3, over that of independent tests. Reliabilities
+        stay as they are.
+        """
+        scores = as_layered(self, scores)
+        measure, readout = str(scores.attrs["measure"]), scores["readout"]
+        if measure not in self.drawn or "prediction" not in scores:
+            return None
+        counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        drawn = self._drawn(scores, counts, measure)
+        per_neuroid = _by_split(read_out(scores["r"], scores["chosen"]) if measure in SQUARED else readout)
+        value = self._participants(per_neuroid.mean("split").values, measure, readout)
+        spread = widened if measure == "r" else _spread_apart
+        draws = spread(self._participants(drawn, measure, readout), value, self._widening())
+        if len(value) == 1:
+            return draws[:, 0], "stimuli"
+        return over_participants(
+            draws, draw_counts(len(value), n_draws, seed, "participants")
+        ), "stimuli × participants"
+
+    def _widening(self) -> float:
+        n_test = np.mean([len(split.test) for split in self.splits])
+        n_train = np.mean([len(split.train) for split in self.splits])
+        return float(np.sqrt((1 / len(self.splits) + n_test / n_train) / (n_test / self.n_stimuli)))
+
+    def _drawn(self, scores: xr.Dataset, counts: Array, measure: str) -> Array:
+        """(n_draws, n_neuroids): mean over splits of each draw, a block of neuroids at a time.
+
+        A split of which a draw holds one stimulus over and over is left out of it.
+        """
+        columns = self._columns(scores["readout"])
+        null = _by_split(read_out(scores["null"], scores["chosen"])).values
+        prediction = _by_split(scores["prediction"]).values  # (n_splits, n_test, n_neuroids)
+        drawn = np.empty((len(counts), len(columns)))
+        for part in _blocks(len(columns)):
+            total, n_valid = np.zeros((2, len(counts), len(columns[part])))
+            for split, (_, test) in enumerate(self.splits):
+                of_test = prediction[split, : len(test), part]
+                values = self._split_draws(split, of_test, columns[part], counts[:, test], measure)
+                if measure == "r" or measure in SQUARED:
+                    values[:, null[split, part]] = 0.0
+                valid = np.isfinite(values)
+                total += np.where(valid, values, 0.0)
+                n_valid += valid
+            drawn[:, part] = np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
+        return drawn
+
+    def _split_draws(self, split: int, prediction: Array, columns: Array, counts: Array, measure: str) -> Array:
+        """(n_draws, n_columns) of one split; r for the measures that are made of it."""
+        response = self.responses[np.ix_(self.splits[split].test, columns)]
+        return _WEIGHTED["r" if measure in SQUARED else measure](prediction, response, counts)
+
+
+_WEIGHTED: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "r": weighted_pearson,
+    "explained_variance": explained_variance,
+    "mse": mean_squared_error,
+}
+
+
+def _by_split(values: xr.DataArray) -> xr.DataArray:
+    """With the dim "split" first; values without splits are one."""
+    return (values if "split" in values.dims else values.expand_dims("split")).transpose("split", ..., "neuroid")
+
+
+def _blocks(n_neuroids: int) -> Iterator[slice]:
+    return (slice(start, start + _BOOTSTRAP_BLOCK) for start in range(0, n_neuroids, _BOOTSTRAP_BLOCK))
+
+
+def _spread_apart(draws: Array, value: Array, factor: float) -> Array:
+    """As ``widened``, for a statistic that is not bound to (−1, 1)."""
+    return value + factor * (draws - np.nanmean(draws, axis=0))

@@ -1,0 +1,91 @@
+"""``ridge``: a linear map from a layer's units to each neuroid, judged on held-out stimuli.
+
+Features and responses are centred by the training mean. Alpha is chosen per neuroid by exact leave-one-out within the
+training stimuli, among multiples of the mean eigenvalue of the training Gram matrix; the value is the Pearson
+correlation between prediction and response over the test stimuli of a fold, signed, with nothing set to zero but null
+predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from isocortex.activations import Activations
+from isocortex.dataset import Dataset
+from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex_metrics.encoding.linear_comparison import LinearComparison
+from isocortex_metrics.encoding.split_fits import FitPlan, score_split
+from isocortex_metrics.numerics.parallel import in_threads
+from isocortex_metrics.target.responses import responses_of
+from isocortex_metrics.target.split_settings import SplitSettings, draw_splits
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class RidgeSettings(SplitSettings):
+    """Settings of ``ridge``."""
+
+    noise_correction: Literal["ratio-of-aggregates", "per-neuroid", "none"] = Field(
+        default="ratio-of-aggregates", description="how r2_corrected is made where stimuli were repeated"
+    )
+
+
+class Ridge(MetricPlugin):
+    """Ridge regression in the dual, for responses."""
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions, draw the splits and estimate the ceiling.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Settings that are not valid, no responses, or too few stimuli for the splits.
+        """
+        chosen = check_settings(RidgeSettings, settings, self.card.id)
+        responses = responses_of(target, self.card.id)
+        splits = draw_splits(target, responses, chosen, seed)
+        return RidgeComparison(responses, splits, noise_correction=chosen.noise_correction, device=device)
+
+
+class RidgeComparison(LinearComparison):
+    """Ridge regression against one set of responses; see ``LinearComparison`` for its parameters."""
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Fit and test every split for one layer.
+
+        Returns
+        -------
+        r, r2 (sign(r) r²), selection, null and, with repetitions, r2_corrected (r2 over the reliability that the
+        setting ``noise_correction`` names, NaN where that is not above zero), all ("split", "neuroid"); as far as
+        ``keep`` names them alpha (as log10 of the multiple of the mean eigenvalue), alpha_at_bound, training_r2; and
+        prediction ("split", "test", "neuroid"), NaN beyond a short fold. Coordinates: those of the responses,
+        reliability (neuroid) with repetitions, and test_stimulus: places in the canonical order, -1 beyond a short
+        fold.
+
+        Raises
+        ------
+        AlignmentError, DataError
+            A stimulus has no activations, or they are not finite.
+        """
+        layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
+        fit = partial(score_split, self.gram(layer), self.responses, plan=self.plan)
+        # other devices do one thing at a time
+        parts = in_threads(fit, self.splits, n_threads=None if self.device == "cpu" else 1)
+        return self.assembled(parts, {"layer": layer.layer, "noise_correction": self.noise_correction})
+
+    @property
+    def plan(self) -> FitPlan:
+        """What is fitted in each split."""
+        return FitPlan(keep=self.keep)

@@ -1,0 +1,147 @@
+"""Fit and test one split: ridge on all of a layer, or on its leading principal components; on plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isocortex_metrics.numerics.arrays import namespace, to_numpy
+from isocortex_metrics.numerics.correlation import pearson, signed_square
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, SplitBasis, fit_split, split_basis
+from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
+from isocortex_metrics.target.splits import Split
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What is fitted in a split and what is kept of it.
+
+    Attributes
+    ----------
+    alpha
+        Penalty on the scale of the features, as scikit-learn's ``Ridge(alpha)``; None: chosen by leave-one-out.
+    n_components
+        Principal components of the training stimuli that are regressed on; None: all features.
+    keep
+        "prediction", "alpha", "training_r2": what to return beside the scores.
+    """
+
+    alpha: float | None = None
+    n_components: int | None = None
+    keep: tuple[str, ...] = ()
+
+
+def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
+    """Fit the training stimuli of a split, predict its test stimuli and compare.
+
+    Parameters
+    ----------
+    gram
+        (n_stimuli, n_stimuli) Gram matrix of the features, on any device.
+    responses
+        (n_stimuli, n_neuroids) float64 numpy array.
+    split
+        Training and test stimuli.
+    plan
+        What is fitted and kept.
+
+    Returns
+    -------
+    numpy arrays (n_neuroids,): r, null (no prediction, or a response that does not vary), selection (see
+    ``dual_ridge.SplitFit``); with components n_components (how many there are, no dims), explained_variance and mse;
+    with ``keep`` alpha (log10 of the multiple of the mean eigenvalue), alpha_at_bound (−1 lowest, 0 inside, 1 highest
+    of the grid), training_r2 (sign(r) r² of the fit on its own training stimuli), prediction (n_test, n_neuroids).
+
+    Examples
+    --------
+    >>> x = np.arange(12.0)[:, None]
+    >>> found = score_split(x @ x.T, 3 * x + 1, Split(np.arange(8), np.arange(8, 12)), FitPlan())
+    >>> found["r"].round(6).tolist(), found["null"].tolist()
+    ([1.0], [False])
+    """
+    train, test = split
+    with_training = "training_r2" in plan.keep
+    # predictions for the training stimuli come from the same product as those for the test stimuli
+    basis = split_basis(gram, train, np.concatenate([test, train]) if with_training else test)
+    if plan.n_components is not None:
+        basis = leading(basis, plan.n_components)
+    grid = _grid(basis, plan.alpha)
+    fit = fit_split(basis, like(responses[train], gram), grid)
+    deviation, mean, alpha_index = to_numpy(fit.deviation), to_numpy(fit.mean), to_numpy(fit.alpha_index)
+    of_test = deviation[: len(test)]
+    r, null = pearson(of_test, responses[test])
+    found = {"r": r, "null": null, "selection": to_numpy(fit.selection)}
+    if plan.n_components is not None:
+        found["explained_variance"] = explained_variance(of_test, responses[test])
+        found["mse"] = mean_squared_error(of_test + mean, responses[test])
+        found["n_components"] = np.array(int((to_numpy(basis.values) > 0).sum()))
+    if "alpha" in plan.keep:
+        found |= {"alpha": np.log10(grid)[alpha_index], "alpha_at_bound": at_bound(alpha_index, len(grid))}
+    if with_training:
+        found["training_r2"] = signed_square(pearson(deviation[len(test) :], responses[train])[0])
+    if "prediction" in plan.keep:
+        found["prediction"] = of_test + mean
+    return found
+
+
+def leading(basis: SplitBasis, n_components: int) -> SplitBasis:
+    """Keep the leading principal components of the training stimuli; what they leave out predicts nothing.
+
+    The principal components of features centred by the training mean are the eigenvectors of their Gram matrix; a
+    ridge regression on them is one in which the other eigenvalues are 0. Features are not needed, and test stimuli are
+    only projected.
+
+    Parameters
+    ----------
+    basis
+        Of a split, eigenvalues ascending.
+    n_components
+        How many to keep; all that there are where there are fewer.
+
+    Examples
+    --------
+    >>> basis = split_basis(np.diag([9.0, 4.0, 1.0, 1.0]), np.arange(4), np.array([0]))
+    >>> (leading(basis, 1).values > 0).tolist()
+    [False, False, True]
+    """
+    xp = namespace(basis.values)
+    left_out = np.arange(len(basis.values)) < len(basis.values) - n_components
+    kept = like(~left_out, basis.values)
+    values = xp.where(kept, basis.values, xp.zeros_like(basis.values))
+    return SplitBasis(basis.vectors, values, xp.where(values > 0, basis.cross, xp.zeros_like(basis.cross)))
+
+
+def _grid(basis: SplitBasis, alpha: float | None) -> Array:
+    """Ascending multiples of the mean eigenvalue."""
+    if alpha is None:
+        return ALPHA_GRID
+    scale = basis.mean_eigenvalue
+    return np.array([alpha / scale if scale > 0 else 1.0])
+
+
+def at_bound(index: Array, n_alphas: int) -> Array:
+    """−1 where the lowest of several alphas was chosen, 1 where the highest, 0 inside; int8.
+
+    Examples
+    --------
+    >>> at_bound(np.array([0, 1, 2]), 3).tolist(), at_bound(np.array([0]), 1).tolist()
+    ([-1, 0, 1], [0])
+    """
+    if n_alphas == 1:
+        return np.zeros(index.shape, dtype=np.int8)
+    return ((index == n_alphas - 1).astype(np.int8) - (index == 0).astype(np.int8)).astype(np.int8)
+
+
+def like(array: Array, other: Array) -> Array:
+    """A numpy array where another array lies.
+
+    Examples
+    --------
+    >>> like(np.ones(2), np.zeros(3)).tolist()
+    [1.0, 1.0]
+    """
+    return array if isinstance(other, np.ndarray) else namespace(other).asarray(array, device=other.device)

@@ -1,0 +1,1 @@
+"""Are stimuli that are alike for the model alike for the brain? RSA, CKA, Procrustes, and RDMs behind them."""

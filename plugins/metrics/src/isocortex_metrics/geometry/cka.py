@@ -1,0 +1,389 @@
+"""``cka`` and Brain-Score's ``cka`` family: are two kernels over the same stimuli aligned?
+
+Ours is unbiased, per participant, and chooses among layers on halves of the stimuli. Brain-Score's are exact to the
+published package, which pools all neuroids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from isocortex.activations import Activations
+from isocortex.dataset import Dataset
+from isocortex.errors import DataError
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
+from isocortex.layers import as_layered, measure_of, score_layers
+from isocortex.result import Summary
+from isocortex.stats import draw_counts
+from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
+from isocortex_metrics.geometry.dissimilarity import upper_triangle
+from isocortex_metrics.geometry.kernels import (
+    MIN_STIMULI,
+    CentredKernel,
+    alignment,
+    biased_cka,
+    centre,
+    linear_kernel,
+    participant_band,
+    unbiased_cka,
+)
+from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
+from isocortex_metrics.geometry.participants import Participants, draws_over_participants, participants_of
+from isocortex_metrics.numerics.arrays import on_device, to_numpy
+from isocortex_metrics.target.responses import refuse_seed, responses_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray[Any, Any]
+
+#: values of one block of features: 32 MB in float64
+_BLOCK_VALUES = 4_000_000
+#: share of the stimuli on which each split of cka_cv is evaluated
+_TEST_SIZE = 0.9
+
+
+def kernel_of(
+    activations: Activations | xr.DataArray, stimulus_id: tuple[str, ...], device: str = "cpu"
+) -> tuple[str, Any]:
+    """Name of a layer, and its centred linear kernel with the stimuli in the given order.
+
+    Raises
+    ------
+    AlignmentError, DataError
+        Stimuli without activations, or activations that are not finite.
+
+    Examples
+    --------
+    >>> kernel_of(Activations("layer", ["b", "a"], [np.array([[3.0], [1.0]])]), ("a", "b"))[1].tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
+    blocks = layer.blocks(stimulus_id, max(1, _BLOCK_VALUES // len(stimulus_id)))
+    return layer.layer, linear_kernel(blocks, len(stimulus_id), device=device)
+
+
+class CkaSettings(BaseModel):
+    """Settings of ``cka``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    n_halvings: int = Field(
+        default=10, ge=1, description="times the stimuli are halved; each half chooses a layer, the other tests it"
+    )
+
+
+class Cka(MetricPlugin):
+    """Unbiased linear CKA with each participant."""
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions, form each participant's kernel, and bound what can be reached.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Settings that are not valid, no responses, fewer than four stimuli, or no participant whose responses have
+            a geometry.
+        """
+        chosen = check_settings(CkaSettings, settings, self.card.id)
+        return CkaComparison(participants_of(responses_of(target, self.card.id)), chosen, seed, device)
+
+
+class CkaComparison(Comparison):
+    """Kernels of participants.
+
+    Parameters
+    ----------
+    people
+        Mean responses of each participant.
+    settings
+        How layers are chosen.
+    seed
+        Draws the halves.
+    device
+        Where kernels are formed.
+    """
+
+    statistic = "cka"
+    ceiling_modes = ()
+
+    def __init__(self, people: Participants, settings: CkaSettings, seed: int, device: str = "cpu") -> None:
+        self.stimulus_id, self.subjects, self.target = people.stimulus_id, list(people.names), people.target
+        self.n_stimuli = len(self.stimulus_id)
+        if self.n_stimuli < MIN_STIMULI:
+            raise DataError(f"CKA needs at least {MIN_STIMULI} stimuli; found {self.n_stimuli}.")
+        self.settings, self.seed, self.device = settings, seed, device
+        self._ones = on_device(np.ones((1, self.n_stimuli)), device)
+        kernels = (linear_kernel([values], self.n_stimuli, device=device) for values in people.values)
+        self.brains = [centre(kernel, self._ones) for kernel in kernels]
+        self._bound()
+
+    def _bound(self) -> None:
+        """The band of the participants that have a geometry."""
+        valid = [brain for brain in self.brains if np.isfinite(to_numpy(brain.norm)[0])]
+        if not valid:
+            raise DataError(
+                f"No response varies over the {self.n_stimuli} stimuli in a way that pairs of them share, so that "
+                "nothing can be aligned with it. Are these the averaged responses that were meant?"
+            )
+        if len(valid) > 1:
+            pairwise = np.array([[float(alignment(one, other)[0]) for other in valid] for one in valid])
+            lower, upper = participant_band(pairwise)
+            self.ceiling = Ceiling(
+                "leave-one-participant-out, kernels of unit length averaged (after Nili et al. 2014)",
+                self.statistic,
+                lower=lower,
+                upper=upper,
+            )
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Align the kernel of one layer with each participant's.
+
+        Returns
+        -------
+        cka ("subject",), signed; null ("subject",): where the layer or the participant has no geometry that could be
+        aligned, and cka is NaN; prediction ("pair",): the layer's kernel above the diagonal.
+        """
+        import xarray as xr
+
+        name, kernel = kernel_of(activations, self.stimulus_id, self.device)
+        found = self._aligned(kernel, self._ones, self.brains)[0]
+        variables = {"cka": ("subject", found), "null": ("subject", np.isnan(found))}
+        if "prediction" in self.keep:
+            variables["prediction"] = ("pair", _pairs(kernel))
+        return xr.Dataset(variables, coords={"subject": self.subjects}, attrs={"layer": name, "target": self.target})
+
+    def _aligned(self, kernel: Any, weights: Any, brains: list[CentredKernel]) -> Array:
+        """CKA (n_draws, n_participants)."""
+        layer = centre(kernel, weights)
+        return np.stack([to_numpy(alignment(layer, brain)) for brain in brains], axis=1)
+
+    def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
+        """Align every layer, and choose on each half of the stimuli the layer that is read out on the other half.
+
+        Returns
+        -------
+        As ``score``, along "layer", and test and selection ("layer", "split", "subject"): cka on the half that tests
+        and on the half that chooses; chosen ("split",); readout ("split", "subject"); prediction ("readout_layer",
+        "pair") of the layers that are read out. A single layer is read out on all stimuli at once; so is the best one
+        where there are fewer than eight stimuli, which is marked optimistic.
+        """
+        distinct = {layer.digest for layer in layers.values()}
+        few = len(distinct) < 2 or self.n_stimuli < 2 * MIN_STIMULI
+        if few or self.rules.layer_rule.choose == "none" or measure_of(self) != self.statistic:
+            return score_layers(self, layers)
+        inside = halves(self.n_stimuli, self.settings.n_halvings, self.seed, MIN_STIMULI)
+        weights = on_device(np.concatenate([np.ones((1, self.n_stimuli)), inside.astype(np.float64)]), self.device)
+        brains = [centre(brain.kernel, weights) for brain in self.brains]
+        choice = HalvesChoice(inside)
+        for name, layer in layers.items():
+            choice.offer(name, layer.digest, partial(self._halved, layer, weights, brains))
+        return choice.scores(self.statistic, self.subjects, {"target": self.target})
+
+    def _halved(
+        self, layer: Activations, weights: Any, brains: list[CentredKernel]
+    ) -> tuple[Array, Callable[[], Array] | None]:
+        kernel = kernel_of(layer, self.stimulus_id, self.device)[1]
+        keep = partial(_pairs, kernel) if "prediction" in self.keep else None
+        return self._aligned(kernel, weights, brains), keep
+
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+        """Bootstrap over stimuli and participants; a stimulus that is drawn twice makes no pair with itself.
+
+        Where a layer was chosen, draws of the layers that are read out, on all stimuli, weigh as often as they are read
+        out and are moved to the value; the choice is not repeated. With several participants their spread is corrected
+        (``crossed_draws``).
+        """
+        if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
+            return None
+        counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        weights = on_device(np.concatenate([np.ones((1, self.n_stimuli)), counts]), self.device)
+        brains = [centre(brain.kernel, weights) for brain in self.brains]
+        pairs = scores["prediction"].values.reshape(-1, scores.sizes["pair"])
+        shares = scores["readout_share"].values if "readout_share" in scores.coords else np.ones(1)
+        found = sum(
+            share * self._aligned(on_device(_square(row, self.n_stimuli), self.device), weights, brains)
+            for share, row in zip(shares, pairs, strict=True)
+        )
+        assert isinstance(found, np.ndarray)
+        readout = as_layered(self, scores)["readout"]
+        values = (readout.mean("split") if "split" in readout.dims else readout).values
+        return draws_over_participants(found[1:] - found[0] + values, values, seed)
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Mean over participants, and over the halves that test where a layer was chosen."""
+        summary = super().summarise(scores)
+        summary.also.pop("test", None)  # what is read out of it is the value
+        return summary
+
+
+def _pairs(kernel: Any) -> Array:
+    return upper_triangle(to_numpy(kernel))
+
+
+def _square(pairs: Array, n_stimuli: int) -> Array:
+    """The symmetric matrix with the given entries above its diagonal, and 0 on it."""
+    matrix = np.zeros((n_stimuli, n_stimuli))
+    matrix[~np.tri(n_stimuli, dtype=bool)] = pairs
+    return matrix + matrix.T
+
+
+# --- Brain-Score ------------------------------------------------------------------------------------------------------
+
+
+class BrainScoreSettings(BaseModel):
+    """There are no settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrainScoreCvSettings(BaseModel):
+    """Settings of ``brainscore-cka-cv``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    stratify: str | bool | None = Field(
+        default=None,
+        description="column that splits are stratified by; default object_name if there is one; false: none",
+    )
+
+
+class BrainScoreComparison(Comparison):
+    """All neuroids pooled, and a CKA of kernels as published.
+
+    Parameters
+    ----------
+    rows
+        Responses as Brain-Score has them.
+    alignment_of
+        (kernel, kernel) → CKA.
+    subsets
+        Places of the stimuli that each split is evaluated on; None: one value over all of them.
+    device
+        Where kernels are formed.
+    """
+
+    statistic = "cka"
+    measure = "score"
+    ceiling_modes = ()
+    error_kind = "standard error over splits"
+
+    def __init__(
+        self,
+        rows: Rows,
+        alignment_of: Callable[[Array, Array], float],
+        subsets: Sequence[Array] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
+        smallest = min((len(part) for part in subsets or ()), default=self.n_stimuli)
+        if smallest < MIN_STIMULI:
+            raise DataError(f"CKA needs at least {MIN_STIMULI} stimuli in what it is evaluated on; found {smallest}.")
+        self.alignment_of, self.subsets, self.device = alignment_of, subsets, device
+        self.brain = to_numpy(linear_kernel([rows.values], self.n_stimuli, device=device))
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """CKA of one layer.
+
+        Returns
+        -------
+        score, without dimension or ("split",), and null alike: where layer or responses have no geometry, so that score
+        is 0, or NaN if biased.
+        """
+        import xarray as xr
+
+        name, kernel = kernel_of(activations, self.stimulus_id, self.device)
+        layer, dims = to_numpy(kernel), ("split",) if self.subsets else ()
+        subsets = self.subsets or [np.arange(self.n_stimuli)]
+        found = np.array(
+            [self.alignment_of(layer[np.ix_(part, part)], self.brain[np.ix_(part, part)]) for part in subsets]
+        )
+        shape = found.shape if self.subsets else ()
+        scores = {
+            "score": (dims, found.reshape(shape)),
+            "null": (dims, (np.isnan(found) | (found == 0)).reshape(shape)),
+        }
+        return xr.Dataset(scores, attrs={"layer": name, "target": "pooled"})
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Mean over splits, with their standard deviation over the root of their number, as published."""
+        summary = super().summarise(scores)
+        if not self.subsets:
+            return summary
+        splits = as_layered(self, scores)["readout"].values
+        return summary.model_copy(
+            update={"error": float(splits.std() / np.sqrt(len(splits))), "error_kind": self.error_kind}
+        )
+
+
+class _BrainScore(MetricPlugin):
+    """Brain-Score's CKA over all stimuli."""
+
+    alignment_of: ClassVar[Callable[[Array, Array], float]]
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions and form the kernel of all neuroids.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Any setting, a seed other than 0, no responses, or fewer than four stimuli.
+        """
+        check_settings(BrainScoreSettings, settings, self.card.id)
+        refuse_seed(seed, self.card.id)
+        rows = brainscore_rows(target, stratify=False, metric=self.card.id)
+        return BrainScoreComparison(rows, type(self).alignment_of, device=device)
+
+
+class BrainScoreCka(_BrainScore):
+    """Brain-Score's ``cka``."""
+
+    alignment_of = unbiased_cka
+
+
+class BrainScoreCkaBiased(_BrainScore):
+    """Brain-Score's ``cka_biased``."""
+
+    alignment_of = biased_cka
+
+
+class BrainScoreCkaCv(MetricPlugin):
+    """Brain-Score's ``cka_cv``."""
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions, form the kernel of all neuroids and draw the published splits.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Settings that are not valid, a seed other than 0, no responses, or strata that cannot be split.
+        """
+        chosen = check_settings(BrainScoreCvSettings, settings, self.card.id)
+        refuse_seed(seed, self.card.id)
+        rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
+        splits = brainscore_splits(len(rows.stimulus_id), rows.labels, test_size=_TEST_SIZE)
+        return BrainScoreComparison(rows, unbiased_cka, [split.test for split in splits], device)

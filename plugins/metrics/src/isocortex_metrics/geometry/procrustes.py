@@ -1,0 +1,118 @@
+"""``procrustes``: how alike are two clouds of stimuli once one is turned and scaled to fit the other?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from isocortex.activations import Activations
+from isocortex.dataset import Dataset
+from isocortex.errors import DataError
+from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex_metrics.geometry.cka import kernel_of
+from isocortex_metrics.geometry.participants import Participants, participants_of
+from isocortex_metrics.geometry.shape_distance import procrustes_similarity, unit_factor
+from isocortex_metrics.numerics.arrays import on_device
+from isocortex_metrics.target.responses import responses_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray[Any, Any]
+
+#: three points always make a flat cloud, which fits any other well
+_MIN_STIMULI = 4
+
+
+class ProcrustesSettings(BaseModel):
+    """Settings of ``procrustes``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    n_permutations: int = Field(
+        default=10, ge=0, description="permutations of the stimuli whose mean similarity is reported as chance"
+    )
+
+
+class Procrustes(MetricPlugin):
+    """Similarity after the best rotation with each participant."""
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions, bring each participant's cloud to size 1, and draw the permutations.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Settings that are not valid, no responses, fewer than four stimuli, or responses that do not vary.
+        """
+        chosen = check_settings(ProcrustesSettings, settings, self.card.id)
+        people = participants_of(responses_of(target, self.card.id))
+        return ProcrustesComparison(people, chosen.n_permutations, seed, device)
+
+
+class ProcrustesComparison(Comparison):
+    """Clouds of participants; there is no bootstrap, because stimuli that are drawn twice raise the similarity.
+
+    Parameters
+    ----------
+    people
+        Mean responses of each participant.
+    n_permutations
+        How often the stimuli are permuted for the level of chance.
+    seed
+        Draws the permutations.
+    device
+        Where products are formed.
+    """
+
+    statistic = "procrustes"
+    ceiling_modes = ()
+
+    def __init__(self, people: Participants, n_permutations: int, seed: int, device: str = "cpu") -> None:
+        self.people, self.device = people, device
+        self.n_stimuli = len(people.stimulus_id)
+        if self.n_stimuli < _MIN_STIMULI:
+            raise DataError(f"Procrustes needs at least {_MIN_STIMULI} stimuli; found {self.n_stimuli}.")
+        factors = [unit_factor(values) for values in people.values]
+        if not any(factor.any() for factor in factors):
+            raise DataError(f"No response varies over the {self.n_stimuli} stimuli, so that there is no cloud of them.")
+        self.brains = [on_device(factor, device) for factor in factors]
+        # the stream of RandomState is frozen, so that permutations outlive versions of numpy
+        stream = np.random.RandomState([seed, self.n_stimuli])
+        self.permutations = [stream.permutation(self.n_stimuli) for _ in range(n_permutations)]
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Compare the cloud of one layer with each participant's.
+
+        Returns
+        -------
+        procrustes ("subject",), from 0 to 1; angle: its arccos, in radians, a distance; null: where layer or
+        participant does not vary, and procrustes is NaN. With permutations also chance: the mean similarity with the
+        stimuli of one side permuted, and above_chance = (procrustes − chance) / (1 − chance).
+        """
+        import xarray as xr
+
+        name, kernel = kernel_of(activations, self.people.stimulus_id, self.device)
+        value = np.array([procrustes_similarity(kernel, brain) for brain in self.brains])
+        found: dict[str, Array] = {"procrustes": value, "angle": np.arccos(value), "null": np.isnan(value)}
+        if self.permutations:
+            chance = np.array([self._chance(kernel, brain) for brain in self.brains])
+            found["chance"] = chance
+            found["above_chance"] = (value - chance) / np.where(chance < 1, 1 - chance, np.nan)
+        return xr.Dataset(
+            {key: ("subject", values) for key, values in found.items()},
+            coords={"subject": list(self.people.names)},
+            attrs={"layer": name, "target": self.people.target},
+        )
+
+    def _chance(self, kernel: Any, brain: Any) -> float:
+        return float(np.mean([procrustes_similarity(kernel, brain[order]) for order in self.permutations]))

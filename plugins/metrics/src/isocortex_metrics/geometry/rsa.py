@@ -1,0 +1,334 @@
+"""``rsa``: do the stimuli that are alike for the model look alike for the brain?
+
+A layer's dissimilarity matrix is compared with that of each participant; the value is the mean over participants. The
+correlation with the group-mean matrix is a different, higher statistic and has its own name, ``group_rho``; it never
+stands beside the participants' ceiling.
+
+A single layer is compared over all pairs of stimuli. Among several, the layer is chosen on the pairs within one half of
+the stimuli and read out on the pairs within the other half.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from isocortex.activations import Activations
+from isocortex.dataset import Dataset
+from isocortex.errors import DataError, shorten
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
+from isocortex.layers import as_layered, measure_of, score_layers
+from isocortex.stats import draw_counts
+from isocortex_metrics.geometry.dissimilarity import (
+    FlatPatternError,
+    pairs_among,
+)
+from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
+from isocortex_metrics.geometry.pair_statistics import COMPARISONS, TIE_SHARE, varies
+from isocortex_metrics.geometry.participant_rdms import ParticipantRdms, participant_rdms, rdm_of
+from isocortex_metrics.geometry.participants import draws_over_participants
+from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, inter_subject, leave_one_out
+from isocortex_metrics.numerics.threads import few_threads
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.result import Summary
+
+Array = np.ndarray[Any, Any]
+
+log = logging.getLogger(__name__)
+
+#: stimuli that are compared at least, in a half too: six pairs; fewer cannot be ranked to any purpose
+_MIN_STIMULI = 4
+#: values of one block of features: 8 MB in float64, or a block as large as the matrix of products
+_BLOCK_VALUES = 1_000_000
+#: ranks of brains within halves of the stimuli that are kept from layer to layer
+_READY_BYTES = 50_000_000
+_Half = tuple[Array, Array, Array]
+
+
+class RsaSettings(BaseModel):
+    """Settings of ``rsa``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    dissimilarity: Literal["correlation", "cosine", "euclidean", "cross-validated-euclidean"] = "correlation"
+    comparison: Literal["spearman", "pearson", "kendall", "rho-a", "cosine"] = "spearman"
+    standardise: bool = Field(
+        default=False, description="z-score every unit and neuroid over the stimuli before patterns are compared"
+    )
+    ceiling: Literal["leave-one-out", "inter-subject", "brainscore"] = Field(
+        default="leave-one-out", description="a band, or a number that a benchmark can divide by"
+    )
+    ceiling_average: Literal["rank", "raw"] = Field(
+        default="rank", description="matrices of participants are ranked before they are averaged for the band, or not"
+    )
+    n_halvings: int = Field(
+        default=10, ge=1, description="times the stimuli are halved; each half chooses a layer, the other tests it"
+    )
+
+
+class Rsa(MetricPlugin):
+    """Representational similarity analysis, for responses and dissimilarity matrices."""
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Make or take the matrices of the participants, rank them once, and bound what can be reached.
+
+        Sessions are averaged. Responses are averaged over repetitions (but for the cross-validated dissimilarity, which
+        needs them); each participant's matrix is over all of their neuroids, with the dissimilarity that the model's
+        has. The seed draws the halves of the stimuli on which a layer is chosen.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Settings that are not valid, or a target without dissimilarities.
+        """
+        chosen = check_settings(RsaSettings, settings, self.card.id)
+        brains = participant_rdms(target, chosen.dissimilarity, self.card.id, standardise=chosen.standardise)
+        return _KINDS[chosen.comparison](brains, chosen, seed=seed, device=device)
+
+
+class RsaComparison(Comparison):
+    """Dissimilarity matrices of participants, ranked.
+
+    Parameters
+    ----------
+    target
+        The participants' matrices.
+    settings
+        How the model's matrix is made and compared.
+    seed
+        Draws the halves on which a layer is chosen.
+    device
+        Where products of patterns are formed.
+    """
+
+    statistic = "rho"
+
+    def __init__(self, target: ParticipantRdms, settings: RsaSettings, *, seed: int = 0, device: str = "cpu") -> None:
+        self.stimulus_id = target.stimulus_id
+        self.n_stimuli = len(self.stimulus_id)
+        if self.n_stimuli < _MIN_STIMULI:
+            raise DataError(
+                f"RSA needs at least {_MIN_STIMULI} stimuli, so that pairs can be ranked; found {self.n_stimuli}."
+            )
+        self.subjects = list(target.subjects)
+        self.target, self.settings, self.seed, self.device = target.target, settings, seed, device
+        self.kind = COMPARISONS[settings.comparison]
+        rdms, tie_share = target.rdms, target.tie_share
+        self.brains = self.kind.transform(rdms, tie_share)
+        self.group = self.brains[0]
+        if len(self.subjects) > 1:
+            self.group = self.kind.transform(rdms.mean(axis=0), TIE_SHARE)
+            self.ceiling = self._bounds(rdms, tie_share)
+
+    def _bounds(self, rdms: Array, tie_share: float) -> Ceiling:
+        """The ceiling that the settings ask for."""
+        if self.settings.ceiling == "inter-subject":
+            value = inter_subject(rdms, self.kind, tie_share)
+            return Ceiling("mean over pairs of participants", self.statistic, value)
+        if self.settings.ceiling == "brainscore":
+            value = brainscore_upper_bound(rdms, self.kind, tie_share)
+            return Ceiling("each participant against the mean of all (Brain-Score)", self.statistic, value)
+        lower, upper = leave_one_out(rdms, self.kind, self.settings.ceiling_average, tie_share, self.brains)
+        averaging = self.kind.averaging if self.settings.ceiling_average == "rank" else "averaged as they are"
+        estimator = f"leave-one-participant-out, {averaging} (Nili et al. 2014)"
+        return Ceiling(estimator, self.statistic, lower=lower, upper=upper)
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Compare the matrix of one layer with each participant's.
+
+        Returns
+        -------
+        rho ("subject",), group_rho (), null ("subject",) and prediction ("pair",): the layer's dissimilarities. A layer
+        whose dissimilarities are all equal, or not defined for some stimulus (a warning names it), is null: its rho is
+        0 and its prediction 0 throughout. With other comparisons the names are r, tau_a, rho_a or cosine, and group_r
+        and so on.
+        """
+        import xarray as xr
+
+        layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
+        rdm = self._rdm(layer)
+        found, of_group = self._compared(rdm, self.brains, self.group)
+        null = bool(np.isnan(of_group))
+        variables: dict[str, Any] = {
+            self.statistic: ("subject", np.nan_to_num(found)),
+            f"group_{self.statistic}": ((), np.nan_to_num(of_group)),
+            "null": ("subject", np.full(len(self.subjects), null)),
+        }
+        if "prediction" in self.keep:
+            variables["prediction"] = ("pair", np.zeros_like(rdm) if null else rdm)
+        return xr.Dataset(
+            variables, coords={"subject": self.subjects}, attrs={"layer": layer.layer, "target": self.target}
+        )
+
+    def _rdm(self, layer: Activations) -> Array:
+        width = max(1, _BLOCK_VALUES // self.n_stimuli, self.n_stimuli)
+        blocks = partial(layer.blocks, self.stimulus_id, width)
+        try:
+            made = partial(rdm_of, standardise=self.settings.standardise, device=self.device)
+            return made(blocks, self.n_stimuli, self.settings.dissimilarity)
+        except FlatPatternError as error:
+            flat = shorten(self.stimulus_id[place] for place in error.stimuli)
+            log.warning("Layer %r counts as null; stimuli %s: %s", layer.layer, flat, error)
+            return np.zeros(self.n_stimuli * (self.n_stimuli - 1) // 2)
+
+    def _compared(self, rdm: Array, brains: Array, group: Array) -> tuple[Array, float]:
+        """The statistic for each participant and for the group, NaN for a matrix of equal entries."""
+        if not varies(rdm):
+            return np.full(len(brains), np.nan), np.nan
+        model = self.kind.transform(rdm)
+        with few_threads(self.n_stimuli):
+            return self.kind.compare(brains, model), float(self.kind.compare(group[None], model)[0])
+
+    # --- several layers -----------------------------------------------------------------------------------------------
+
+    def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
+        """Compare every layer; choose on the pairs within each half of the stimuli, read out on the other half.
+
+        Ranks are those within each half. Memory: one layer's matrix, those of the layers that are read out, and at most
+        50 MB of the brains' ranks in halves.
+
+        Returns
+        -------
+        As ``score``, along "layer", over all pairs; test and selection ("layer", "split", "subject"): the statistic on
+        the half that tests and on the half that chooses; group_test ("layer", "split"); chosen ("split",); readout
+        ("split", "subject"); test_stimulus ("split", "stimulus"); prediction ("readout_layer", "pair") of the layers
+        that are read out. A single layer is read out on all pairs; so is the best one where there are fewer than eight
+        stimuli, which is marked optimistic.
+        """
+        distinct = {layer.digest for layer in layers.values()}
+        few = len(distinct) < 2 or self.n_stimuli < 2 * _MIN_STIMULI
+        if few or self.rules.layer_rule.choose == "none" or measure_of(self) != self.statistic:
+            return score_layers(self, layers)
+        choice, of_group = HalvesChoice(self._inside), dict[str, Array]()
+        for name, layer in layers.items():
+            choice.offer(name, layer.digest, partial(self._halved, layer, of_group))
+        scores = choice.scores(self.statistic, self.subjects, {"target": self.target})
+        group = np.nan_to_num(
+            np.stack([of_group[layer.digest] for layer in layers.values()])
+        )  # (n_layers, 1 + n_splits)
+        filled = {name: scores[name].fillna(0.0) for name in (self.statistic, "selection", "test", "readout")}
+        scores = scores.assign(filled).assign_attrs(layer_rule="nested by model")
+        scores[f"group_{self.statistic}"] = ("layer", group[:, 0])
+        scores["group_test"] = (("layer", "split"), group[:, 1:][:, choice.other_half])
+        return scores
+
+    @cached_property
+    def _inside(self) -> Array:
+        return halves(self.n_stimuli, self.settings.n_halvings, self.seed, _MIN_STIMULI)
+
+    @cached_property
+    def _halves(self) -> dict[int, _Half]:
+        """Halves that are ready, as many as ``_READY_BYTES`` hold."""
+        return {}
+
+    def _half(self, number: int) -> _Half:
+        """Places of a half's pairs, the participants' matrices there, the group's; ranked anew where many are kept."""
+        if number in self._halves:
+            return self._halves[number]
+        places = pairs_among(np.flatnonzero(self._inside[number]), self.n_stimuli)
+        parts = [*self.brains[:, places], self.group[places]]
+        flat = [name for name, part in zip([*self.subjects, "the mean"], parts, strict=True) if not varies(part)]
+        if flat:
+            raise DataError(
+                f"The dissimilarities of {shorten(flat)} are all equal among a half of the {self.n_stimuli} "
+                "stimuli, so that no layer can be chosen there. Score one layer (--layers), or use more stimuli."
+            )
+        # ties are exact by now: of what is ranked the ranks were taken before
+        ready = self.kind.transform(np.stack(parts if len(self.subjects) > 1 else parts[:1]), 0.0)
+        half = places.astype(np.int32), ready[: len(self.subjects)], ready[-1]
+        if (len(self._halves) + 1) * (half[0].nbytes + ready.nbytes) <= _READY_BYTES:
+            self._halves[number] = half
+        return half
+
+    def _halved(self, layer: Activations, of_group: dict[str, Array]) -> tuple[Array, Callable[[], Array] | None]:
+        """The statistic over all pairs and within each half, (1 + n_splits, n_participants); the group's beside it."""
+        rdm = self._rdm(layer)
+        compared = [self._compared(rdm, self.brains, self.group)]
+        for number in range(len(self._inside)):
+            places, brains, group = self._half(number)
+            compared.append(self._compared(rdm[places], brains, group))
+        of_group[layer.digest] = np.array([group for _, group in compared])
+        return np.stack([found for found, _ in compared]), (lambda: rdm) if "prediction" in self.keep else None
+
+    # --- interval and summary -----------------------------------------------------------------------------------------
+
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+        """Bootstrap over stimuli and participants, with ranks of the whole sample (of each half that tests).
+
+        Where a layer was chosen the choice is not repeated: each half that tests keeps its layer.
+        """
+        if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
+            return None
+        scores = as_layered(self, scores)
+        counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        if "readout_layer" in scores.dims:
+            drawn = self._drawn_halves(scores, counts)
+        else:
+            drawn = self._drawn(scores["prediction"].values, self.brains, counts)
+        values = scores["readout"].transpose(..., "subject").values.reshape(-1, len(self.subjects)).mean(axis=0)
+        return draws_over_participants(drawn, values, seed)
+
+    def _drawn(self, rdm: Array, brains: Array, counts: Array) -> Array:
+        if not varies(rdm):
+            return np.zeros((len(counts), len(brains)))
+        return self.kind.draws(self.kind.transform(rdm), brains, counts)
+
+    def _drawn_halves(self, scores: xr.Dataset, counts: Array) -> Array:
+        """Mean over the halves that test; one of which a draw holds one stimulus over and over is left out of it."""
+        rdms = dict(zip(scores["readout_layer"].values, scores["prediction"].values, strict=True))
+        chosen = scores["layer"].values[scores["chosen"].values]
+        total, n_valid = np.zeros((2, len(counts), len(self.subjects)))
+        for name, tested in zip(chosen, np.roll(np.arange(len(chosen)), len(chosen) // 2), strict=True):
+            places, brains, _ = self._half(int(tested))
+            drawn = self._drawn(rdms[name][places], brains, counts[:, self._inside[tested]])
+            valid = np.isfinite(drawn)
+            total += np.where(valid, drawn, 0.0)
+            n_valid += valid
+        return np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Mean over participants, and over the halves that test where a layer was chosen."""
+        summary = super().summarise(scores)
+        if "group_test" in summary.also:  # what is beside the value is read out as the value is
+            summary.also[f"group_{self.statistic}"] = summary.also.pop("group_test")
+        summary.also.pop("test", None)
+        return summary
+
+
+class _PearsonRsaComparison(RsaComparison):
+    statistic = "r"
+
+
+class _KendallRsaComparison(RsaComparison):
+    statistic = "tau_a"
+
+
+class _RhoARsaComparison(RsaComparison):
+    statistic = "rho_a"
+
+
+class _CosineRsaComparison(RsaComparison):
+    statistic = "cosine"
+
+
+_KINDS: dict[str, type[RsaComparison]] = {
+    "spearman": RsaComparison,
+    "pearson": _PearsonRsaComparison,
+    "kendall": _KendallRsaComparison,
+    "rho-a": _RhoARsaComparison,
+    "cosine": _CosineRsaComparison,
+}

@@ -1,0 +1,81 @@
+"""Similarity of two clouds of points after the best rotation and scaling, from stimuli × stimuli matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isocortex_metrics.numerics.arrays import namespace
+from isocortex_metrics.numerics.threads import few_threads
+
+Array = np.ndarray[Any, Any]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+def unit_factor(values: Array) -> Array:
+    r"""B with B Bᵀ = Y Yᵀ / ‖Y‖², at most as wide as there are stimuli.
+
+    Parameters
+    ----------
+    values
+        (n_stimuli, n_neuroids); Y is their deviation from the mean over stimuli.
+
+    Returns
+    -------
+    (n_stimuli, min(n_stimuli, n_neuroids)) float64; 0 throughout where nothing varies.
+
+    Examples
+    --------
+    >>> factor = unit_factor(np.arange(12.0).reshape(2, 6))
+    >>> factor.shape, (factor @ factor.T).round(12).tolist()
+    ((2, 2), [[0.5, -0.5], [-0.5, 0.5]])
+    """
+    # the first row goes before the mean does, because the rounded mean of equal values may differ from them
+    centred = np.subtract(values, values[:1], dtype=np.float64)
+    centred -= centred.mean(axis=0)
+    if centred.shape[1] > len(centred):
+        with few_threads(len(centred)):
+            centred = np.asarray(np.linalg.qr(centred.T, mode="r")).T
+    size = float(np.linalg.norm(centred))
+    return centred / size if size > 0 else centred
+
+
+def procrustes_similarity(kernel: Any, factor: Any) -> float:
+    r"""‖XᵀY‖₊ / (‖X‖ ‖Y‖), ‖·‖₊ the sum of the singular values: the cosine of the angle between two shapes.
+
+    It is the largest Σ_i x_i · (R y_i) over rotations and reflections R of clouds of size 1, so that 1 − s² is the
+    residual of ordinary Procrustes analysis and arccos s the angular shape distance. The singular values of XᵀY are the
+    square roots of the eigenvalues of Bᵀ K B, K = X Xᵀ and B Bᵀ = Y Yᵀ; what is below 1e-7 of the largest is lost.
+    Williams et al. 2021, NeurIPS (section 2); Harvey et al. 2023 on the form in kernels.
+
+    Parameters
+    ----------
+    kernel
+        K (n_stimuli, n_stimuli) float64, of features centred over the stimuli.
+    factor
+        B (n_stimuli, rank) float64 of norm 1 (``unit_factor``), on the same device.
+
+    Returns
+    -------
+    From 0 to 1; NaN where the features or the responses do not vary. Biased upwards: clouds of many dimensions can
+    always be turned towards each other.
+
+    Examples
+    --------
+    >>> cloud = np.array([[0.0, 2.0], [2.0, 0.0], [-2.0, -2.0]])
+    >>> turned = cloud @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    >>> round(procrustes_similarity(cloud @ cloud.T, unit_factor(5 * turned)), 12)
+    1.0
+    """
+    xp = namespace(kernel, factor)
+    size = float(xp.linalg.trace(kernel))
+    if size <= 0 or float(xp.sum(factor * factor)) == 0:
+        return float("nan")
+    with few_threads(len(kernel)):
+        inner = factor.T @ (kernel @ factor)
+        squared = xp.linalg.eigvalsh((inner + inner.T) / 2.0)
+    largest = float(squared[-1])
+    kept = xp.where(squared > len(kernel) * _EPS * largest, squared, 0.0)
+    return min(float(xp.sum(xp.sqrt(kept))) / size**0.5, 1.0)

@@ -1,0 +1,1 @@
+"""The analyses of Tuckute et al. 2023 exactly as published, and what only they need."""
