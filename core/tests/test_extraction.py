@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocortex import batching, chunks, extraction, store
 from isocortex.batching import MOST_ON_CPU

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocortex.activations import Activations
 from isocortex.errors import DataError, LayerError, SettingsError

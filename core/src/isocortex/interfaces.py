@@ -32,16 +32,23 @@ if TYPE_CHECKING:
 _Schema = TypeVar("_Schema", bound=BaseModel)
 
 __all__ = [
+    "BenchmarkCard",
     "Ceiling",
     "Comparison",
     "DataFiles",
+    "DatasetCard",
     "DatasetPlugin",
+    "Emit",
     "LayerOutput",
     "LoadedModel",
+    "MetricCard",
     "MetricPlugin",
+    "ModelCard",
     "ModelPlugin",
     "Rules",
+    "StimuliCard",
     "StimuliPlugin",
+    "Variant",
     "check_settings",
 ]
 

@@ -276,12 +276,12 @@ def _changed(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def open_model(name: str, *, device: str = "cpu") -> LoadedModel:
+def load_model(name: str, *, device: str = "cpu") -> LoadedModel:
     """Load a model by ``ID`` or ``ID@variant``.
 
     Examples
     --------
-    >>> # with open_model("noise@random:3") as model: print(model.layers)
+    >>> # with load_model("noise@random:3") as model: print(model.layers)
     """
     found = resolver()
     model, variant = split_model_name(name)

@@ -12,7 +12,7 @@ import pytest
 from isocortex.catalogue import Catalogue
 from isocortex.errors import DataError, ModalityError, UnknownIDError, UsageError
 from isocortex.extraction import activations_in_memory
-from isocortex.loading import open_model
+from isocortex.loading import load_model
 from isocortex.manifest import Variant, read_card
 from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_baselines.cochleagram import cochleagram_cochcnn9, cochleagram_kell2018
@@ -62,7 +62,7 @@ STIMULI = {"audio": sounds, "image": photographs}
 
 
 def rows_of(model: str, stimuli: StimulusSet, batch_size: int = 16) -> dict[str, np.ndarray]:
-    with open_model(model) as loaded:
+    with load_model(model) as loaded:
         found = activations_in_memory(loaded, stimuli, list(loaded.layers), batch_size=batch_size)
     return {layer: activations.array(stimuli.ids) for layer, activations in found.items()}
 
@@ -108,7 +108,7 @@ def test_image_models_give_what_their_function_gives() -> None:
 
 def test_the_mean_over_time_of_a_cochleagram_has_a_value_per_frequency() -> None:
     stimuli = sounds()
-    with open_model("cochleagram-cochcnn9") as model:
+    with load_model("cochleagram-cochcnn9") as model:
         means = activations_in_memory(model, stimuli, ["cochleagram"], reduction="time-mean")["cochleagram"]
     whole = rows_of("cochleagram-cochcnn9", stimuli)["cochleagram"].reshape(4, 211, 390)
     assert means.shape == (4, 211)
@@ -142,7 +142,7 @@ def test_batches_and_order_do_not_matter(model: str, modality: str) -> None:
 
 def test_only_the_layers_that_are_asked_for_are_given() -> None:
     emitted = []
-    with open_model("gabor-pyramid") as model:
+    with load_model("gabor-pyramid") as model:
         model.run(photographs().batch([2, 0]), ["sigma.16"], lambda layer, output: emitted.append((layer, output)))
     ((layer, output),) = emitted
     assert layer == "sigma.16"
@@ -156,7 +156,7 @@ def test_only_the_layers_that_are_asked_for_are_given() -> None:
 def test_category_codes_the_labels_of_the_whole_set() -> None:
     stimuli = photographs()
     emitted = []
-    with open_model("category") as model:
+    with load_model("category") as model:
         model.run(stimuli.batch([3]), ["category"], lambda _, output: emitted.append(output))
     assert emitted[0].units == ("face", "house")
     assert emitted[0].array.tolist() == [[0.0, 1.0]]
@@ -180,7 +180,7 @@ def test_seeds_change_noise_and_threshold_units() -> None:
 
 
 def test_noise_has_the_number_of_layers_in_its_name() -> None:
-    with open_model("noise/43@random:7") as model:
+    with load_model("noise/43@random:7") as model:
         assert list(model.layers) == [f"layer.{number}" for number in range(43)]
         assert list(model.find("layer.4*")) == ["layer.4", "layer.40", "layer.41", "layer.42"]
 
@@ -188,13 +188,13 @@ def test_noise_has_the_number_of_layers_in_its_name() -> None:
 @pytest.mark.parametrize("name", ["noise/0", "noise/many", "noise/", "noise/-3", "noise/10001", "noise/4/3"])
 def test_a_wrong_number_of_noise_layers_is_named(name: str) -> None:
     with pytest.raises(UnknownIDError, match="Expected noise/N"):
-        open_model(name)
+        load_model(name)
 
 
 def test_variants_that_a_model_does_not_have_are_refused() -> None:
     for name in ("pixels@random", "noise@fixed"):
         with pytest.raises(UsageError, match="no variant"):
-            open_model(name)
+            load_model(name)
 
 
 def test_digests_tell_models_and_seeds_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from isocortex.errors import DataError, FilesError, StoreError  # noqa: E402
 from isocortex.fetching import fetch_all  # noqa: E402
-from isocortex.loading import open_model, resolver  # noqa: E402
+from isocortex.loading import load_model, resolver  # noqa: E402
 from isocortex.manifest import Variant  # noqa: E402
 from isocortex_cochnets.kell2018_weights import FILES  # noqa: E402
 from isocortex_cochnets.models import CochCNN9, CochResNet50, Kell2018  # noqa: E402
@@ -326,7 +326,7 @@ def test_a_whole_network_is_brought_and_loaded(source: Path, own_folders: Path) 
     saved(source / "cochresnet50-genre.safetensors", {**state, "fc.weight": torch.zeros(9, 2048)}, "module.model.1.")
     (found,) = plugin_of("cochresnet50-genre").fetch(PRETRAINED, source)
     assert found == own_folders / "data" / "isocortex-cochnets" / "cochresnet50-genre.safetensors"
-    with open_model("cochresnet50-genre") as model:
+    with load_model("cochresnet50-genre") as model:
         assert torch.equal(model.module.state_dict()["conv1.weight"], state["conv1.weight"])  # type: ignore[attr-defined]
     other = {name: tensor for name, tensor in state.items() if name.startswith("conv1")}
     saved(source / "cochresnet50-word.pt", other)

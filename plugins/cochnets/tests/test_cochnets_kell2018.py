@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.interfaces import LayerOutput  # noqa: E402
-from isocortex.loading import open_model  # noqa: E402
+from isocortex.loading import load_model  # noqa: E402
 from isocortex.testing.synthetic import synthetic_stimuli  # noqa: E402
 from isocortex_cochnets import kell2018, kell2018_weights  # noqa: E402
 
@@ -119,7 +119,7 @@ def test_the_whole_network_equals_numpy_with_channels_last() -> None:
 def model() -> Any:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    with open_model("kell2018@random:0") as loaded:
+    with load_model("kell2018@random:0") as loaded:
         yield loaded
     torch.set_num_threads(before)
 
@@ -213,7 +213,7 @@ def test_absent_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"lacks network_weights_early_layers\.npy"):
         kell2018_weights.read_folder(tmp_path)
     with pytest.raises(FilesError, match=r"(?s)kell2018 are not here.*isocortex-cochnets/kell2018\n.*\.safetensors"):
-        open_model("kell2018")
+        load_model("kell2018")
     with pytest.raises(DataError, match="expected two or four axes"):
         kell2018_weights.torch_state({"conv1": {"W": np.zeros(3), "b": np.zeros(3)}})
 
@@ -229,10 +229,10 @@ def test_a_folder_of_published_files_is_loaded(own_folders: Path, monkeypatch: p
     expected = kell2018_weights.read_folder(folder)
     monkeypatch.setattr(kell2018, "Kell2018", small)
     for name in ("kell2018", f"kell2018@file:{folder}"):
-        with open_model(name) as model:
+        with load_model(name) as model:
             state = model.module.state_dict()  # type: ignore[attr-defined]
         assert all(torch.equal(state[key], value) for key, value in expected.items())
-    with open_model("kell2018@permuted:1") as model:
+    with load_model("kell2018@permuted:1") as model:
         state = model.module.state_dict()  # type: ignore[attr-defined]
     for key, value in expected.items():
         assert torch.equal(state[key].flatten().sort().values, value.flatten().sort().values)

@@ -20,7 +20,7 @@ from isocortex.catalogue import Catalogue  # noqa: E402
 from isocortex.convert_checkpoint import main as convert  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction import activations_in_memory  # noqa: E402
-from isocortex.loading import open_model, resolver  # noqa: E402
+from isocortex.loading import load_model, resolver  # noqa: E402
 from isocortex.manifest import ModelCard, Variant, read_card  # noqa: E402
 from isocortex.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
@@ -117,7 +117,7 @@ def test_own_names_are_left_as_they_are_and_heads_can_be_dropped() -> None:
 def test_absent_weights_name_every_place_and_the_converter(name: str, own_folders: Path) -> None:
     model = name.partition("@")[0]
     with pytest.raises(FilesError) as caught:
-        open_model(name)
+        load_model(name)
     message = str(caught.value)
     for ending in (".safetensors", ".pt"):
         assert str(own_folders / "data" / "isocortex-cochnets" / f"{model}{ending}") in message
@@ -166,12 +166,12 @@ def sounds() -> StimulusSet:
 
 
 def test_trained_and_permuted_weights(trained: dict[str, Any]) -> None:
-    with open_model("cochresnet50-genre") as model:
+    with load_model("cochresnet50-genre") as model:
         state = model.module.state_dict()  # type: ignore[attr-defined]
         assert all(torch.equal(state[name], tensor) for name, tensor in trained.items())
         assert list(state) == list(trained)
         before = activations_in_memory(model, sounds(), ["cochleagram", "conv1_relu1"], reduction="time-mean")
-    with open_model("cochresnet50-genre@permuted:0") as model:
+    with load_model("cochresnet50-genre@permuted:0") as model:
         shuffled = model.module.state_dict()  # type: ignore[attr-defined]
         after = activations_in_memory(model, sounds(), ["cochleagram", "conv1_relu1"], reduction="time-mean")
     for name, tensor in trained.items():
@@ -196,7 +196,7 @@ def test_the_digest_holds_the_weights(trained: dict[str, Any], own_folders: Path
 def test_weights_of_another_network_are_refused(trained: dict[str, Any], own_folders: Path) -> None:
     path = own_folders / "data" / "isocortex-cochnets" / "cochresnet50-genre.safetensors"
     with pytest.raises(DataError, match=r"do not fit CochResNet50: tensors 2 of another shape"):
-        open_model(f"cochresnet50-word@file:{path}")
+        load_model(f"cochresnet50-word@file:{path}")
 
 
 # --- input

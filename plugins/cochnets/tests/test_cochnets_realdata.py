@@ -14,7 +14,7 @@ pytest.importorskip("isocortex_metrics")
 
 from isocortex.extraction import activations_in_memory  # noqa: E402
 from isocortex.interfaces import Rules  # noqa: E402
-from isocortex.loading import load_dataset, load_metric, open_model, resolver  # noqa: E402
+from isocortex.loading import load_dataset, load_metric, load_model, resolver  # noqa: E402
 from isocortex.summary import by_region  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cochcnn9")]
@@ -38,7 +38,7 @@ def test_untrained_layers_predict_the_components_as_an_independent_implementatio
     done = isocortex("fetch", "-b", "NH2015comp.tuckute2023", "--from", str(realdata / "nh2015"))
     assert done.returncode == 0, done.stderr
     dataset, card = load_dataset("NH2015comp"), resolver(offline=True).benchmark_card("NH2015comp.tuckute2023")
-    with open_model("cochcnn9-word@random:0") as model:
+    with load_model("cochcnn9-word@random:0") as model:
         layers = activations_in_memory(model, dataset.stimuli, list(INDEPENDENT), reduction=card.reduction)
     comparison = load_metric(card.metric).against(dataset, settings=card.settings, seed=0)
     comparison.rules = Rules.of(card, 0)

@@ -18,8 +18,7 @@ from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex_metrics.numerics.correlation import weighted_pearson
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
-from isocortex_metrics.numerics.explained import explained_variance
-from isocortex_metrics.numerics.explained import mean_squared_error as own_mean_squared_error
+from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error as own_mean_squared_error
 
 N_STIMULI, N_NEUROIDS = 50, 4
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction import activations_in_memory  # noqa: E402
-from isocortex.loading import open_model, resolver  # noqa: E402
+from isocortex.loading import load_model, resolver  # noqa: E402
 from isocortex.manifest import Variant  # noqa: E402
 from isocortex.stimuli import StimulusSet  # noqa: E402
 from isocortex_wav2vec2 import checkpoints  # noqa: E402
@@ -447,7 +447,7 @@ def test_a_hub_that_does_not_answer_or_lacks_it_is_told_in_one_message(
 
 def test_real_rows_take_files_of_other_sizes(save: Any, tiny: Make) -> None:
     folder = save(trained(tiny("spectrogram"), "spectrogram"), dict(tiny("spectrogram").architecture().features))
-    with open_model(f"MIT/ast-finetuned-audioset-10-10-0.4593@file:{folder}=small") as model:
+    with load_model(f"MIT/ast-finetuned-audioset-10-10-0.4593@file:{folder}=small") as model:
         assert [layer for layer in model.layers if layer.startswith("encoder")] == [
             "encoder.layers.0.output.dense",
             "encoder.layers.1.output.dense",

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocortex.errors import DataError, UnknownIDError
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import Variant
+from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
 from isocortex.stimuli import Stimulus, StimulusBatch
 
 MAX_NOISE_LAYERS = 10_000

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocortex.errors import ModalityError
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import Variant
+from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
 from isocortex.stimuli import Stimulus, StimulusBatch
 
 GRID = 16  # the inputs are a grid of 16 x 16 bits

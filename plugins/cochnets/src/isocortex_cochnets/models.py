@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isocortex.errors import DataError, FilesError, shorten
-from isocortex.interfaces import LoadedModel, ModelPlugin
-from isocortex.manifest import Variant
+from isocortex.interfaces import LoadedModel, ModelPlugin, Variant
 from isocortex.stimuli import StimulusBatch
 from isocortex.torch_model import TorchModel, TorchRecipe
 from isocortex_cochnets.weights import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.errors import FilesError, shorten
 
 if TYPE_CHECKING:
-    from isocortex.manifest import ModelCard
+    from isocortex.interfaces import ModelCard
 
 State = Mapping[str, Any]
 
@@ -91,7 +91,7 @@ def advice_for(card: ModelCard, wanted: Path) -> str:
 
     Examples
     --------
-    >>> from isocortex.manifest import ModelCard
+    >>> from isocortex.interfaces import ModelCard
     >>> card = ModelCard(id="a", object="m:A", modality="audio", layers=("x",), weights="https://b.org/c.tar#d/5.pt")
     >>> print(advice_for(card, Path("a.safetensors")))
     Get https://b.org/c.tar, unpack d/5.pt and convert it once, on purpose:
@@ -117,7 +117,7 @@ def names_of(card: ModelCard) -> list[str]:
 
     Examples
     --------
-    >>> from isocortex.manifest import ModelCard
+    >>> from isocortex.interfaces import ModelCard
     >>> names_of(ModelCard(id="a", object="m:A", modality="audio", layers=("x",), weights="https://b.org/c.tar#d/e/5.pt"))
     ['a.safetensors', 'a.pt', 'e/5.safetensors', 'e/5.pt']
     """

@@ -17,7 +17,7 @@ from isocortex.errors import IsocortexError, StoreError, UsageError, shorten, su
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from isocortex.manifest import BenchmarkCard
+    from isocortex.interfaces import BenchmarkCard
     from isocortex.result import Result
     from isocortex_metrics.stage_rows import Entry, Group, Row
 

@@ -9,8 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isocortex.errors import PluginError
-from isocortex.interfaces import DataFiles, DatasetPlugin
-from isocortex.manifest import DatasetCard
+from isocortex.interfaces import DataFiles, DatasetCard, DatasetPlugin
 from isocortex_simulated.cortex import reliability, responses, signals
 from isocortex_simulated.draws import Floats, Stream
 from isocortex_simulated.stages import Stage, components_of

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isocortex.errors import PluginError
-from isocortex.interfaces import DataFiles, StimuliPlugin
-from isocortex.manifest import StimuliCard
+from isocortex.interfaces import DataFiles, StimuliCard, StimuliPlugin
 from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_simulated.draws import Stream
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.errors import DataError, FilesError
 
 if TYPE_CHECKING:
-    from isocortex.manifest import ModelCard
+    from isocortex.interfaces import ModelCard
 
 CONFIG, FEATURES = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

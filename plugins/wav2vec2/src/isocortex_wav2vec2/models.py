@@ -17,7 +17,7 @@ from isocortex_wav2vec2.families import build_network, family_named
 if TYPE_CHECKING:
     from torch import nn
 
-    from isocortex.manifest import Variant
+    from isocortex.interfaces import Variant
 
 State = Mapping[str, Any]
 

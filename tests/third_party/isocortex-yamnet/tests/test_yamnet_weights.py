@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from isocortex.errors import DataError, FilesError
+from isocortex.interfaces import Variant
 from isocortex.loading import resolver
-from isocortex.manifest import Variant
 from isocortex_yamnet.weights import FILES, dequantised, read_folder
 
 PRETRAINED = Variant.parse("pretrained")

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import Variant
+from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
 from isocortex.stimuli import StimulusBatch
 
 OCTAVES_HZ = 62.5 * 2.0 ** np.arange(9)

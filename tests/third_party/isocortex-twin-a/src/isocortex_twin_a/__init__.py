@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import Variant
+from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
 from isocortex.stimuli import StimulusBatch
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocortex.errors import DataError, FilesError
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import ModelCard, Variant
+from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelCard, ModelPlugin, Variant
 from isocortex.stimuli import StimulusBatch
 from isocortex.torch_model import TorchModel, TorchRecipe
 from isocortex_yamnet.front_end import PATCH_FRAMES, patches, waveform
