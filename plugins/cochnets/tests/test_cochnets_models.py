@@ -73,7 +73,8 @@ def test_every_network_has_a_card_whose_numbers_are_those_of_the_network() -> No
 
 def test_listing_imports_neither_torch_nor_the_package() -> None:
     code = (
-        "import sys; from isocortex.catalogue import Catalogue; names = [row.id for row in Catalogue.discover().rows];"
+        "import sys; from isocortex.catalogue import Catalogue; "
+        "names = [row.id for row in Catalogue.discover().rows];"
         "assert 'kell2018' in names; print([m for m in ('torch', 'numpy', 'isocortex_cochnets') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -108,7 +108,8 @@ def test_whole_whisper_has_the_published_number_of_parameters() -> None:
 
 def test_listing_imports_neither_torch_nor_transformers() -> None:
     code = (
-        "import sys; from isocortex.catalogue import Catalogue; names = [row.id for row in Catalogue.discover().rows];"
+        "import sys; from isocortex.catalogue import Catalogue; "
+        "names = [row.id for row in Catalogue.discover().rows];"
         "assert 'openai/whisper-tiny.en' in names;"
         "heavy = ('torch', 'numpy', 'transformers', 'huggingface_hub', 'isocortex_wav2vec2');"
         "print([module for module in heavy if module in sys.modules])"
