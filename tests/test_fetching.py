@@ -24,7 +24,7 @@ from pathlib import Path
 
 from isocortex.errors import FilesError, UsageError
 from isocortex.interfaces import DatasetPlugin, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.store import data_folder
+from isocortex.files.disk import data_folder
 
 
 class Loaded(LoadedModel):
@@ -52,7 +52,7 @@ class Seen(ModelPlugin):
             log.write(f"fetch {self.offline}\\n")
         here = data_folder() / "iso-weights" / f"{self.card.id}.bin"
         if source is not None:
-            from isocortex.files import copy_file
+            from isocortex.files.file_store import copy_file
 
             copy_file(source / here.name, here)
         if not here.is_file():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from isocortex import digests, store
-from isocortex.digests import (
+from isocortex.errors import FilesError
+from isocortex.files import digests, disk as store
+from isocortex.files.digests import (
     digest_array,
     digest_code,
     digest_file,
@@ -19,7 +20,6 @@ from isocortex.digests import (
     jsonable,
     short,
 )
-from isocortex.errors import FilesError
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from isocortex import archives, digests, files
-from isocortex.archives import unpack
 from isocortex.errors import FilesError, IsocortexError, PluginError, StoreError
-from isocortex.files import FileSpec, FileStore, read_specs
+from isocortex.files import archives, digests, file_store as files
+from isocortex.files.archives import unpack
+from isocortex.files.file_store import FileSpec, FileStore, read_specs
 from isocortex.progress import Reporter
 
 CONTENT = b"sound" * 100

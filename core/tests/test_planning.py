@@ -8,7 +8,7 @@ import pytest
 
 from isocortex.catalogue import Catalogue, Row
 from isocortex.errors import AmbiguousIDError, ModalityError, SettingsError, UnknownIDError, UsageError
-from isocortex.files import FileStore
+from isocortex.files.file_store import FileStore
 from isocortex.loading import Resolver
 from isocortex.planning import RunConfig, parse_shard, plan
 

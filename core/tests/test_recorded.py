@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from isocortex import store as folders
-from isocortex.archives import opened_source
 from isocortex.errors import FilesError, StoreError
-from isocortex.files import FileSpec, FileStore, amount, copy_file, read_specs
-from isocortex.recorded import hold_to_record, read_record
+from isocortex.files import disk as folders
+from isocortex.files.archives import opened_source
+from isocortex.files.checksums import hold_to_record, read_record
+from isocortex.files.file_store import FileSpec, FileStore, amount, copy_file, read_specs
 
 ADDRESS = "http://127.0.0.1:9/a.bin"
 CONTENT = b"response" * 50

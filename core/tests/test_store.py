@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from isocortex import store
 from isocortex.errors import StoreError
-from isocortex.store import (
+from isocortex.files import disk as store
+from isocortex.files.disk import (
     ActivationFolder,
     cache_folder,
     check_space,
@@ -190,7 +190,7 @@ def test_readers_never_see_half_of_a_file(tmp_path: Path) -> None:
 def test_a_killed_writer_leaves_no_file_under_the_final_name(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys, pathlib\n"
-        "from isocortex.store import write_atomic\n"
+        "from isocortex.files.disk import write_atomic\n"
         "def die(file):\n"
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_atomic(pathlib.Path(sys.argv[1]) / 'c.bin', die)\n"

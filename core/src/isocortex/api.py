@@ -25,7 +25,7 @@ def run(
 ) -> tuple[list[Outcome], tuple[str, ...]]:
     """Plan and execute; returns the outcomes and the pairs that were left out because of their modality."""
     from isocortex.catalogue import Catalogue
-    from isocortex.files import FileStore
+    from isocortex.files.file_store import FileStore
     from isocortex.hooks import HookCaller
     from isocortex.loading import Resolver
     from isocortex.runner import Runner

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.errors import StoreError
-from isocortex.store import why_not_written
+from isocortex.files.disk import why_not_written
 
 if TYPE_CHECKING:
-    from isocortex.store import ActivationFolder
+    from isocortex.files.disk import ActivationFolder
 
 Array = np.ndarray[Any, Any]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.digests import short
 from isocortex.errors import StoreError, UsageError, shorten, suggest
+from isocortex.files.digests import short
 from isocortex.report import number
 from isocortex.result import Result, Summary, read_results
 from isocortex.stats import false_discovery_rate, interval, paired_p

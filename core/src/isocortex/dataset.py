@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from isocortex.digests import digest_array, digest_of, jsonable
 from isocortex.errors import AlignmentError, DataError, shorten, suggest
+from isocortex.files.digests import digest_array, digest_of, jsonable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from typing import Any
 
 from isocortex.catalogue import Catalogue, is_pattern
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
-from isocortex.files import FileStore, amount, read_specs
+from isocortex.files.file_store import FileStore, amount, read_specs
 from isocortex.interfaces import Ceiling, Rules
 from isocortex.loading import Resolver, row_of, variant_of
 from isocortex.manifest import BenchmarkCard, Card, ModelCard, read_card

@@ -14,9 +14,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocortex import extraction, store
-from isocortex.digests import digest_of, short
+from isocortex import extraction
 from isocortex.errors import UsageError
+from isocortex.files import disk as store
+from isocortex.files.digests import digest_of, short
 from isocortex.layers import choose_layers
 from isocortex.provenance import Stopwatch
 

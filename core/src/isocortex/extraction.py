@@ -18,8 +18,8 @@ import numpy as np
 from isocortex.batching import BatchSize, is_out_of_memory, memory_taken, release_memory
 from isocortex.chunks import Rows, StoredRows
 from isocortex.errors import DataError, PluginError, shorten
+from isocortex.files.disk import ActivationFolder, check_space, varying_units
 from isocortex.reductions import reduce_output, unit_names
-from isocortex.store import ActivationFolder, check_space, varying_units
 
 if TYPE_CHECKING:
     from isocortex.activations import Activations

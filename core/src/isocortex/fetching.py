@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from isocortex.archives import opened_source
 from isocortex.catalogue import Catalogue, Row, is_pattern
 from isocortex.errors import FilesError, IsocortexError, PluginError, UsageError, shorten
-from isocortex.files import FileStore, read_specs
+from isocortex.files.archives import opened_source
+from isocortex.files.file_store import FileStore, read_specs
 from isocortex.loading import (
     ACTIVATIONS_PREFIX,
     FOLDER_PREFIX,

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.activations import Activations
-from isocortex.digests import digest_files, digest_of
 from isocortex.errors import DataError, UsageError, shorten
+from isocortex.files.digests import digest_files, digest_of
+from isocortex.files.disk import ActivationFolder, read_json
 from isocortex.interfaces import (
     DataFiles,
     DatasetPlugin,
@@ -33,7 +34,6 @@ from isocortex.interfaces import (
     StimuliPlugin,
 )
 from isocortex.manifest import BenchmarkCard, DatasetCard, ModelCard, StimuliCard, Variant
-from isocortex.store import ActivationFolder, read_json
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -135,7 +135,7 @@ class ModelPlugin(ABC):
         The default covers the source of the plugin's package, the card and the variant. A model with weights in files
         adds their digest (``isocortex.digests.digest_files``); that of ``file:PATH`` is part of it already.
         """
-        from isocortex.digests import digest_plugin, digests_of_variant
+        from isocortex.files.digests import digest_plugin, digests_of_variant
 
         return digest_plugin(self, self.card.id, self.card.options, str(variant), digests_of_variant(variant))
 
@@ -366,7 +366,7 @@ class MetricPlugin(ABC):
 
     def digest(self) -> str | None:
         """Digest over the metric's code and card, part of every result's digest; None: never cached."""
-        from isocortex.digests import digest_plugin
+        from isocortex.files.digests import digest_plugin
 
         return digest_plugin(self, self.card.id, self.card.options)
 

@@ -25,7 +25,7 @@ from isocortex.manifest import (
 
 if TYPE_CHECKING:
     from isocortex.dataset import Dataset
-    from isocortex.files import FileStore
+    from isocortex.files.file_store import FileStore
     from isocortex.interfaces import LoadedModel
     from isocortex.stimuli import StimulusSet
 
@@ -216,7 +216,7 @@ class Resolver:
 
     def data_files(self, card: Card, what: str) -> Any:
         """Files that a card lists, present and verified."""
-        from isocortex.files import read_specs
+        from isocortex.files.file_store import read_specs
 
         specs = read_specs(card.folder, getattr(card, "files", None))
         return self.files.present(card.package, specs, what)
@@ -243,7 +243,7 @@ def sibling(catalogue: Catalogue, card: Card, kind: str, name: str) -> str:
 
 def resolver(*, offline: bool = False) -> Resolver:
     """A resolver over what is installed and the default data folder."""
-    from isocortex.files import FileStore
+    from isocortex.files.file_store import FileStore
 
     return Resolver(_installed(), FileStore(offline=offline))
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex import extraction, store
-from isocortex.digests import digest_array, digest_of, jsonable, short
+from isocortex import extraction
 from isocortex.errors import DataError, IsocortexError, ModalityError, SettingsError
 from isocortex.extracting import Extraction, device_of, lock
+from isocortex.files import disk as store
+from isocortex.files.digests import digest_array, digest_of, jsonable, short
 from isocortex.interfaces import KEEPABLE, Rules
 from isocortex.loading import split_model_name, variant_of
 from isocortex.manifest import ANY_MODALITY, Variant

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from isocortex.catalogue import Catalogue
-from isocortex.files import FileStore, read_specs
+from isocortex.files.file_store import FileStore, read_specs
 from isocortex.loading import make_plugin
 from isocortex.manifest import read_card
 from isocortex.testing import run_checks

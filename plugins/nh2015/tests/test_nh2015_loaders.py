@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from isocortex.catalogue import Catalogue
 from isocortex.errors import AlignmentError, DataError
-from isocortex.files import read_specs
+from isocortex.files.file_store import read_specs
 from isocortex.interfaces import DataFiles
 from isocortex.loading import make_plugin
 from isocortex.manifest import BenchmarkCard, read_card

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from isocortex.catalogue import Catalogue
-from isocortex.files import FileStore, read_specs
+from isocortex.files.file_store import FileStore, read_specs
 from isocortex.loading import make_plugin
 from isocortex.manifest import read_card
 from isocortex.testing import run_checks

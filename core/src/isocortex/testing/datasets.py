@@ -83,7 +83,7 @@ class DataUnderTest:
 
 def skip_without_files(found: Resolver, kind: str, card: Card) -> None:
     """Skip the check where files that a data set or its stimuli list are absent."""
-    from isocortex.files import read_specs
+    from isocortex.files.file_store import read_specs
 
     cards = [card]
     if kind == "dataset":

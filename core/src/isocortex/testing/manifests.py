@@ -106,7 +106,7 @@ def _pattern_problem(pattern: str) -> bool:
 
 def check_files(tested: PackageUnderTest) -> None:
     """Lists of files are CSV with name, url, sha256 and bytes; lists of published scores can be read."""
-    from isocortex.files import read_specs
+    from isocortex.files.file_store import read_specs
 
     for card in tested.cards():
         specs = read_specs(card.folder, getattr(card, "files", None))

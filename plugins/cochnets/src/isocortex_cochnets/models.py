@@ -220,7 +220,7 @@ class CochlearNetwork(ModelPlugin):
     def digest(self, variant: Variant) -> str | None:
         """Digest over the code of this package and of the filters, the card, the variant and the weights."""
         import isocortex_baselines
-        from isocortex.digests import digest_code, digest_files, digest_of
+        from isocortex.files import digest_code, digest_files, digest_of
 
         own = super().digest(variant)
         if own is None:

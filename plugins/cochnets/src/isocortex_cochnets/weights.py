@@ -49,7 +49,7 @@ def places(card: ModelCard, endings: Sequence[str] = (".safetensors", ".pt")) ->
 
     ``<ISOCORTEX_DATA>/isocortex-cochnets/<ID><ending>``
     """
-    from isocortex.store import data_folder
+    from isocortex.files import data_folder
 
     return [data_folder() / (card.package or PACKAGE) / f"{card.id}{ending}" for ending in endings]
 
@@ -151,7 +151,7 @@ def find_below(folder: Path, names: Sequence[str]) -> Path | None:
 
 def contents(files: Sequence[Path]) -> list[str]:
     """SHA-256 of each file."""
-    from isocortex.digests import digest_files
+    from isocortex.files import digest_files
 
     digests = digest_files(files)
     return [digests[file] for file in files]

@@ -32,7 +32,7 @@ def tuckute(source: Path, out: Path, models: tuple[str, ...]) -> None:
     become folders that '-m activations:FOLDER' scores; results become records that 'isocortex show' prints. Pickles are
     read by own code: nothing in them runs.
     """
-    from isocortex.archives import opened_source
+    from isocortex.files import opened_source
 
     with opened_source(source) as folder:
         done = [] if models else list(_import_data(folder))

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from isocortex.digests import digest_file
 from isocortex.errors import FilesError, shorten
+from isocortex.files import data_folder, digest_file
 from isocortex.interfaces import DataFiles
-from isocortex.store import data_folder
 from isocortex.testing.outcomes import CheckSkipped
 
 if TYPE_CHECKING:

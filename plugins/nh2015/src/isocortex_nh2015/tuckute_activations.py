@@ -273,7 +273,7 @@ def write_activations(folder: Path, layers: Layers, ids: Sequence[str], about: M
         If the folder cannot be written.
     """
     from isocortex.extraction import CHUNK_SIZE
-    from isocortex.store import ActivationFolder, check_space
+    from isocortex.files import ActivationFolder, check_space
 
     for layer, values in layers.items():
         bad = [name for name, row in zip(ids, values, strict=True) if not np.isfinite(row).all()]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isocortex.digests import digest_file, digest_of, short
 from isocortex.errors import DataError, shorten
+from isocortex.files import digest_file, digest_of, short
 from isocortex.stages import best_layers, stage_of_neuroids
 from isocortex.stats import by_participant, over_participants, subject_codes
 from isocortex_nh2015.restricted_pickle import read_frame
@@ -296,7 +296,7 @@ def write_result(folder: Path, result: Result) -> Path:
     isocortex.errors.StoreError
         If the folder cannot be written.
     """
-    from isocortex.store import folder_name, write_json
+    from isocortex.files import folder_name, write_json
 
     cell = folder / folder_name(result.benchmark) / folder_name(f"{result.model}@{result.variant}")
     path = cell / short(result.digest) / "result.json"

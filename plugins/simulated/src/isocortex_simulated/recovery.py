@@ -186,8 +186,7 @@ def stored_draws(result: Result, region: str, out: Path) -> Floats:
     """
     import xarray as xr
 
-    from isocortex.digests import short
-    from isocortex.store import folder_name
+    from isocortex.files import folder_name, short
 
     folder = out / folder_name(result.benchmark) / folder_name(f"{result.model}@{result.variant}")
     path = folder / short(result.digest) / "scores.nc"

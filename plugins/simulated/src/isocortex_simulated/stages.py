@@ -91,7 +91,7 @@ def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Act
 
 def kept_path(stimuli: StimulusSet, stage: Stage) -> Path:
     """Give the place where the components of a stage are kept."""
-    from isocortex.store import folder_name
+    from isocortex.files import folder_name
 
     return FOLDER / stimuli.id / f"{folder_name(stage.model)}.{folder_name(stage.layer)}.csv"
 

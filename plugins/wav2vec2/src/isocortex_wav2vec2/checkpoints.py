@@ -76,7 +76,7 @@ def named(path: Path) -> Checkpoint:
 
 def own_folder(card: ModelCard) -> Path:
     """Where a model's files lie in the data folder: ``<ISOCORTEX_DATA>/isocortex-wav2vec2/<ID>``."""
-    from isocortex.store import data_folder
+    from isocortex.files import data_folder
 
     return data_folder() / (card.package or PACKAGE) / card.id
 
@@ -237,7 +237,7 @@ def _candidates(card: ModelCard, source: Path) -> list[Checkpoint]:
 
 
 def _copy(card: ModelCard, found: Checkpoint) -> Checkpoint:
-    from isocortex.store import check_space, write_atomic
+    from isocortex.files import check_space, write_atomic
 
     folder = own_folder(card)
     check_space(folder, sum(path.stat().st_size for path in found.files), f"Copying {card.id}")

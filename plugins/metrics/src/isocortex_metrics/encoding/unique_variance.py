@@ -16,8 +16,8 @@ from pydantic import Field, field_validator
 
 from isocortex.activations import Activations
 from isocortex.dataset import Dataset
-from isocortex.digests import digest_of
 from isocortex.errors import DataError
+from isocortex.files import digest_of
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.layers import as_layered, codes_of, read_out
 from isocortex.result import Summary

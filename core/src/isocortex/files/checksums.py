@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from isocortex.errors import FilesError, shorten
-from isocortex.store import locked, read_json, write_json
+from isocortex.files.disk import locked, read_json, write_json
 
 RECORD = "recorded.json"
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from isocortex.archives import refuse_outside, unpack
-from isocortex.digests import digest_file, digest_files
 from isocortex.errors import FilesError, PluginError, shorten
+from isocortex.files.archives import refuse_outside, unpack
+from isocortex.files.checksums import RECORD, hold_to_record, read_record, refuse_others
+from isocortex.files.digests import digest_file, digest_files
+from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
 from isocortex.interfaces import DataFiles
-from isocortex.recorded import RECORD, hold_to_record, read_record, refuse_others
-from isocortex.store import check_space, check_writable, data_folder, write_atomic
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter

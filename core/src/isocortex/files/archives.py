@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from isocortex.errors import FilesError, StoreError
-from isocortex.store import check_space, data_folder
+from isocortex.files.disk import check_space, data_folder
 
 
 def refuse_outside(name: str, where: Path) -> None:

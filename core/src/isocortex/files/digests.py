@@ -68,7 +68,7 @@ def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
 
     The group is remembered in the cache folder under a digest of every path, size and modification time.
     """
-    from isocortex import store
+    from isocortex.files import disk as store
 
     listed = sorted(set(paths))
     try:

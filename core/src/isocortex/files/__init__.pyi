@@ -1,0 +1,18 @@
+from .archives import opened_source as opened_source
+from .digests import (
+    digest_code as digest_code,
+    digest_file as digest_file,
+    digest_files as digest_files,
+    digest_of as digest_of,
+    digest_plugin as digest_plugin,
+    short as short,
+)
+from .disk import (
+    ActivationFolder as ActivationFolder,
+    check_space as check_space,
+    data_folder as data_folder,
+    folder_name as folder_name,
+    write_atomic as write_atomic,
+    write_json as write_json,
+)
+from .file_store import FileSpec as FileSpec, FileStore as FileStore, copy_file as copy_file, read_specs as read_specs
