@@ -23,9 +23,9 @@ CODE = '''
 
 import io
 
-from isocortex.dataset import Dataset, make_responses
+from isocortex.data.dataset import Dataset, make_responses
 from isocortex.interfaces import DatasetPlugin, StimuliPlugin
-from isocortex.stimuli import StimulusSet
+from isocortex.data.stimuli import StimulusSet
 
 
 class Images(StimuliPlugin):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.extraction import activations_in_memory
 from isocortex.manifest import Variant
-from isocortex.stimuli import Stimulus, StimulusSet
 from tests.torchvision_models import torchvision_models
 
 pytestmark = pytest.mark.xdist_group("torchvision")

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, strategies as st
 
-from isocortex.dataset import (
+from isocortex.data.dataset import (
     Dataset,
     averaged,
     check_responses,
@@ -18,8 +18,8 @@ from isocortex.dataset import (
     repetitions,
     stimulus_order,
 )
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError
-from isocortex.stimuli import Stimulus, StimulusSet
 
 
 def stimulus_set(names: Sequence[str], name: str = "sounds") -> StimulusSet:

@@ -11,11 +11,11 @@ from hypothesis import given, strategies as st
 
 from isocortex import batching, chunks, extraction
 from isocortex.batching import MOST_ON_CPU
+from isocortex.data.stimuli import Stimulus, StimulusBatch, StimulusSet
 from isocortex.errors import DataError, PluginError, SettingsError, StoreError
 from isocortex.extraction import CHUNK_SIZE, activations_in_memory, extract
 from isocortex.files import disk as store
 from isocortex.interfaces import LayerOutput, LoadedModel
-from isocortex.stimuli import Stimulus, StimulusBatch, StimulusSet
 
 
 def sounds(lengths: Sequence[int]) -> StimulusSet:

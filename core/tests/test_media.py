@@ -10,8 +10,8 @@ import soundfile
 from hypothesis import given, strategies as st
 from PIL import Image
 
+from isocortex.data.media import READERS, SUFFIXES, read_audio, read_image, resample
 from isocortex.errors import DataError
-from isocortex.media import READERS, SUFFIXES, read_audio, read_image, resample
 
 RATE = 16000
 

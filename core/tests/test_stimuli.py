@@ -13,9 +13,9 @@ import soundfile
 from hypothesis import given, strategies as st
 from PIL import Image
 
+from isocortex.data.media import read_audio
+from isocortex.data.stimuli import Stimulus, StimulusSet, from_folder
 from isocortex.errors import DataError
-from isocortex.media import read_audio
-from isocortex.stimuli import Stimulus, StimulusSet, from_folder
 
 RATE = 8000
 

@@ -32,9 +32,9 @@ metric = "example-nearest"
 SOURCE = '''
 from __future__ import annotations
 import numpy as np
-from isocortex.dataset import Dataset, make_responses
+from isocortex.data.dataset import Dataset, make_responses
 from isocortex.interfaces import DatasetPlugin, StimuliPlugin
-from isocortex.stimuli import Stimulus, StimulusSet
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.testing.synthetic import synthetic_rdm, synthetic_responses, synthetic_stimuli
 
 NAMES = [f"sound-{letter}" for letter in "abcdefghijklmnop"]

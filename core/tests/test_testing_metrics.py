@@ -12,7 +12,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, averaged, check_responses, stimulus_order
+from isocortex.data.dataset import Dataset, averaged, check_responses, stimulus_order
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.manifest import MetricCard

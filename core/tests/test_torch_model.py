@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from isocortex.activations import Activations
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import LayerError, PluginError, SettingsError
 from isocortex.extraction import activations_in_memory, extract
 from isocortex.manifest import Variant
-from isocortex.stimuli import Stimulus, StimulusSet
 
 torch = pytest.importorskip("torch")
 

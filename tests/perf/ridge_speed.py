@@ -59,7 +59,7 @@ class Problem:
     def __init__(self, n_units: int) -> None:
         import isocortex
         from isocortex.activations import Activations
-        from isocortex.dataset import make_responses
+        from isocortex.data.dataset import make_responses
         from isocortex_metrics.tuckute2023.fits import ALPHAS
 
         self.features, self.scans = made_up(n_units)

@@ -27,7 +27,7 @@ from scipy.stats import rankdata, spearmanr
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex_metrics.numerics.ranks import average_ranks
 
 Array = np.ndarray[Any, Any]

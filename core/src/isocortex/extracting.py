@@ -23,11 +23,11 @@ from isocortex.provenance import Stopwatch
 
 if TYPE_CHECKING:
     from isocortex.activations import Activations
+    from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LoadedModel, ModelPlugin
     from isocortex.manifest import Variant
     from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
-    from isocortex.stimuli import StimulusSet
 
 
 #: what the drivers of NVIDIA (also on Jetson and below Windows) and AMD put there on Linux

@@ -23,8 +23,8 @@ from isocortex.reductions import reduce_output, unit_names
 
 if TYPE_CHECKING:
     from isocortex.activations import Activations
+    from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LayerOutput, LoadedModel
-    from isocortex.stimuli import StimulusSet
 
 Array = np.ndarray[Any, Any]
 #: layer → names of its units, where they have some

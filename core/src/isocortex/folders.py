@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from isocortex.dataset import Dataset
-    from isocortex.stimuli import StimulusBatch, StimulusSet
+    from isocortex.data.dataset import Dataset
+    from isocortex.data.stimuli import StimulusBatch, StimulusSet
 
 SETTINGS_FILE = "dataset.toml"
 _DEFAULT_REDUCTION = {"audio": "time-mean"}
@@ -118,7 +118,7 @@ def _stimuli_folder(path: Path) -> Path:
 
 
 def _modality(path: Path) -> str:
-    from isocortex.media import SUFFIXES
+    from isocortex.data.media import SUFFIXES
 
     declared = _settings(path).get("modality")
     if declared:
@@ -138,7 +138,7 @@ class FolderStimuli(StimuliPlugin):
 
     def load(self, files: DataFiles) -> StimulusSet:
         """Read the table and list the files."""
-        from isocortex.stimuli import from_folder
+        from isocortex.data.stimuli import from_folder
 
         del files
         path = Path(self.card.options["path"])
@@ -153,7 +153,7 @@ class FolderDataset(DatasetPlugin):
 
     def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
         """Read the responses and the table of neuroids."""
-        from isocortex.dataset import Dataset
+        from isocortex.data.dataset import Dataset
 
         del files
         path = Path(self.card.options["path"])
@@ -204,7 +204,7 @@ def _responses_csv(path: Path, stimuli: StimulusSet) -> xr.DataArray:
 def _responses_npy(path: Path, stimuli: StimulusSet) -> xr.DataArray:
     import numpy as np
 
-    from isocortex.dataset import make_responses
+    from isocortex.data.dataset import make_responses
 
     if not (path.parent / "stimuli.csv").exists():
         raise DataError(

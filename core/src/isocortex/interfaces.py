@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations import Activations
-    from isocortex.dataset import Dataset
+    from isocortex.data.dataset import Dataset
+    from isocortex.data.stimuli import StimulusBatch, StimulusSet
     from isocortex.result import Summary
-    from isocortex.stimuli import StimulusBatch, StimulusSet
 
     Array = np.ndarray[Any, Any]
 

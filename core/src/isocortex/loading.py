@@ -24,10 +24,10 @@ from isocortex.manifest import (
 )
 
 if TYPE_CHECKING:
-    from isocortex.dataset import Dataset
+    from isocortex.data.dataset import Dataset
+    from isocortex.data.stimuli import StimulusSet
     from isocortex.files.file_store import FileStore
     from isocortex.interfaces import LoadedModel
-    from isocortex.stimuli import StimulusSet
 
 _Plugin = TypeVar("_Plugin")
 

@@ -28,7 +28,7 @@ from isocortex.summary import by_region
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.dataset import Dataset
+    from isocortex.data.dataset import Dataset
     from isocortex.hooks import HookCaller
     from isocortex.interfaces import Comparison, MetricPlugin, ModelPlugin
     from isocortex.loading import Resolver

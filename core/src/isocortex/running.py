@@ -26,9 +26,9 @@ from isocortex.progress import Reporter
 from isocortex.provenance import Stopwatch
 
 if TYPE_CHECKING:
+    from isocortex.data.stimuli import StimulusSet
     from isocortex.result import Result
     from isocortex.runner import Outcome
-    from isocortex.stimuli import StimulusSet
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 

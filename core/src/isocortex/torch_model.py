@@ -21,8 +21,8 @@ from isocortex.torch_variants import State, Weights, build_variant
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from isocortex.data.stimuli import Stimulus, StimulusBatch
     from isocortex.manifest import Variant
-    from isocortex.stimuli import Stimulus, StimulusBatch
 
 #: axes after the first, by their number, where a recipe names none
 DEFAULT_AXES: dict[int, tuple[str, ...]] = {
@@ -193,7 +193,7 @@ class TorchModel(LoadedModel):
 
     def _calls(self, example: Stimulus) -> list[str]:
         """Names of the modules that run on an example, with ``#call`` where they run several times."""
-        from isocortex.stimuli import StimulusSet
+        from isocortex.data.stimuli import StimulusSet
 
         one = StimulusSet("example", example.modality, {example.id: example})
         counts = self._forward(self._input(one.batch([0])), list(self._modules()), None)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.data.media import resample
 from isocortex.errors import PluginError, UsageError
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
 from isocortex.manifest import ModelCard, Variant
-from isocortex.media import resample
 
 if TYPE_CHECKING:
-    from isocortex.stimuli import Stimulus, StimulusBatch
+    from isocortex.data.stimuli import Stimulus, StimulusBatch
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Any]

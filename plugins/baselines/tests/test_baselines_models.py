@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from isocortex.catalogue import Catalogue
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, ModalityError, UnknownIDError, UsageError
 from isocortex.extraction import activations_in_memory
 from isocortex.loading import load_model
 from isocortex.manifest import Variant, read_card
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_baselines.cochleagram import cochleagram_cochcnn9, cochleagram_kell2018
 from isocortex_baselines.gabor import gabor_pyramid
 from isocortex_baselines.pixels import pixels

@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from isocortex.data.stimuli import Stimulus
 from isocortex.errors import DataError
-from isocortex.stimuli import Stimulus
 from isocortex_baselines.category import one_hot
 from isocortex_baselines.noise import layer_names, noise_features
 from isocortex_baselines.threshold_units import BAND_EDGES_HZ, Units, image_bits, sound_bits

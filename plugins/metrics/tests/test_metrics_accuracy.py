@@ -14,10 +14,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, top_k_accuracy_sco
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset
+from isocortex.data.dataset import Dataset
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.stats import draw_counts
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_metrics.behaviour import readout
 from isocortex_metrics.behaviour.accuracy import confusion, top_k_credit, wilson
 

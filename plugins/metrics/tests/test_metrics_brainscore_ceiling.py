@@ -11,7 +11,7 @@ from scipy.stats import pearsonr
 from sklearn.model_selection import ShuffleSplit
 
 import isocortex
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError
 from isocortex_metrics.brainscore import ceiling as brainscore_ceiling
 from isocortex_metrics.brainscore.ceiling import aggregate_splits, internal_consistency, split_half_consistency

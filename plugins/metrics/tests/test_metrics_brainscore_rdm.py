@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex_metrics.brainscore.rdm import rdm_similarity
 from isocortex_metrics.geometry.dissimilarity import correlation_distance, upper_triangle

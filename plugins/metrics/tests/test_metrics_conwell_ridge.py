@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule

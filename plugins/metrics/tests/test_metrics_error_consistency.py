@@ -14,10 +14,10 @@ from sklearn.metrics import cohen_kappa_score
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset
+from isocortex.data.dataset import Dataset
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.stats import draw_counts
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_metrics.behaviour.error_consistency import cohen_kappa, kappa_between, kappa_with_model
 
 LABELS = ["ape", "bee", "cat", "dog"]

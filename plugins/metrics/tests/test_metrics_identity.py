@@ -13,7 +13,7 @@ from sklearn.metrics import explained_variance_score, mean_squared_error
 import isocortex
 from isocortex import activations
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex_metrics.numerics.correlation import weighted_pearson

@@ -12,7 +12,7 @@ from scipy.stats import ortho_group
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex_metrics.geometry.kernels import linear_kernel
 from isocortex_metrics.geometry.shape_distance import procrustes_similarity, unit_factor

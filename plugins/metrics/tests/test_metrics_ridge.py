@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Comparison, Rules
 from isocortex.layers import as_layered, score_layers

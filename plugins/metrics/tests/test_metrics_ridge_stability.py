@@ -18,10 +18,10 @@ from sklearn.model_selection import LeaveOneGroupOut
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, make_responses
+from isocortex.data.dataset import Dataset, make_responses
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 
 N_STIMULI = 60

@@ -12,10 +12,10 @@ from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, make_responses
+from isocortex.data.dataset import Dataset, make_responses
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_metrics.geometry.dissimilarity import crossvalidated_distance
 
 N_STIMULI = 20

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule

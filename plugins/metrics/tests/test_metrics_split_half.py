@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
 from isocortex_metrics.ceilings.reliability import reliability
 from isocortex_metrics.ceilings.split_half import (

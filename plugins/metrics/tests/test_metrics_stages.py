@@ -16,7 +16,7 @@ from scipy.stats import rankdata, spearmanr, wilcoxon
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import UsageError
 from isocortex.interfaces import Rules
 from isocortex.result import Result, Stage, Summary

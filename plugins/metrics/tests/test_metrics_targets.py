@@ -13,10 +13,10 @@ from scipy.stats import spearmanr
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, make_responses
+from isocortex.data.dataset import Dataset, make_responses
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_metrics.ceilings.reliability import noise_corrected, reliability
 from isocortex_metrics.numerics.correlation import pearson
 

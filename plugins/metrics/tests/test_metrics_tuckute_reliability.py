@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError
 from isocortex_metrics.ceilings.split_half import spearman_brown
 from isocortex_metrics.tuckute2023.reliability import kell_reliability, pearson_reliability, voxel_reliability

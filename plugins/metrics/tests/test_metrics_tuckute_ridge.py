@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex.manifest import LayerRule

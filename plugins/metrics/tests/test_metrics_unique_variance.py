@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
 from isocortex_metrics.encoding.banded import baseline_mixtures, best_mixture, joint_mixtures, training_traces

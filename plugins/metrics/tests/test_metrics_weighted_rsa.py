@@ -15,10 +15,10 @@ from sklearn.linear_model import LinearRegression
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, make_responses
+from isocortex.data.dataset import Dataset, make_responses
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_metrics.geometry import layer_weights
 from isocortex_metrics.geometry.dissimilarity import pairs_among
 from isocortex_metrics.geometry.layer_weights import (

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.io import savemat
 
-from isocortex.stimuli import Stimulus, StimulusSet
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex_nh2015.sounds import stimulus_number
 from isocortex_nh2015.tuckute_activations import listed_stimuli
 from plugins.nh2015.tests.old_pickles import write_old_frame, write_python2

@@ -13,7 +13,7 @@ import pytest
 
 import isocortex
 from isocortex.activations import Activations
-from isocortex.dataset import make_responses
+from isocortex.data.dataset import make_responses
 
 #: one worker makes what these tests share with those of tests/test_realdata.py
 pytestmark = [pytest.mark.xdist_group("realdata"), pytest.mark.slow]

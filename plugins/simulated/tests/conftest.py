@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import isocortex
-from isocortex.dataset import Dataset
+from isocortex.data.dataset import Dataset
 from isocortex.interfaces import Rules
 from isocortex.loading import resolver
 from isocortex.summary import by_region

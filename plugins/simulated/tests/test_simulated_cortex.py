@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 import isocortex
-from isocortex.dataset import averaged, repetitions
+from isocortex.data.dataset import averaged, repetitions
 from isocortex.errors import PluginError
 from isocortex_simulated import truth
 from isocortex_simulated.cortex import principal_components, reliability, responses, signals

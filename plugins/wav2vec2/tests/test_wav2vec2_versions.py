@@ -18,9 +18,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("isocortex_wav2vec2")
 
+from isocortex.data.stimuli import StimulusSet
 from isocortex.extraction import activations_in_memory
 from isocortex.manifest import Variant
-from isocortex.stimuli import StimulusSet
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wav2vec2")]
 
@@ -39,7 +39,7 @@ import numpy as np
 import torch
 from isocortex.extraction import activations_in_memory
 from isocortex.manifest import ModelCard, Variant
-from isocortex.stimuli import Stimulus, StimulusSet
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex_wav2vec2.models import SpeechNetwork
 
 torch.set_num_threads(1)

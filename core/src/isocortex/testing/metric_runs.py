@@ -11,7 +11,7 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.catalogue import Catalogue
-from isocortex.dataset import Dataset
+from isocortex.data.dataset import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin
 from isocortex.manifest import MetricCard
 from isocortex.testing.outcomes import CheckSkipped

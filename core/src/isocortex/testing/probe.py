@@ -111,8 +111,8 @@ def run_model(reference: str, variant: str, modality: str, n_memory_stimuli: int
 
 def _bytes_in_use(plugin: ModelPlugin, variant: Variant, modality: str, n_stimuli: int) -> list[int]:
     """Load a model once and run it on files again and again, other ones each time; the memory in use after each run."""
+    from isocortex.data.stimuli import StimulusSet
     from isocortex.extraction import activations_in_memory
-    from isocortex.stimuli import StimulusSet
     from isocortex.testing.processes import bytes_in_use
     from isocortex.testing.synthetic import synthetic_stimuli
 

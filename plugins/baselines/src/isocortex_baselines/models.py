@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from isocortex.data import Stimulus, StimulusBatch
 from isocortex.errors import DataError, UnknownIDError
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
-from isocortex.stimuli import Stimulus, StimulusBatch
 
 MAX_NOISE_LAYERS = 10_000
 """Most layers that ``noise/N`` may have."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from isocortex.data import Stimulus, StimulusBatch
 from isocortex.errors import ModalityError
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
-from isocortex.stimuli import Stimulus, StimulusBatch
 
 GRID = 16  # the inputs are a grid of 16 x 16 bits
 N_UNITS = 256

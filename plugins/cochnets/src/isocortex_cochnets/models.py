@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isocortex.data import StimulusBatch
 from isocortex.errors import DataError, FilesError, shorten
 from isocortex.interfaces import LoadedModel, ModelPlugin, Variant
-from isocortex.stimuli import StimulusBatch
 from isocortex.torch_model import TorchModel, TorchRecipe
 from isocortex_cochnets.weights import (
     advice_for,

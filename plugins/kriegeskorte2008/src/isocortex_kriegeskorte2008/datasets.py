@@ -15,8 +15,7 @@ from isocortex_kriegeskorte2008.rdms import pair_indices, read_published_rdms, r
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.dataset import Dataset
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import Dataset, StimulusSet
 
 BRAIN_FILE = "92_brainRDMs.mat"
 UNITS = "1 - Pearson correlation"
@@ -79,7 +78,7 @@ class HumanIT(DatasetPlugin):
         isocortex.errors.DataError
             If the file has other contents than expected.
         """
-        from isocortex.dataset import Dataset
+        from isocortex.data import Dataset
 
         measured = read_subject_rdms(files.named(BRAIN_FILE))
         rdm = rdm_array(measured.dissimilarity, stimuli, measured.subject, measured.session)
@@ -103,7 +102,7 @@ class MonkeyIT(DatasetPlugin):
         isocortex.errors.DataError
             If the file has other contents than expected.
         """
-        from isocortex.dataset import Dataset
+        from isocortex.data import Dataset
 
         published = read_published_rdms(files.named(IMAGE_FILE))
         names = [name for name in published if name.startswith("mIT")]

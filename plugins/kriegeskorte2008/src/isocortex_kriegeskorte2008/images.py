@@ -14,7 +14,7 @@ from isocortex.interfaces import DataFiles, StimuliPlugin
 from isocortex_kriegeskorte2008.reading import as_flag, as_text, read_structs
 
 if TYPE_CHECKING:
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import StimulusSet
 
 IMAGE_FILE = "Kriegeskorte_Neuron2008_supplementalData.mat"
 FLAGS = ("human", "face", "animal", "natural")
@@ -102,7 +102,7 @@ class ObjectImages(StimuliPlugin):
         """
         import pandas as pd
 
-        from isocortex.stimuli import Stimulus, StimulusSet
+        from isocortex.data import Stimulus, StimulusSet
 
         known = read_images(files.named(IMAGE_FILE))
         ids = known.stimulus_id

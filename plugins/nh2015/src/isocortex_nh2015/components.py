@@ -14,8 +14,7 @@ from isocortex.interfaces import DataFiles, DatasetPlugin
 from isocortex_nh2015.reading import cell_texts, read_variables
 
 if TYPE_CHECKING:
-    from isocortex.dataset import Dataset
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import Dataset, StimulusSet
 
 COMPONENT_FILE = "components.mat"
 COMPONENTS = ("lowfreq", "highfreq", "envsounds", "pitch", "speech", "music")
@@ -118,7 +117,7 @@ class Components(DatasetPlugin):
         isocortex.errors.DataError
             If the file has other contents than expected.
         """
-        from isocortex.dataset import Dataset, make_responses
+        from isocortex.data import Dataset, make_responses
 
         profiles = read_components(files.named(COMPONENT_FILE))
         names = {"neuroid_id": profiles.component, "region": profiles.component}

@@ -10,7 +10,7 @@ from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import DataFiles, StimuliPlugin
 
 if TYPE_CHECKING:
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import StimulusSet
 
 CATEGORY_FILE = "category_labels.csv"
 _NUMBERED = re.compile(r"stim(\d+)_.+")
@@ -140,7 +140,7 @@ class NaturalSounds(StimuliPlugin):
         """
         import pandas as pd
 
-        from isocortex.stimuli import StimulusSet
+        from isocortex.data import StimulusSet
 
         sounds = {PurePosixPath(name).stem: path for name, path in files.items() if name.lower().endswith(".wav")}
         categories = read_categories(files.named(CATEGORY_FILE))

@@ -27,8 +27,7 @@ from isocortex_nh2015.voxel_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isocortex.dataset import Dataset
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import Dataset, StimulusSet
 
 UNITS: Final = "voxel response, as released"
 
@@ -52,7 +51,7 @@ class _Voxels(DatasetPlugin):
     def _dataset(
         self, stimuli: StimulusSet, ids: tuple[str, ...], scans: NDArray[Any], neuroid: dict[str, list[Any]]
     ) -> Dataset:
-        from isocortex.dataset import Dataset, make_responses
+        from isocortex.data import Dataset, make_responses
 
         responses = make_responses(scans, ids, neuroid=neuroid, units=UNITS)
         attrs = {"units": UNITS, "licence": self.card.licence, "reference": self.card.reference}

@@ -15,8 +15,7 @@ from isocortex_simulated.draws import Floats, Stream
 from isocortex_simulated.stages import Stage, components_of
 
 if TYPE_CHECKING:
-    from isocortex.dataset import Dataset
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import Dataset, StimulusSet
 
 DATASETS = ("simulated-auditory", "simulated-visual")
 """IDs of the data sets of this package."""
@@ -155,7 +154,7 @@ def simulate(name: str, stimuli: StimulusSet, simulation: Simulation) -> Dataset
     isocortex.errors.IsocortexError
         If a stage cannot be computed.
     """
-    from isocortex.dataset import Dataset, make_responses
+    from isocortex.data import Dataset, make_responses
 
     columns: dict[str, list[str]] = {"neuroid_id": [], "region": [], "subject": []}
     parts: list[Any] = []

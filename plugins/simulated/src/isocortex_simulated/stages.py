@@ -18,7 +18,7 @@ from isocortex_simulated.draws import Floats
 
 if TYPE_CHECKING:
     from isocortex.activations import Activations
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import StimulusSet
 
 FOLDER = Path(__file__).parent / "components"
 

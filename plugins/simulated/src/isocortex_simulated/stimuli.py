@@ -8,9 +8,9 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from isocortex.data import Stimulus, StimulusSet
 from isocortex.errors import PluginError
 from isocortex.interfaces import DataFiles, StimuliCard, StimuliPlugin
-from isocortex.stimuli import Stimulus, StimulusSet
 from isocortex_simulated.draws import Stream
 
 

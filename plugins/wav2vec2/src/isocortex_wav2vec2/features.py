@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from isocortex.data import resample
 from isocortex.errors import DataError
-from isocortex.media import resample
 from isocortex.torch_model import first_tensor
 from isocortex_wav2vec2.families import import_transformers, quiet
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from isocortex.stimuli import Stimulus, StimulusBatch
+    from isocortex.data import Stimulus, StimulusBatch
     from isocortex_wav2vec2.architectures import Architecture
 
     Sound = NDArray[np.float32]

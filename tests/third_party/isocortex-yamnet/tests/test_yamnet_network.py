@@ -114,7 +114,7 @@ def test_every_map_has_the_shape_that_the_file_says(weights: Path) -> None:
 def test_every_layer_is_what_tensorflow_lite_gives(weights: Path) -> None:
     """The whole way from the waveform; on 21 real sounds all activations agreed within 6e-5 of each layer's maximum."""
     import isocortex
-    from isocortex.stimuli import Stimulus, StimulusSet
+    from isocortex.data import Stimulus, StimulusSet
 
     stimuli = StimulusSet("one", "audio", {"one": Stimulus("one", "audio", sound().astype(np.float32), 16_000.0)})
     found: dict[str, np.ndarray] = {}

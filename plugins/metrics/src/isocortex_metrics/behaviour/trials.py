@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isocortex.dataset import Dataset
+from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 
 if TYPE_CHECKING:

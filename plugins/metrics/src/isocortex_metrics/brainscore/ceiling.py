@@ -84,7 +84,7 @@ def internal_consistency(responses: xr.DataArray) -> InternalConsistency | None:
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> noise = np.random.default_rng(0).standard_normal((2, 50, 3))
     >>> ceiling = internal_consistency(make_responses(np.arange(50.0)[:, None] + noise, list(map(str, range(50)))))
     >>> ceiling.value > 0.99, ceiling.raw.shape

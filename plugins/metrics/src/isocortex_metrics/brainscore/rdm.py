@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset
+from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.layers import as_layered

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, stimulus_order
+from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex_metrics.brainscore.ceiling import internal_consistency

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isocortex.dataset import Dataset, averaged, stimulus_order
+from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, SettingsError
 from isocortex_metrics.target.responses import labels_of, responses_of
 from isocortex_metrics.target.splits import MIN_TEST, Split
@@ -72,7 +72,7 @@ def brainscore_rows(
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> rows = brainscore_rows(make_responses(np.array([[[3.0], [1.0]], [[5.0], [1.0]]]), ["b", "a"]))
     >>> rows.stimulus_id, rows.values.tolist(), rows.labels
     (('a', 'b'), [[1.0], [4.0]], None)

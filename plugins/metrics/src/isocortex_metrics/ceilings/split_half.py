@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from isocortex.dataset import averaged, check_responses
+from isocortex.data import averaged, check_responses
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 from isocortex.interfaces import Ceiling
 from isocortex.stats import by_participant, over_participants, subject_codes
@@ -211,7 +211,7 @@ def split_half_ceiling(responses: xr.DataArray, n_halvings: int = 100, seed: int
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> same = make_responses(np.tile(np.arange(6.0).reshape(3, 2), (2, 1, 1)), ["a", "b", "c"])
     >>> split_half_ceiling(same, n_halvings=5).value.values.round(12).tolist()
     [1.0, 1.0]
@@ -319,7 +319,7 @@ def shared_neuroids(responses: xr.DataArray, by: str = "region") -> tuple[Array,
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> about = {"subject": ["x", "x", "y"], "region": ["A1", "A1", "A1"]}
     >>> responses = make_responses(np.array([[1.0, 3.0, 5.0], [0.0, 0.0, 1.0]]), ["a", "b"], neuroid=about)
     >>> shared_neuroids(responses)[0].tolist()
@@ -372,7 +372,7 @@ def inter_subject_ceiling(
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> about = {"subject": ["x", "y"], "region": ["A1", "A1"]}
     >>> responses = make_responses(np.array([[1.0, 1.0], [2.0, 3.0], [3.0, 2.0]]), ["a", "b", "c"], neuroid=about)
     >>> band = inter_subject_ceiling(responses)

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, averaged, repetitions, stimulus_order
+from isocortex.data import Dataset, averaged, repetitions, stimulus_order
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.layers import as_layered, codes_of, read_out, score_layers

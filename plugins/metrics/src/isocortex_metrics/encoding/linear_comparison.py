@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from isocortex.activations import Activations
-from isocortex.dataset import averaged, repetitions, stimulus_order
+from isocortex.data import averaged, repetitions, stimulus_order
 from isocortex.interfaces import Ceiling, Comparison
 from isocortex.layers import as_layered, codes_of, read_out
 from isocortex.result import LayerValue, Summary

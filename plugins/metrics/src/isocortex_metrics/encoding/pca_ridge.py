@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from isocortex.dataset import Dataset
+from isocortex.data import Dataset
 from isocortex.errors import SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex_metrics.encoding.ridge import RidgeComparison, RidgeSettings

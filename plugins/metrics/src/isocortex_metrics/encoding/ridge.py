@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset
+from isocortex.data import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
 from isocortex_metrics.encoding.split_fits import FitPlan, score_split

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset
+from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.files import digest_of
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.dataset import Dataset, repetitions
+from isocortex.data import Dataset, repetitions
 from isocortex.errors import DataError, shorten
 from isocortex.stats import subject_codes
 from isocortex_metrics.geometry.dissimilarity import (
@@ -80,7 +80,7 @@ def participant_rdms(
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> responses = make_responses(np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [2.0, 5.0, 1.0]]), ["a", "b", "c"])
     >>> participant_rdms(responses, "euclidean", "weighted-rsa").rdms.round(3).tolist()
     [[1.732, 4.899, 5.196]]

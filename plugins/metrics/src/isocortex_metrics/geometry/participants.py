@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.dataset import averaged, stimulus_order
+from isocortex.data import averaged, stimulus_order
 from isocortex.stats import draw_counts, subject_codes
 from isocortex_metrics.geometry.pair_statistics import crossed_draws
 
@@ -49,7 +49,7 @@ def participants_of(responses: xr.DataArray) -> Participants:
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> people = participants_of(make_responses(np.ones((2, 3)), ["x", "y"], neuroid={"subject": ["b", "a", "b"]}))
     >>> people.names, [part.shape for part in people.values]
     (('b', 'a'), [(2, 2), (2, 1)])

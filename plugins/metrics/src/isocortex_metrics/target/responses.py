@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.dataset import Dataset, check_responses
+from isocortex.data import Dataset, check_responses
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from isocortex.dataset import Dataset, stimulus_order
+from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import SettingsError
 from isocortex_metrics.target.responses import labels_of
 from isocortex_metrics.target.splits import Split, folds, leave_one_group_out
@@ -49,7 +49,7 @@ def draw_splits(
     Examples
     --------
     >>> import numpy as np
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> responses = make_responses(np.ones((9, 2)), list("abcdefghi"))
     >>> len(draw_splits(responses, responses, SplitSettings(n_folds=3, n_repeats=4), seed=0))
     12

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.dataset import check_responses, repetitions
+from isocortex.data import check_responses, repetitions
 from isocortex.errors import DataError
 from isocortex_metrics.ceilings.split_half import column_correlation, spearman_brown
 
@@ -113,7 +113,7 @@ def voxel_reliability(responses: xr.DataArray) -> xr.Dataset:
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> scans = np.array([[[1.0], [2.0], [3.0]], [[1.0], [3.0], [2.0]], [[1.0], [2.0], [3.0]]])
     >>> found = voxel_reliability(make_responses(scans, ["a", "b", "c"]))
     >>> found["pearson_corrected"].values.round(6).tolist()

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, averaged, stimulus_order
+from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, LayerError, SettingsError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.layers import codes_of, measure_of
@@ -113,7 +113,7 @@ def scans_of(responses: xr.DataArray, metric: str) -> Array:
 
     Examples
     --------
-    >>> from isocortex.dataset import make_responses
+    >>> from isocortex.data import make_responses
     >>> scans_of(make_responses(np.arange(6.0).reshape(2, 3, 1), ["a", "b", "c"]), "demo")[:, :, 0].tolist()
     [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     """

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from isocortex.data import StimulusBatch
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
-from isocortex.stimuli import StimulusBatch
 
 OCTAVES_HZ = 62.5 * 2.0 ** np.arange(9)
 FLOOR = 1e-8

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from isocortex.interfaces import DataFiles, DatasetPlugin, StimuliPlugin
 
 if TYPE_CHECKING:
-    from isocortex.dataset import Dataset
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data import Dataset, StimulusSet
 
 N_TONES = 24
 SAMPLE_RATE = 16000.0
@@ -40,7 +39,7 @@ class Tones(StimuliPlugin):
         """Make the stimuli; the table has the columns frequency_hz and category."""
         import pandas as pd
 
-        from isocortex.stimuli import Stimulus, StimulusSet
+        from isocortex.data import Stimulus, StimulusSet
 
         del files
         frequencies = tone_frequencies()
@@ -59,7 +58,7 @@ class Cells(DatasetPlugin):
 
     def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
         """Make the responses from the table of the stimuli, with noise that is the same at every load."""
-        from isocortex.dataset import Dataset, make_responses
+        from isocortex.data import Dataset, make_responses
 
         del files
         octaves = np.log2(stimuli.table["frequency_hz"].to_numpy()[:, None] / BEST_FREQUENCIES_HZ)

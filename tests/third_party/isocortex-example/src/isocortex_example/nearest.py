@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
-from isocortex.dataset import Dataset, averaged, check_responses, stimulus_order
+from isocortex.data import Dataset, averaged, check_responses, stimulus_order
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 

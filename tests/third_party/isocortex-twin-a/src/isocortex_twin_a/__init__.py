@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from isocortex.data import StimulusBatch
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin, Variant
-from isocortex.stimuli import StimulusBatch
 
 
 class LoadedTwin(LoadedModel):

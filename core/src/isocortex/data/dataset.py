@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from isocortex.stimuli import StimulusSet
+    from isocortex.data.stimuli import StimulusSet
 
     Array = np.ndarray[Any, Any]
 
@@ -51,7 +51,7 @@ class Dataset:
     Examples
     --------
     >>> import numpy as np
-    >>> from isocortex.stimuli import Stimulus, StimulusSet
+    >>> from isocortex.data.stimuli import Stimulus, StimulusSet
     >>> sounds = {name: Stimulus(name, "audio", np.zeros(9, "float32"), 8000.0) for name in "ab"}
     >>> responses = make_responses(np.ones((2, 3)), ["b", "a"])
     >>> Dataset("demo", StimulusSet("two", "audio", sounds), responses=responses).responses.stimulus_id.values.tolist()

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isocortex.data.media import READERS, SUFFIXES
 from isocortex.errors import DataError, shorten
 from isocortex.files.digests import digest_array, digest_files, digest_of
-from isocortex.media import READERS, SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,5 @@
+"""The brain side: stimuli, data sets over them, and reading sounds and images."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
