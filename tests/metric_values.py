@@ -166,7 +166,7 @@ def layers(kind: str, *, named: bool) -> dict[str, Any]:
 
 def activations(layer: str, values: np.ndarray, units: Any) -> Any:
     """One layer as the model gives it."""
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
 
     return Activations(layer, stimulus_ids(), [values], units=units)
 

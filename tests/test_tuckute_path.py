@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from isocortex import load_metric
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.catalogue import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 from hypothesis import given, strategies as st
 
-from isocortex import activations as module
-from isocortex.activations import Activations
+from isocortex.activations import layer as module
+from isocortex.activations.layer import Activations
 from isocortex.errors import AlignmentError, DataError
 
 

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, strategies as st
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Comparison, Rules
 from isocortex.layers import as_layered, choose_layers, match_layers, processing_order, score_layers

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isocortex.activations.reductions import parse_reduction, reduce_output
+from isocortex.activations.sparse_projection import projection_matrix, sparse_projection
 from isocortex.errors import SettingsError, UsageError
 from isocortex.interfaces import LayerOutput
-from isocortex.reductions import parse_reduction, reduce_output
-from isocortex.sparse_projection import projection_matrix, sparse_projection
 
 random_projection = pytest.importorskip("sklearn.random_projection")
 
@@ -67,7 +67,7 @@ def test_neither_batches_nor_layers_matter() -> None:
 
 def test_on_torch_and_as_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    from isocortex import sparse_projection as module
+    from isocortex.activations import sparse_projection as module
 
     features = np.random.default_rng(0).standard_normal((6, 3, 1500)).astype(np.float32)
     expected = reduce_output(LayerOutput(features, ("channel", "time")), "srp-64-1", "layer")

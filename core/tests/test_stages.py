@@ -14,7 +14,7 @@ import xarray as xr
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.interfaces import Comparison, Rules
 from isocortex.report import print_csv, print_json
 from isocortex.result import Result, Stage, Summary

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, strategies as st
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.errors import SettingsError
 from isocortex.interfaces import Ceiling, Comparison, Rules
 from isocortex.layers import score_layers

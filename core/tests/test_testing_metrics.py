@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, averaged, check_responses, stimulus_order
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import LayerError, PluginError, SettingsError
 from isocortex.extraction import activations_in_memory, extract

@@ -53,7 +53,7 @@ class Problem:
 
     def __init__(self, n_images: int, n_units: int) -> None:
         import isocortex
-        from isocortex.activations import Activations
+        from isocortex.activations.layer import Activations
         from isocortex.data.dataset import make_responses
 
         self.features, self.responses = made_up(n_images, n_units)

@@ -58,7 +58,7 @@ class Problem:
 
     def __init__(self, n_units: int) -> None:
         import isocortex
-        from isocortex.activations import Activations
+        from isocortex.activations.layer import Activations
         from isocortex.data.dataset import make_responses
         from isocortex_metrics.tuckute2023.fits import ALPHAS
 

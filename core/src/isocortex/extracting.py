@@ -22,7 +22,7 @@ from isocortex.layers import choose_layers
 from isocortex.provenance import Stopwatch
 
 if TYPE_CHECKING:
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
     from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LoadedModel, ModelPlugin
     from isocortex.manifest import Variant

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.activations.reductions import reduce_output, unit_names
 from isocortex.batching import BatchSize, is_out_of_memory, memory_taken, release_memory
 from isocortex.chunks import Rows, StoredRows
 from isocortex.errors import DataError, PluginError, shorten
 from isocortex.files.disk import ActivationFolder, check_space, varying_units
-from isocortex.reductions import reduce_output, unit_names
 
 if TYPE_CHECKING:
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
     from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LayerOutput, LoadedModel
 
@@ -103,7 +103,7 @@ def activations_in_memory(
     batch_size: int | None = None,
 ) -> dict[str, Activations]:
     """As ``extract``, but for few stimuli and kept in memory."""
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
 
     rows = Rows(len(stimuli))
     work = _Work(model, stimuli, reduction, BatchSize.first(_device(model), batch_size))

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.errors import DataError, UsageError, shorten
 from isocortex.files.digests import digest_files, digest_of
 from isocortex.files.disk import ActivationFolder, read_json

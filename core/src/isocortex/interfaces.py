@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
     from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
     from isocortex.result import Summary

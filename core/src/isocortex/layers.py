@@ -19,7 +19,7 @@ from isocortex.stats import aggregate, subject_codes
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
     from isocortex.interfaces import Comparison
 
 Array = np.ndarray[Any, Any]

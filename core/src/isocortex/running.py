@@ -175,8 +175,8 @@ def _absent(resolver: Resolver, cell: Cell) -> list[str]:
 
 
 def _bytes_per_stimulus(resolver: Resolver, cell: Cell, stimuli: StimulusSet, config: RunConfig) -> int:
+    from isocortex.activations.reductions import reduce_output
     from isocortex.layers import choose_layers
-    from isocortex.reductions import reduce_output
 
     sizes: list[int] = []
     plugin = resolver.model(cell.model)

@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex_metrics.brainscore.rdm import rdm_similarity

@@ -12,7 +12,7 @@ from sklearn.metrics import explained_variance_score
 from sklearn.preprocessing import StandardScaler
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex_metrics.numerics import parallel
 from isocortex_metrics.numerics.arrays import on_device, to_numpy

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex_metrics.geometry import effective_dimensionality as module
 from isocortex_metrics.geometry.effective_dimensionality import (

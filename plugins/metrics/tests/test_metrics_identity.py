@@ -11,8 +11,8 @@ from scipy.stats import pearsonr
 from sklearn.metrics import explained_variance_score, mean_squared_error
 
 import isocortex
-from isocortex import activations
-from isocortex.activations import Activations
+from isocortex.activations import layer as activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules

@@ -11,7 +11,7 @@ from scipy.spatial import procrustes as scipy_procrustes
 from scipy.stats import ortho_group
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex_metrics.geometry.kernels import linear_kernel

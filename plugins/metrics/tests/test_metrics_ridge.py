@@ -11,7 +11,7 @@ from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Comparison, Rules

@@ -17,7 +17,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import LeaveOneGroupOut
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError

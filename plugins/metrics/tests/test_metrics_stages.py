@@ -15,7 +15,7 @@ import xarray as xr
 from scipy.stats import rankdata, spearmanr, wilcoxon
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import UsageError
 from isocortex.interfaces import Rules

@@ -12,7 +12,7 @@ import xarray as xr
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules

@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.stats import pearsonr, spearmanr
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError

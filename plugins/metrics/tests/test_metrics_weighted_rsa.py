@@ -14,7 +14,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import LinearRegression
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import isocortex
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 
 #: one worker makes what these tests share with those of tests/test_realdata.py

@@ -488,7 +488,7 @@ def signalling(tmp_path_factory):
 @pytest.mark.parametrize("dataset", ["NH2015", "B2021"])
 @pytest.mark.parametrize("metric", ["ridge", "rsa", "tuckute2023", "tuckute2023-rsa"])
 def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalling, dataset, metric):
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
     from isocortex.loading import load_metric
     from isocortex.summary import by_region
 
@@ -519,7 +519,7 @@ def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalli
 
 @pytest.mark.parametrize("dataset", ["NH2015", "B2021"])
 def test_regions_have_rows_and_stages_of_their_own_by_the_published_rsa(tmp_path, dataset):
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
     from isocortex.loading import load_metric
     from isocortex.summary import by_region
 

@@ -25,7 +25,7 @@ from isocortex.errors import DataError, StoreError
 if TYPE_CHECKING:
     import numpy as np
 
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
 
     Array = np.ndarray[Any, Any]
 
@@ -275,7 +275,7 @@ class ActivationFolder:
 
     def open(self, layer: str) -> Activations:
         """The finished layer, memory-mapped."""
-        from isocortex.activations import Activations
+        from isocortex.activations.layer import Activations
 
         sidecar = read_json(self.folder / folder_name(layer) / "layer.json") or {}
         chunks = [self.path(layer, chunk) for chunk in range(self.n_chunks)]

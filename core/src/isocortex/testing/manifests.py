@@ -140,7 +140,7 @@ def _check_published(card: BenchmarkCard) -> None:
 
 def check_references(tested: PackageUnderTest) -> None:
     """Data sets name stimuli that exist; benchmarks name a data set and a metric that exist and fit each other."""
-    from isocortex.reductions import parse_reduction
+    from isocortex.activations.reductions import parse_reduction
 
     problems: list[str] = []
     for card in tested.cards():

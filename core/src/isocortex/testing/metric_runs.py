@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.catalogue import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin

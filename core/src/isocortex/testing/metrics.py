@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError, shorten
 from isocortex.result import Summary

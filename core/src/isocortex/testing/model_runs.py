@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.activations.reductions import reduce_output
 from isocortex.catalogue import Catalogue
 from isocortex.data.stimuli import StimulusBatch, StimulusSet
 from isocortex.extraction import activations_in_memory
 from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
 from isocortex.manifest import ModelCard, Variant
-from isocortex.reductions import reduce_output
 from isocortex.testing.memory import n_per_run
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.probe import N_STIMULI, REDUCTION
@@ -24,7 +24,7 @@ from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import MODALITIES, synthetic_stimuli
 
 if TYPE_CHECKING:
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
 
 Array = np.ndarray[Any, Any]
 

@@ -22,7 +22,7 @@ from isocortex.testing.probe import N_STIMULI
 from isocortex.testing.rows import skip_unless
 
 if TYPE_CHECKING:
-    from isocortex.activations import Activations
+    from isocortex.activations.layer import Activations
 
 Array = np.ndarray[Any, Any]
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import isocortex
+from isocortex.activations import reduce_output
 from isocortex.data import Stimulus, StimulusSet
 from isocortex.errors import DataError
-from isocortex.reductions import reduce_output
 from isocortex_yamnet.front_end import patches
 
 LAYERS = ("layer1", "layer2.depthwise", "layer7", "layer13", "pool", "logits")

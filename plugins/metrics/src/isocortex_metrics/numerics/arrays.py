@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isocortex.array_api import namespace
+from isocortex.activations import namespace
 from isocortex.errors import SettingsError
 
 __all__ = ["namespace", "on_device", "to_numpy"]

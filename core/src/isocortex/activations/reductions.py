@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.array_api import device_of_array, namespace
+from isocortex.activations.array_api import device_of_array, namespace
 from isocortex.errors import DataError, PluginError, SettingsError, suggest
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ STEPS: dict[str, Callable[[LayerOutput], LayerOutput]] = {
 def _projected(flat: Anywhere, projection: re.Match[str], layer: str) -> Anywhere:
     if projection["n"]:
         return project(flat, int(projection["n"]), layer)
-    from isocortex.sparse_projection import sparse_projection
+    from isocortex.activations.sparse_projection import sparse_projection
 
     return sparse_projection(flat, int(projection["n_srp"]), int(projection["seed"] or 0))
 
