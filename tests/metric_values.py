@@ -38,7 +38,7 @@ LABELS = ("car", "dog", "house")
 
 def metrics() -> dict[str, dict[str, Any]]:
     """Rows of the metrics that are installed."""
-    from isocortex.catalogue import Catalogue
+    from isocortex.catalogue.rows import Catalogue
 
     return {row.id: dict(row.table) for row in Catalogue.discover().of_kind("metric")}
 

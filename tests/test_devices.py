@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import isocortex
+from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.errors import UsageError
 from isocortex.interfaces import LoadedModel, ModelPlugin
-from isocortex.manifest import ModelCard, Variant
 from isocortex.planning import RunConfig
 from tests.folders import image_folder
 

@@ -115,8 +115,8 @@ def test_every_command_has_its_help_text() -> None:
 
 @pytest.mark.parametrize("name", ["tutorials/first-plugin.md", "how-to/add-a-benchmark.md", "reference/manifest.md"])
 def test_manifest_rows_in_the_text_are_valid(name: str) -> None:
-    from isocortex.catalogue import Row
-    from isocortex.manifest import CARDS, read_card
+    from isocortex.catalogue.cards import CARDS, read_card
+    from isocortex.catalogue.rows import Row
 
     rows = [
         Row(kind, table["id"], "isocortex-mylab", "1", "isocortex_mylab", Path(), table)
@@ -146,7 +146,7 @@ def fields_in(page: str, heading: str) -> set[str]:
 
 
 def test_the_manifest_page_has_every_field_and_no_other() -> None:
-    from isocortex.manifest import CARDS, Card
+    from isocortex.catalogue.cards import CARDS, Card
 
     page = (DOCS / "reference" / "manifest.md").read_text(encoding="utf-8")
     found_by_core = {"package", "package_version", "module", "folder", "family"}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.extraction import activations_in_memory
-from isocortex.manifest import Variant
 from tests.torchvision_models import torchvision_models
 
 pytestmark = pytest.mark.xdist_group("torchvision")

@@ -14,12 +14,12 @@ import pytest
 
 from isocortex import load_metric
 from isocortex.activations.layer import Activations
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import BenchmarkCard, read_card
+from isocortex.catalogue.rows import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.interfaces import Comparison, DataFiles, Rules
 from isocortex.loading import make_plugin
-from isocortex.manifest import BenchmarkCard, read_card
 from isocortex.summary import by_region
 from isocortex_nh2015 import release
 from plugins.nh2015.tests import release as synthetic

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from isocortex import catalogue as module
-from isocortex.catalogue import KINDS, Broken, Catalogue, Plugin, Row, is_pattern, package_that_offers
+from isocortex.catalogue import rows as module
+from isocortex.catalogue.rows import KINDS, Broken, Catalogue, Plugin, Row, is_pattern, package_that_offers
 from isocortex.errors import AmbiguousIDError, UnknownIDError
 
 Install = Callable[..., Path]
@@ -150,7 +150,7 @@ def test_listing_imports_no_plugin_and_no_heavy_module(install: Install) -> None
     script = (
         "import sys\n"
         f"sys.path.insert(0, {str(site)!r})\n"
-        "from isocortex.catalogue import Catalogue\n"
+        "from isocortex.catalogue.rows import Catalogue\n"
         "rows = Catalogue.discover().rows\n"
         "assert 'm1' in [row.id for row in rows]\n"
         "heavy = 'numpy pydantic xarray pandas scipy sklearn torch rich iso_full full'.split()\n"

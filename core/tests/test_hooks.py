@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from isocortex.catalogue import Plugin
+from isocortex.catalogue.rows import Plugin
 from isocortex.hooks import HookCaller, hookimpl
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
+from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.errors import SettingsError
 from isocortex.interfaces import DataFiles, ModelPlugin, check_settings
-from isocortex.manifest import ModelCard, Variant
 
 SOURCE = """
 from isocortex.interfaces import MetricPlugin, ModelPlugin

@@ -12,10 +12,10 @@ import xarray as xr
 from hypothesis import given, strategies as st
 
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import LayerRule
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Comparison, Rules
 from isocortex.layers import as_layered, choose_layers, match_layers, processing_order, score_layers
-from isocortex.manifest import LayerRule
 
 UNITS = ("model", "region", "neuroid")
 

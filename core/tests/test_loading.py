@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.rows import Catalogue
 from isocortex.loading import load_metric, resolver
 from tests.third_party.install import write_package
 

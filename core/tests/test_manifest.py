@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from isocortex.catalogue import KINDS, Row
-from isocortex.errors import PluginError, UsageError
-from isocortex.manifest import (
+from isocortex.catalogue.cards import (
     CARDS,
     BenchmarkCard,
     CommandCard,
@@ -20,6 +18,8 @@ from isocortex.manifest import (
     Variant,
     read_card,
 )
+from isocortex.catalogue.rows import KINDS, Row
+from isocortex.errors import PluginError, UsageError
 
 MINIMAL: dict[str, dict[str, Any]] = {
     "model": {"object": "x:M", "modality": "audio", "layers": ["output"]},

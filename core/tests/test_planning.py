@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isocortex.catalogue import Catalogue, Row
+from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import AmbiguousIDError, ModalityError, SettingsError, UnknownIDError, UsageError
 from isocortex.files.file_store import FileStore
 from isocortex.loading import Resolver

@@ -10,10 +10,10 @@ import xarray as xr
 from hypothesis import given, strategies as st
 
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import BenchmarkCard, LayerRule
 from isocortex.errors import SettingsError
 from isocortex.interfaces import Ceiling, Comparison, Rules
 from isocortex.layers import score_layers
-from isocortex.manifest import BenchmarkCard, LayerRule
 from isocortex.summary import by_region, summarise
 
 

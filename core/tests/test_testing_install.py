@@ -35,7 +35,7 @@ def test_every_package_is_found_or_named_as_broken(tmp_path: Path) -> None:
     write_package(site, "isocortex-more", {"isocortex.toml": "[plugin]\napi = 1\n"}, version="9.1", requires=["numpy"])
     printed = python(
         site,
-        "import json; from isocortex.catalogue import Catalogue; found = Catalogue.discover(); "
+        "import json; from isocortex.catalogue.rows import Catalogue; found = Catalogue.discover(); "
         "print(json.dumps([[p.package for p in found.plugins], [b.package for b in found.broken], "
         "[list(key) for key in found.conflicts()]]))",
     )

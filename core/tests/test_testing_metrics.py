@@ -12,10 +12,10 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import MetricCard
 from isocortex.data.dataset import Dataset, averaged, check_responses, stimulus_order
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.manifest import MetricCard
 from isocortex.testing import CheckFailed, check_metric
 from isocortex.testing.metric_runs import MetricUnderTest
 from isocortex.testing.metrics import METRIC_CHECKS

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.stimuli import Stimulus, StimulusBatch
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import ModelCard, Variant
 from isocortex.testing import CheckFailed, check_model, checks_of, model_runs
 from isocortex.testing.memory import growth, n_per_run
 from isocortex.testing.model_runs import ModelUnderTest, output_problem

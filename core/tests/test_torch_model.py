@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import LayerError, PluginError, SettingsError
 from isocortex.extraction import activations_in_memory, extract
-from isocortex.manifest import Variant
 
 torch = pytest.importorskip("torch")
 

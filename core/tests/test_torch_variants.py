@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from isocortex import convert_checkpoint
+from isocortex.catalogue.cards import Variant
 from isocortex.errors import DataError, UsageError
-from isocortex.manifest import Variant
 
 torch = pytest.importorskip("torch")
 

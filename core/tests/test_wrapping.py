@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import PluginError, UsageError
 from isocortex.extraction import activations_in_memory, extract
-from isocortex.manifest import Variant
 from isocortex.wrapping import wrap
 
 

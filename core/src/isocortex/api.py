@@ -24,7 +24,7 @@ def run(
     models: Models, benchmarks: str | Sequence[str], config: RunConfig, reporter: Reporter
 ) -> tuple[list[Outcome], tuple[str, ...]]:
     """Plan and execute; returns the outcomes and the pairs that were left out because of their modality."""
-    from isocortex.catalogue import Catalogue
+    from isocortex.catalogue.rows import Catalogue
     from isocortex.files.file_store import FileStore
     from isocortex.hooks import HookCaller
     from isocortex.loading import Resolver

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isocortex import __version__
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import IsocortexError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Group(click.Group):
 
 def _hint(name: str) -> None:
     """Say which package brings a known command that is not installed."""
-    from isocortex.catalogue import package_that_offers
+    from isocortex.catalogue.rows import package_that_offers
 
     package = package_that_offers("command", name)
     if package:
@@ -55,8 +55,8 @@ def _hint(name: str) -> None:
 
 
 def _run_added(reference: str, arguments: tuple[str, ...]) -> None:
+    from isocortex.catalogue.cards import read_card
     from isocortex.loading import load_object
-    from isocortex.manifest import read_card
 
     command = load_object(read_card(Catalogue.discover().find("command", reference)))
     command.main(args=list(arguments), prog_name=f"isocortex {command.name}", standalone_mode=False)

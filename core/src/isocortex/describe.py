@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from isocortex.catalogue import Catalogue, is_pattern
+from isocortex.catalogue.cards import BenchmarkCard, Card, ModelCard, read_card
+from isocortex.catalogue.rows import Catalogue, is_pattern
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
 from isocortex.files.file_store import FileStore, amount, read_specs
 from isocortex.interfaces import Ceiling, Rules
 from isocortex.loading import Resolver, row_of, variant_of
-from isocortex.manifest import BenchmarkCard, Card, ModelCard, read_card
 
 _HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
 _EMPTY: tuple[object, ...] = ("", None, [], {})

@@ -23,9 +23,9 @@ from isocortex.provenance import Stopwatch
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
+    from isocortex.catalogue.cards import Variant
     from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LoadedModel, ModelPlugin
-    from isocortex.manifest import Variant
     from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
 

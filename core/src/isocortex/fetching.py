@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from isocortex.catalogue import Catalogue, Row, is_pattern
+from isocortex.catalogue.cards import Card, Variant
+from isocortex.catalogue.rows import Catalogue, Row, is_pattern
 from isocortex.errors import FilesError, IsocortexError, PluginError, UsageError, shorten
 from isocortex.files.archives import opened_source
 from isocortex.files.file_store import FileStore, read_specs
@@ -22,7 +23,6 @@ from isocortex.loading import (
     split_model_name,
     variant_of,
 )
-from isocortex.manifest import Card, Variant
 from isocortex.progress import Reporter
 
 if TYPE_CHECKING:

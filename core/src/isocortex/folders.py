@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, ModelCard, StimuliCard, Variant
 from isocortex.errors import DataError, UsageError, shorten
 from isocortex.files.digests import digest_files, digest_of
 from isocortex.files.disk import ActivationFolder, read_json
@@ -33,7 +34,6 @@ from isocortex.interfaces import (
     ModelPlugin,
     StimuliPlugin,
 )
-from isocortex.manifest import BenchmarkCard, DatasetCard, ModelCard, StimuliCard, Variant
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from isocortex.catalogue import Plugin
+    from isocortex.catalogue.rows import Plugin
     from isocortex.planning import Plan
     from isocortex.result import Result
 

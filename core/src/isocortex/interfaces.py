@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from isocortex.manifest import BenchmarkCard, DatasetCard, LayerRule, MetricCard, ModelCard, StimuliCard, Variant
+from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, LayerRule, MetricCard, ModelCard, StimuliCard, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path

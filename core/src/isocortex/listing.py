@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from isocortex.catalogue import Catalogue, Row
+from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import UsageError
 
 LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "plugins")

@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from isocortex.catalogue import MANIFEST, Catalogue, Row
-from isocortex.errors import PluginError, UsageError
-from isocortex.interfaces import DatasetPlugin, MetricPlugin, ModelPlugin, StimuliPlugin
-from isocortex.manifest import (
+from isocortex.catalogue.cards import (
     BenchmarkCard,
     Card,
     DatasetCard,
@@ -22,6 +19,9 @@ from isocortex.manifest import (
     Variant,
     read_card,
 )
+from isocortex.catalogue.rows import MANIFEST, Catalogue, Row
+from isocortex.errors import PluginError, UsageError
+from isocortex.interfaces import DatasetPlugin, MetricPlugin, ModelPlugin, StimuliPlugin
 
 if TYPE_CHECKING:
     from isocortex.data.dataset import Dataset

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.activations.reductions import parse_reduction
-from isocortex.catalogue import is_pattern
+from isocortex.catalogue.cards import ANY_MODALITY, MetricCard
+from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import ModalityError, UsageError, shorten
 from isocortex.files.digests import digest_of
 from isocortex.loading import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variant_of
-from isocortex.manifest import ANY_MODALITY, MetricCard
 
 if TYPE_CHECKING:
+    from isocortex.catalogue.cards import BenchmarkCard
     from isocortex.loading import Resolver
-    from isocortex.manifest import BenchmarkCard
 
 
 @dataclass(frozen=True)

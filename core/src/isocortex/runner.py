@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex import extraction
+from isocortex.catalogue.cards import ANY_MODALITY, Variant
 from isocortex.errors import DataError, IsocortexError, ModalityError, SettingsError
 from isocortex.extracting import Extraction, device_of, lock
 from isocortex.files import disk as store
 from isocortex.files.digests import digest_array, digest_of, jsonable, short
 from isocortex.interfaces import KEEPABLE, Rules
 from isocortex.loading import split_model_name, variant_of
-from isocortex.manifest import ANY_MODALITY, Variant
 from isocortex.provenance import Stopwatch, provenance
 from isocortex.result import Failure, Result
 from isocortex.summary import by_region
@@ -28,11 +28,11 @@ from isocortex.summary import by_region
 if TYPE_CHECKING:
     import xarray as xr
 
+    from isocortex.catalogue.cards import BenchmarkCard
     from isocortex.data.dataset import Dataset
     from isocortex.hooks import HookCaller
     from isocortex.interfaces import Comparison, MetricPlugin, ModelPlugin
     from isocortex.loading import Resolver
-    from isocortex.manifest import BenchmarkCard
     from isocortex.planning import Cell, Plan, RunConfig
     from isocortex.progress import Reporter
     from isocortex.result import Summary

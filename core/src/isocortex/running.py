@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex import extraction
 from isocortex.api import run
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import Variant
+from isocortex.catalogue.rows import Catalogue
 from isocortex.chunks import HELD_BYTES
 from isocortex.errors import FilesError, IsocortexError, StoreError, UsageError
 from isocortex.extracting import Extraction, device_of
 from isocortex.files import disk as store
 from isocortex.files.file_store import FileStore
 from isocortex.loading import Resolver
-from isocortex.manifest import Variant
 from isocortex.planning import Cell, RunConfig, choose_models, plan
 from isocortex.progress import Reporter
 from isocortex.provenance import Stopwatch

@@ -21,8 +21,8 @@ from isocortex.torch_variants import State, Weights, build_variant
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from isocortex.catalogue.cards import Variant
     from isocortex.data.stimuli import Stimulus, StimulusBatch
-    from isocortex.manifest import Variant
 
 #: axes after the first, by their number, where a recipe names none
 DEFAULT_AXES: dict[int, tuple[str, ...]] = {

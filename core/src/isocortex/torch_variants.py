@@ -19,7 +19,7 @@ from isocortex.errors import DataError, UsageError, shorten
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from isocortex.manifest import Variant
+    from isocortex.catalogue.cards import Variant
 
 State = Mapping[str, Any]
 #: a file, the tensors themselves, or a function that gives one of them
@@ -59,7 +59,7 @@ def build_variant(
 
     Examples
     --------
-    >>> from isocortex.manifest import Variant
+    >>> from isocortex.catalogue.cards import Variant
     >>> build_variant(lambda: None, Variant.parse("pretrained"))
     Traceback (most recent call last):
     isocortex.errors.UsageError: The variant pretrained needs trained weights, and the model has none.

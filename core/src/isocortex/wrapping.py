@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.media import resample
 from isocortex.errors import PluginError, UsageError
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import ModelCard, Variant
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import Stimulus, StimulusBatch

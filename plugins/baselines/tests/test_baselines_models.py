@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import Variant, read_card
+from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, ModalityError, UnknownIDError, UsageError
 from isocortex.extraction import activations_in_memory
 from isocortex.loading import load_model
-from isocortex.manifest import Variant, read_card
 from isocortex_baselines.cochleagram import cochleagram_cochcnn9, cochleagram_kell2018
 from isocortex_baselines.gabor import gabor_pyramid
 from isocortex_baselines.pixels import pixels

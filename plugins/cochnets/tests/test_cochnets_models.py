@@ -16,13 +16,13 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from isocortex.catalogue import Catalogue  # noqa: E402
+from isocortex.catalogue.cards import ModelCard, Variant, read_card  # noqa: E402
+from isocortex.catalogue.rows import Catalogue  # noqa: E402
 from isocortex.convert_checkpoint import main as convert  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction import activations_in_memory  # noqa: E402
 from isocortex.loading import load_model, resolver  # noqa: E402
-from isocortex.manifest import ModelCard, Variant, read_card  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
 from isocortex.torch_variants import build_variant  # noqa: E402
 from isocortex_cochnets.models import waveforms  # noqa: E402
@@ -73,7 +73,7 @@ def test_every_network_has_a_card_whose_numbers_are_those_of_the_network() -> No
 
 def test_listing_imports_neither_torch_nor_the_package() -> None:
     code = (
-        "import sys; from isocortex.catalogue import Catalogue; "
+        "import sys; from isocortex.catalogue.rows import Catalogue; "
         "names = [row.id for row in Catalogue.discover().rows];"
         "assert 'kell2018' in names; print([m for m in ('torch', 'numpy', 'isocortex_cochnets') if m in sys.modules])"
     )

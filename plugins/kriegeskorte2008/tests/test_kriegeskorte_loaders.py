@@ -9,12 +9,12 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.distance import squareform
 
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import read_card
+from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError
 from isocortex.files.file_store import read_specs
 from isocortex.interfaces import DataFiles
 from isocortex.loading import make_plugin
-from isocortex.manifest import read_card
 from isocortex_kriegeskorte2008 import (
     load_model_rdms,
     pair_indices,

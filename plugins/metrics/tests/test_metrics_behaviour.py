@@ -20,11 +20,11 @@ from sklearn.preprocessing import StandardScaler
 
 import isocortex
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import Variant
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.extraction import activations_in_memory
-from isocortex.manifest import Variant
 from isocortex_metrics.behaviour import readout
 from isocortex_metrics.behaviour.readout import logistic_readout
 from isocortex_metrics.brainscore.behaviour_patterns import dprime, normalised, rates_of_probabilities

@@ -16,11 +16,11 @@ from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, Strati
 
 import isocortex
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.manifest import LayerRule
 from isocortex.summary import by_region
 from isocortex_metrics.brainscore.compact import compact_features
 from isocortex_metrics.brainscore.fits import ALPHAS, best_units, least_squares, ridge_dual, ridge_primal

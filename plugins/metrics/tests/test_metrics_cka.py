@@ -13,10 +13,10 @@ import xarray as xr
 
 import isocortex
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.manifest import LayerRule
 from isocortex.stats import draw_counts
 from isocortex.summary import by_region
 from isocortex_metrics.geometry.kernels import (

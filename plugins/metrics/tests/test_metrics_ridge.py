@@ -12,11 +12,11 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 import isocortex
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Comparison, Rules
 from isocortex.layers import as_layered, score_layers
-from isocortex.manifest import LayerRule
 from isocortex.stats import interval
 from isocortex_metrics.ceilings.reliability import reliability, unbiased_reliability
 from isocortex_metrics.encoding.ridge import RidgeComparison

@@ -11,10 +11,10 @@ from scipy.stats import spearmanr
 
 import isocortex
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.manifest import LayerRule
 from isocortex.stats import draw_counts
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, crossed_draws, unit_ranks, weighted_rho
 

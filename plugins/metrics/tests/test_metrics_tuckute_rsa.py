@@ -13,11 +13,11 @@ from scipy.stats import pearsonr, spearmanr
 
 import isocortex
 from isocortex.activations.layer import Activations
+from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.manifest import LayerRule
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
 from isocortex_metrics.geometry.pair_statistics import unit_ranks, unit_values
 from isocortex_metrics.target.splits import Split

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from isocortex.catalogue.cards import Variant
 from isocortex.errors import AlignmentError, DataError, IsocortexError, UsageError
 from isocortex.folders import FolderActivations
-from isocortex.manifest import Variant
 from isocortex.result import read_results
 from isocortex_nh2015 import read_frame
 from isocortex_nh2015.import_command import import_command

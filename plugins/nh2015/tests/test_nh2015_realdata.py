@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import read_card
+from isocortex.catalogue.rows import Catalogue
 from isocortex.files.file_store import FileStore, read_specs
 from isocortex.loading import make_plugin
-from isocortex.manifest import read_card
 from isocortex.testing import run_checks
 
 REALDATA = Path(os.environ.get("ISOCORTEX_REALDATA") or Path(__file__).parents[4] / "shared" / "realdata") / "nh2015"

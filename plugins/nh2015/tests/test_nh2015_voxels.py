@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import BenchmarkCard, read_card
+from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError, FilesError
 from isocortex.interfaces import DataFiles, Rules
 from isocortex.loading import make_plugin
-from isocortex.manifest import BenchmarkCard, read_card
 from isocortex.testing import CheckSkipped
 from isocortex_nh2015 import read_components, read_frame, release, stimulus_number
 from plugins.nh2015.tests import release as synthetic

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import isocortex
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.rows import Catalogue
 from isocortex_simulated import truth
 from isocortex_simulated.datasets import simulate, simulation_of
 from isocortex_simulated.demo import CANDIDATES, check, demo

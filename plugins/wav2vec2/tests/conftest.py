@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isocortex.catalogue.cards import ModelCard
 from isocortex.data.stimuli import Stimulus, StimulusSet
-from isocortex.manifest import ModelCard
 
 #: tables of architectures.toml; every size is small, every switch is that of a published network
 TINY = """

@@ -11,10 +11,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("isocortex_wav2vec2")
 
-from isocortex.catalogue import Catalogue, package_that_offers  # noqa: E402
+from isocortex.catalogue.cards import ModelCard, read_card  # noqa: E402
+from isocortex.catalogue.rows import Catalogue, package_that_offers  # noqa: E402
 from isocortex.layers import match_layers  # noqa: E402
 from isocortex.loading import resolver  # noqa: E402
-from isocortex.manifest import ModelCard, read_card  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
 from isocortex_wav2vec2.families import build_network, family_named, import_transformers  # noqa: E402
 
@@ -108,7 +108,7 @@ def test_whole_whisper_has_the_published_number_of_parameters() -> None:
 
 def test_listing_imports_neither_torch_nor_transformers() -> None:
     code = (
-        "import sys; from isocortex.catalogue import Catalogue; "
+        "import sys; from isocortex.catalogue.rows import Catalogue; "
         "names = [row.id for row in Catalogue.discover().rows];"
         "assert 'openai/whisper-tiny.en' in names;"
         "heavy = ('torch', 'numpy', 'transformers', 'huggingface_hub', 'isocortex_wav2vec2');"

@@ -18,9 +18,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("isocortex_wav2vec2")
 
+from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import StimulusSet
 from isocortex.extraction import activations_in_memory
-from isocortex.manifest import Variant
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wav2vec2")]
 
@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from isocortex.extraction import activations_in_memory
-from isocortex.manifest import ModelCard, Variant
+from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex_wav2vec2.models import SpeechNetwork
 

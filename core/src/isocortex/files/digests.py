@@ -13,7 +13,7 @@ from isocortex.errors import FilesError
 if TYPE_CHECKING:
     import numpy as np
 
-    from isocortex.manifest import Variant
+    from isocortex.catalogue.cards import Variant
 
 _BLOCK = 1 << 20
 

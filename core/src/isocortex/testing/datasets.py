@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from isocortex.catalogue.cards import BenchmarkCard, Card, DatasetCard, MetricCard, StimuliCard
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, IsocortexError, SettingsError, shorten
 from isocortex.loading import Resolver, resolver, sibling
-from isocortex.manifest import BenchmarkCard, Card, DatasetCard, MetricCard, StimuliCard
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.processes import run_probe
 from isocortex.testing.rows import RowUnderTest, made, skip_unless

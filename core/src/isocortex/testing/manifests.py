@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from isocortex.catalogue import Broken, Catalogue, Plugin, Row
+from isocortex.catalogue.cards import BenchmarkCard, Card, DatasetCard, MetricCard, ModelCard, read_card
+from isocortex.catalogue.rows import Broken, Catalogue, Plugin, Row
 from isocortex.errors import IsocortexError, PluginError, SettingsError, shorten
-from isocortex.manifest import BenchmarkCard, Card, DatasetCard, MetricCard, ModelCard, read_card
 from isocortex.testing.outcomes import CheckSkipped, expect
 from isocortex.testing.probe import HEAVY
 from isocortex.testing.processes import run_probe

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.activations.layer import Activations
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import MetricCard
+from isocortex.catalogue.rows import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin
-from isocortex.manifest import MetricCard
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import synthetic_dataset, synthetic_features

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.activations.reductions import reduce_output
-from isocortex.catalogue import Catalogue
+from isocortex.catalogue.cards import ModelCard, Variant
+from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import StimulusBatch, StimulusSet
 from isocortex.extraction import activations_in_memory
 from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
-from isocortex.manifest import ModelCard, Variant
 from isocortex.testing.memory import n_per_run
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.probe import N_STIMULI, REDUCTION

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import StimulusSet
 from isocortex.errors import shorten
 from isocortex.interfaces import LoadedModel
 from isocortex.layers import match_layers
-from isocortex.manifest import Variant
 from isocortex.testing.memory import check_memory
 from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from isocortex.testing.outcomes import described
 
 if TYPE_CHECKING:
+    from isocortex.catalogue.cards import Variant
     from isocortex.interfaces import ModelPlugin
-    from isocortex.manifest import Variant
 
 #: packages that a plugin module may import inside functions only
 HEAVY = ("torch", "nemo", "transformers")
@@ -130,8 +130,8 @@ def _bytes_in_use(plugin: ModelPlugin, variant: Variant, modality: str, n_stimul
 
 
 def _plugin(reference: str, variant: str) -> tuple[ModelPlugin, Variant]:
+    from isocortex.catalogue.cards import Variant
     from isocortex.loading import resolver
-    from isocortex.manifest import Variant
 
     return resolver(offline=True).model(reference), Variant.parse(variant)
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
-from isocortex.catalogue import Row
+from isocortex.catalogue.cards import Card, read_card
+from isocortex.catalogue.rows import Row
 from isocortex.errors import IsocortexError, PluginError, shorten
-from isocortex.manifest import Card, read_card
 from isocortex.testing.outcomes import CheckSkipped, described
 
 Made = TypeVar("Made")

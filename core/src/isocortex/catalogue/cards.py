@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from isocortex.catalogue import Row
+from isocortex.catalogue.rows import Row
 from isocortex.errors import PluginError, UsageError, shorten
 
 ANY_MODALITY = "any"
