@@ -20,7 +20,7 @@ from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.interfaces import Comparison, DataFiles, Rules
 from isocortex.loading import make_plugin
-from isocortex.summary import by_region
+from isocortex.scoring.summary import by_region
 from isocortex_nh2015 import release
 from plugins.nh2015.tests import release as synthetic
 

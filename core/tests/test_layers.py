@@ -15,7 +15,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import LayerRule
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Comparison, Rules
-from isocortex.layers import as_layered, choose_layers, match_layers, processing_order, score_layers
+from isocortex.scoring.layer_choice import as_layered, choose_layers, match_layers, processing_order, score_layers
 
 UNITS = ("model", "region", "neuroid")
 

@@ -18,8 +18,8 @@ from isocortex.activations.layer import Activations
 from isocortex.interfaces import Comparison, Rules
 from isocortex.report import print_csv, print_json
 from isocortex.result import Result, Stage, Summary
-from isocortex.stages import ALL_SPLITS, NESTED, best_depths, nested_stage, over_splits, stage_of_neuroids
-from isocortex.summary import by_region, summarise
+from isocortex.scoring.stages import ALL_SPLITS, NESTED, best_depths, nested_stage, over_splits, stage_of_neuroids
+from isocortex.scoring.summary import by_region, summarise
 
 
 @st.composite

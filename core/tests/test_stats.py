@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as npst
 
-from isocortex.stats import (
+from isocortex.scoring.stats import (
     aggregate,
     by_participant,
     draw_counts,

@@ -13,8 +13,8 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import BenchmarkCard, LayerRule
 from isocortex.errors import SettingsError
 from isocortex.interfaces import Ceiling, Comparison, Rules
-from isocortex.layers import score_layers
-from isocortex.summary import by_region, summarise
+from isocortex.scoring.layer_choice import score_layers
+from isocortex.scoring.summary import by_region, summarise
 
 
 class Prepared(Comparison):

@@ -21,7 +21,7 @@ from isocortex.errors import StoreError, UsageError, shorten, suggest
 from isocortex.files.digests import short
 from isocortex.report import number
 from isocortex.result import Result, Summary, read_results
-from isocortex.stats import false_discovery_rate, interval, paired_p
+from isocortex.scoring.stats import false_discovery_rate, interval, paired_p
 
 if TYPE_CHECKING:
     import pandas as pd

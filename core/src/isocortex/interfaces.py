@@ -94,7 +94,7 @@ class LoadedModel(ABC):
 
     def find(self, pattern: str) -> Sequence[str]:
         """Layers that match a pattern: ``*`` stays inside one dotted segment, ``**`` crosses segments."""
-        from isocortex.layers import match_layers
+        from isocortex.scoring.layer_choice import match_layers
 
         return match_layers(pattern, self.layers)
 
@@ -320,7 +320,7 @@ class Comparison(ABC):
         Adds ``chosen`` (index of the layer) and ``readout`` (the measure there) with the dims of the measure, keeps
         ``prediction`` of the chosen layers only.
         """
-        from isocortex.layers import score_layers
+        from isocortex.scoring.layer_choice import score_layers
 
         return score_layers(self, layers)
 
@@ -334,7 +334,7 @@ class Comparison(ABC):
 
     def summarise(self, scores: xr.Dataset) -> Summary:
         """Reduce raw scores (of ``score`` or ``score_all``, whole or restricted to a region) to one row."""
-        from isocortex.summary import summarise
+        from isocortex.scoring.summary import summarise
 
         return summarise(self, scores)
 

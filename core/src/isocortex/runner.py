@@ -23,7 +23,7 @@ from isocortex.interfaces import KEEPABLE, Rules
 from isocortex.loading import split_model_name, variant_of
 from isocortex.provenance import Stopwatch, provenance
 from isocortex.result import Failure, Result
-from isocortex.summary import by_region
+from isocortex.scoring.summary import by_region
 
 if TYPE_CHECKING:
     import xarray as xr

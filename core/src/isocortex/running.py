@@ -176,7 +176,7 @@ def _absent(resolver: Resolver, cell: Cell) -> list[str]:
 
 def _bytes_per_stimulus(resolver: Resolver, cell: Cell, stimuli: StimulusSet, config: RunConfig) -> int:
     from isocortex.activations.reductions import reduce_output
-    from isocortex.layers import choose_layers
+    from isocortex.scoring.layer_choice import choose_layers
 
     sizes: list[int] = []
     plugin = resolver.model(cell.model)

@@ -17,7 +17,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.stats import draw_counts
+from isocortex.scoring.stats import draw_counts
 from isocortex_metrics.behaviour import readout
 from isocortex_metrics.behaviour.accuracy import confusion, top_k_credit, wilson
 

@@ -17,8 +17,8 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.stats import draw_counts
-from isocortex.summary import by_region
+from isocortex.scoring.stats import draw_counts
+from isocortex.scoring.summary import by_region
 from isocortex_metrics.geometry.kernels import (
     alignment,
     biased_cka,

@@ -16,8 +16,8 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.interfaces import Comparison, Rules
-from isocortex.layers import as_layered, score_layers
-from isocortex.stats import interval
+from isocortex.scoring.layer_choice import as_layered, score_layers
+from isocortex.scoring.stats import interval
 from isocortex_metrics.ceilings.reliability import reliability, unbiased_reliability
 from isocortex_metrics.encoding.ridge import RidgeComparison
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID

@@ -15,7 +15,7 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.stats import draw_counts
+from isocortex.scoring.stats import draw_counts
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, crossed_draws, unit_ranks, weighted_rho
 
 N_STIMULI = 24

@@ -20,8 +20,8 @@ from isocortex.data.dataset import make_responses
 from isocortex.errors import UsageError
 from isocortex.interfaces import Rules
 from isocortex.result import Result, Stage, Summary
-from isocortex.stages import ALL_SOUNDS, ALL_SPLITS, NESTED
-from isocortex.summary import by_region
+from isocortex.scoring.stages import ALL_SOUNDS, ALL_SPLITS, NESTED
+from isocortex.scoring.summary import by_region
 from isocortex_metrics.signed_rank import signed_rank
 from isocortex_metrics.stage_rows import entries_of, rows_of
 from isocortex_metrics.tuckute2023.rdms import category_order

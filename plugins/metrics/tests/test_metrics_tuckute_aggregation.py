@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocortex.stages import best_layers
+from isocortex.scoring.stages import best_layers
 from isocortex_metrics.tuckute2023.aggregation import (
     half_masks,
     half_medians,

@@ -17,7 +17,7 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
 from isocortex.interfaces import Rules
-from isocortex.summary import by_region
+from isocortex.scoring.summary import by_region
 from isocortex_metrics.numerics.dual_ridge import gram_matrix, leave_one_out_errors, split_basis
 from isocortex_metrics.target.splits import Split
 from isocortex_metrics.tuckute2023 import fits as tuckute_fits

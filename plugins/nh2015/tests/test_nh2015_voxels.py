@@ -490,7 +490,7 @@ def signalling(tmp_path_factory):
 def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalling, dataset, metric):
     from isocortex.activations.layer import Activations
     from isocortex.loading import load_metric
-    from isocortex.summary import by_region
+    from isocortex.scoring.summary import by_region
 
     card = benchmark(f"{dataset}.{metric}")
     target = signalling[dataset]
@@ -521,7 +521,7 @@ def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalli
 def test_regions_have_rows_and_stages_of_their_own_by_the_published_rsa(tmp_path, dataset):
     from isocortex.activations.layer import Activations
     from isocortex.loading import load_metric
-    from isocortex.summary import by_region
+    from isocortex.scoring.summary import by_region
 
     sizes = synthetic.Sizes(n_voxels=90, n_voxels_b2021=120)
     target = load(synthetic.write_data(tmp_path, sizes, signal), dataset)

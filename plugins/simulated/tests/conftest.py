@@ -12,7 +12,7 @@ import isocortex
 from isocortex.data.dataset import Dataset
 from isocortex.interfaces import Rules
 from isocortex.loading import resolver
-from isocortex.summary import by_region
+from isocortex.scoring.summary import by_region
 from isocortex_simulated.recovery import Candidate
 from isocortex_simulated.stages import Stage, stage_activations
 

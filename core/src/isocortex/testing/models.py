@@ -14,7 +14,7 @@ from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import StimulusSet
 from isocortex.errors import shorten
 from isocortex.interfaces import LoadedModel
-from isocortex.layers import match_layers
+from isocortex.scoring.layer_choice import match_layers
 from isocortex.testing.memory import check_memory
 from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from isocortex.result import Result, Stage, Summary
-from isocortex.stages import NESTED
+from isocortex.scoring import NESTED
 from isocortex_metrics.signed_rank import signed_rank
 
 COLUMNS = (

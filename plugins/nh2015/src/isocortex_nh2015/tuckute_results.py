@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from isocortex.errors import DataError, shorten
 from isocortex.files import digest_file, digest_of, short
-from isocortex.stages import best_layers, stage_of_neuroids
-from isocortex.stats import by_participant, over_participants, subject_codes
+from isocortex.scoring import best_layers, by_participant, over_participants, stage_of_neuroids, subject_codes
 from isocortex_nh2015.restricted_pickle import read_frame
 from isocortex_nh2015.tuckute_models import released_model
 from isocortex_nh2015.voxel_files import FUNCTIONAL, INSIDE

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isocortex.errors import StoreError
-from isocortex.stats import paired_difference
+from isocortex.scoring import paired_difference
 from isocortex_simulated.draws import Floats
 
 if TYPE_CHECKING:

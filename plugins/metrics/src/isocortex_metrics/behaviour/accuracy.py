@@ -16,8 +16,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.layers import as_layered
-from isocortex.stats import draw_counts
+from isocortex.scoring import as_layered, draw_counts
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import Trials, trials_of
 

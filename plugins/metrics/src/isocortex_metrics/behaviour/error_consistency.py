@@ -17,7 +17,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.stats import draw_counts, over_participants
+from isocortex.scoring import draw_counts, over_participants
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
 from isocortex_metrics.behaviour.readout import Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import Trials, trials_of

@@ -17,7 +17,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.layers import as_layered, read_out
+from isocortex.scoring import as_layered, read_out
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import BinaryTrials, binary_trials, trials_of
 from isocortex_metrics.brainscore.behaviour_patterns import (

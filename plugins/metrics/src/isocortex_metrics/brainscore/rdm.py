@@ -18,7 +18,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.layers import as_layered
+from isocortex.scoring import as_layered
 from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.dissimilarity import Blocks, FlatPatternError, correlation_distance, pairs_among
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, varies

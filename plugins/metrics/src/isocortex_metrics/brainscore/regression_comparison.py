@@ -13,9 +13,8 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.interfaces import Comparison
-from isocortex.layers import as_layered, score_layers
 from isocortex.result import LayerValue, Summary
-from isocortex.summary import ceiled
+from isocortex.scoring import as_layered, ceiled, score_layers
 from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
 from isocortex_metrics.brainscore.fits import correlations
 from isocortex_metrics.brainscore.splits import SEED, Rows, brainscore_splits
@@ -215,7 +214,7 @@ def summarise_splits(comparison: Comparison, scores: xr.Dataset) -> Summary:
 
     The ceiling is that of the neuroids that the scores hold, so that a region is related to its own.
     """
-    from isocortex.summary import summarise
+    from isocortex.scoring import summarise
 
     scores = as_layered(comparison, scores)
     summary = summarise(comparison, scores)

@@ -10,8 +10,8 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.interfaces import Comparison
-from isocortex.layers import score_layers
 from isocortex.result import Summary
+from isocortex.scoring import score_layers
 from isocortex_metrics.brainscore.ceiling import aggregate_splits
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, centred_columns, compact_features
 from isocortex_metrics.brainscore.fits import correlations

@@ -14,7 +14,7 @@ import numpy as np
 from isocortex.data import averaged, check_responses
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 from isocortex.interfaces import Ceiling
-from isocortex.stats import by_participant, over_participants, subject_codes
+from isocortex.scoring import by_participant, over_participants, subject_codes
 from isocortex_metrics.ceilings.reliability import ceiling_of_r
 
 if TYPE_CHECKING:

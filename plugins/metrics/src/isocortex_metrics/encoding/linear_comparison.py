@@ -10,9 +10,8 @@ import numpy as np
 from isocortex.activations import Activations
 from isocortex.data import averaged, repetitions, stimulus_order
 from isocortex.interfaces import Ceiling, Comparison
-from isocortex.layers import as_layered, codes_of, read_out
 from isocortex.result import LayerValue, Summary
-from isocortex.stats import by_participant, draw_counts, over_participants, widened
+from isocortex.scoring import as_layered, by_participant, codes_of, draw_counts, over_participants, read_out, widened
 from isocortex_metrics.ceilings.reliability import (
     ceiling_of_r,
     divisors,
@@ -132,7 +131,7 @@ class LinearComparison(Comparison):
 
         The mean over splits of squares is too large by the variance of r over a fold, (1 − r²)² / n_test.
         """
-        from isocortex.summary import summarise
+        from isocortex.scoring import summarise
 
         scores = as_layered(self, scores)
         summary = summarise(self, scores)

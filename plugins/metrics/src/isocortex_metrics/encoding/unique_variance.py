@@ -19,9 +19,8 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.files import digest_of
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.layers import as_layered, codes_of, read_out
 from isocortex.result import Summary
-from isocortex.stats import over_participants
+from isocortex.scoring import as_layered, codes_of, over_participants, read_out
 from isocortex_metrics.ceilings.reliability import ratio_by_participant
 from isocortex_metrics.encoding.banded import MixtureFit, baseline_mixtures, best_mixture, joint_mixtures
 from isocortex_metrics.encoding.linear_comparison import LinearComparison

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.errors import DataError
-from isocortex.stats import over_participants
+from isocortex.scoring import over_participants
 
 if TYPE_CHECKING:
     import xarray as xr

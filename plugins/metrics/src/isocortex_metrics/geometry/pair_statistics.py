@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isocortex.errors import DataError
-from isocortex.stats import over_participants, widened
+from isocortex.scoring import over_participants, widened
 from isocortex_metrics.geometry.rdm_ceilings import leave_one_out
 from isocortex_metrics.numerics.ranks import average_ranks, broken_ranks, concordance, tau_a
 from isocortex_metrics.numerics.threads import few_threads

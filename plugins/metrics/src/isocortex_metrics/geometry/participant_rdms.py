@@ -10,7 +10,7 @@ import numpy as np
 
 from isocortex.data import Dataset, repetitions
 from isocortex.errors import DataError, shorten
-from isocortex.stats import subject_codes
+from isocortex.scoring import subject_codes
 from isocortex_metrics.geometry.dissimilarity import (
     DISSIMILARITIES,
     Blocks,

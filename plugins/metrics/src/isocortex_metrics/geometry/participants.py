@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.data import averaged, stimulus_order
-from isocortex.stats import draw_counts, subject_codes
+from isocortex.scoring import draw_counts, subject_codes
 from isocortex_metrics.geometry.pair_statistics import crossed_draws
 
 if TYPE_CHECKING:

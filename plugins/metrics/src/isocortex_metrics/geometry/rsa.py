@@ -22,8 +22,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.layers import as_layered, measure_of, score_layers
-from isocortex.stats import draw_counts
+from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
 from isocortex_metrics.geometry.dissimilarity import (
     FlatPatternError,
     pairs_among,

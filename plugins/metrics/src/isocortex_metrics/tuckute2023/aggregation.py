@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isocortex.stages import best_layers, relative_depth
-from isocortex.stats import by_participant
+from isocortex.scoring import best_layers, by_participant, relative_depth
 
 Array = np.ndarray[Any, Any]
 

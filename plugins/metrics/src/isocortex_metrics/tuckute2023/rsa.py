@@ -19,10 +19,8 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.layers import as_layered, measure_of, read_out, score_layers
 from isocortex.result import LayerValue
-from isocortex.stages import OVER_PARTICIPANTS
-from isocortex.summary import region_rows
+from isocortex.scoring import OVER_PARTICIPANTS, as_layered, measure_of, read_out, region_rows, score_layers
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, unit_values, varies
 from isocortex_metrics.geometry.participants import Participants, participants_of
 from isocortex_metrics.target.responses import labels_of, refuse_seed, responses_of

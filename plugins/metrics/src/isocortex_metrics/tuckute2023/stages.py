@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isocortex.stages import (
+from isocortex.scoring import (
     ALL_SOUNDS,
     best_depths,
     best_layers,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.layers import codes_of
 from isocortex.result import Stage
-from isocortex.stats import by_participant, subject_codes
+from isocortex.scoring.layer_choice import codes_of
+from isocortex.scoring.stats import by_participant, subject_codes
 
 if TYPE_CHECKING:
     import xarray as xr

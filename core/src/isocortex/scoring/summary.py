@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.errors import SettingsError
-from isocortex.layers import as_layered, codes_of, read_out
 from isocortex.result import LayerValue, Summary
-from isocortex.stages import nested_stage
-from isocortex.stats import aggregate, interval
+from isocortex.scoring.layer_choice import as_layered, codes_of, read_out
+from isocortex.scoring.stages import nested_stage
+from isocortex.scoring.stats import aggregate, interval
 
 if TYPE_CHECKING:
     import xarray as xr

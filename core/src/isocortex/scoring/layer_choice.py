@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.errors import DataError, LayerError, SettingsError, shorten, suggest
-from isocortex.stats import aggregate, subject_codes
+from isocortex.scoring.stats import aggregate, subject_codes
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,0 +1,27 @@
+from .layer_choice import (
+    as_layered as as_layered,
+    codes_of as codes_of,
+    measure_of as measure_of,
+    read_out as read_out,
+    score_layers as score_layers,
+)
+from .stages import (
+    ALL_SOUNDS as ALL_SOUNDS,
+    NESTED as NESTED,
+    OVER_PARTICIPANTS as OVER_PARTICIPANTS,
+    best_depths as best_depths,
+    best_layers as best_layers,
+    relative_depth as relative_depth,
+    stage_of_neuroids as stage_of_neuroids,
+    stage_of_participants as stage_of_participants,
+)
+from .stats import (
+    aggregate as aggregate,
+    by_participant as by_participant,
+    draw_counts as draw_counts,
+    over_participants as over_participants,
+    paired_difference as paired_difference,
+    subject_codes as subject_codes,
+    widened as widened,
+)
+from .summary import ceiled as ceiled, region_rows as region_rows, summarise as summarise
