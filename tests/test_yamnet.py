@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocortex.result import Result, read_results
+from isocortex.results.result import Result, read_results
 from tests.third_party.install import own_environment
 
 ABSENT = [name for name in ("torch", "pip", "setuptools") if find_spec(name) is None]

@@ -14,10 +14,10 @@ import pytest
 import xarray as xr
 
 import isocortex
-from isocortex.comparing import Selection, compare_results, print_csv, print_json, print_table
 from isocortex.errors import StoreError, UsageError
 from isocortex.files.disk import write_json
-from isocortex.result import Failure, Result, Summary
+from isocortex.results.paired import Selection, compare_results, print_csv, print_json, print_table
+from isocortex.results.result import Failure, Result, Summary
 from isocortex.runner import write_scores
 from tests.folders import image_folder
 

@@ -12,7 +12,7 @@ from isocortex.errors import UsageError
 from isocortex.extracting import Extraction, accelerators, device_of
 from isocortex.planning import RunConfig
 from isocortex.progress import Reporter
-from isocortex.provenance import Stopwatch
+from isocortex.results.provenance import Stopwatch
 from isocortex.runner import Runner
 
 PLAIN: Any = SimpleNamespace(accelerated=False)

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from isocortex.activations.layer import Activations
 from isocortex.interfaces import Comparison, Rules
-from isocortex.report import print_csv, print_json
-from isocortex.result import Result, Stage, Summary
+from isocortex.results.result import Result, Stage, Summary
+from isocortex.results.tables import print_csv, print_json
 from isocortex.scoring.stages import ALL_SPLITS, NESTED, best_depths, nested_stage, over_splits, stage_of_neuroids
 from isocortex.scoring.summary import by_region, summarise
 

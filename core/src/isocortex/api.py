@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from isocortex.progress import Reporter
-    from isocortex.result import Result
+    from isocortex.results.result import Result
     from isocortex.runner import Outcome
 
 Models = str | ModelPlugin | Sequence[str | ModelPlugin]
@@ -99,7 +99,7 @@ def results(folder: Path | str = "results") -> pd.DataFrame:
     --------
     >>> # isocortex.results("results").query("benchmark == 'NH2015comp.ridge'")[["model", "value"]]
     """
-    from isocortex.result import read_results, table
+    from isocortex.results.result import read_results, table
 
     return table(read_results(Path(folder)))
 
@@ -146,7 +146,7 @@ def compare(
     --------
     >>> # isocortex.compare("results", benchmarks="NH2015comp.ridge", against="spectrotemporal")[["model_a", "q"]]
     """
-    from isocortex.comparing import Selection, compare_results
+    from isocortex.results.paired import Selection, compare_results
 
     def listed(names: str | Sequence[str]) -> tuple[str, ...]:
         return (names,) if isinstance(names, str) else tuple(names)

@@ -242,8 +242,8 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 @click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
 def show(results: Path, as_json: bool, as_csv: bool) -> None:
     """Show the table of results; rows of different statistic or target are never ranked together."""
-    from isocortex.report import print_csv, print_json, print_table
-    from isocortex.result import read_results
+    from isocortex.results.result import read_results
+    from isocortex.results.tables import print_csv, print_json, print_table
 
     found = read_results(results)
     if not found:
@@ -262,7 +262,7 @@ def show(results: Path, as_json: bool, as_csv: bool) -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
 def compare(results: Path, as_json: bool, as_csv: bool, against: str | None, **names: tuple[str, ...]) -> None:
     """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
-    from isocortex import comparing
+    from isocortex.results import paired as comparing
 
     table = comparing.compare_results(results, comparing.Selection(against=against, **names))
     printer = comparing.print_json if as_json else comparing.print_csv if as_csv else comparing.print_table

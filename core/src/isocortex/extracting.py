@@ -18,7 +18,7 @@ from isocortex import extraction
 from isocortex.errors import UsageError
 from isocortex.files import disk as store
 from isocortex.files.digests import digest_of, short
-from isocortex.provenance import Stopwatch
+from isocortex.results.provenance import Stopwatch
 from isocortex.scoring.layer_choice import choose_layers
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from isocortex.catalogue.rows import Plugin
     from isocortex.planning import Plan
-    from isocortex.result import Result
+    from isocortex.results.result import Result
 
 hookspec = pluggy.HookspecMarker("isocortex")
 hookimpl = pluggy.HookimplMarker("isocortex")

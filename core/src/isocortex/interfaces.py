@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
     from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
-    from isocortex.result import Summary
+    from isocortex.results.result import Summary
 
     Array = np.ndarray[Any, Any]
 

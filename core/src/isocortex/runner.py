@@ -21,8 +21,8 @@ from isocortex.files import disk as store
 from isocortex.files.digests import digest_array, digest_of, jsonable, short
 from isocortex.interfaces import KEEPABLE, Rules
 from isocortex.loading import split_model_name, variant_of
-from isocortex.provenance import Stopwatch, provenance
-from isocortex.result import Failure, Result
+from isocortex.results.provenance import Stopwatch, provenance
+from isocortex.results.result import Failure, Result
 from isocortex.scoring.summary import by_region
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from isocortex.loading import Resolver
     from isocortex.planning import Cell, Plan, RunConfig
     from isocortex.progress import Reporter
-    from isocortex.result import Summary
+    from isocortex.results.result import Summary
 
 #: part of every digest of a result: raised when the same scores are summarised in another way
 VERSION = 3

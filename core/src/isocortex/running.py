@@ -23,11 +23,11 @@ from isocortex.files.file_store import FileStore
 from isocortex.loading import Resolver
 from isocortex.planning import Cell, RunConfig, choose_models, plan
 from isocortex.progress import Reporter
-from isocortex.provenance import Stopwatch
+from isocortex.results.provenance import Stopwatch
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
-    from isocortex.result import Result
+    from isocortex.results.result import Result
     from isocortex.runner import Outcome
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -65,7 +65,7 @@ def tally(outcomes: Sequence[Outcome], left_out: Sequence[str]) -> str:
 
 
 def _print(results: Sequence[Result], *, as_json: bool) -> None:
-    from isocortex.report import print_json, print_table
+    from isocortex.results.tables import print_json, print_table
 
     (print_json if as_json else print_table)(results)
 

@@ -19,7 +19,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import UsageError
 from isocortex.interfaces import Rules
-from isocortex.result import Result, Stage, Summary
+from isocortex.results.result import Result, Stage, Summary
 from isocortex.scoring.stages import ALL_SOUNDS, ALL_SPLITS, NESTED
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.signed_rank import signed_rank

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.result import Stage
+from isocortex.results.result import Stage
 from isocortex.scoring.layer_choice import codes_of
 from isocortex.scoring.stats import by_participant, subject_codes
 

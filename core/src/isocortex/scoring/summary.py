@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.errors import SettingsError
-from isocortex.result import LayerValue, Summary
+from isocortex.results.result import LayerValue, Summary
 from isocortex.scoring.layer_choice import as_layered, codes_of, read_out
 from isocortex.scoring.stages import nested_stage
 from isocortex.scoring.stats import aggregate, interval

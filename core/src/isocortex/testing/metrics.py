@@ -15,7 +15,7 @@ import numpy as np
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError, shorten
-from isocortex.result import Summary
+from isocortex.results.result import Summary
 from isocortex.testing.metric_runs import (
     N_DRAWS,
     N_NOISE_LAYERS,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isocortex.result import Result, Stage, Summary
+from isocortex.results import Result, Stage, Summary
 from isocortex.scoring import NESTED
 from isocortex_metrics.signed_rank import signed_rank
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from isocortex.interfaces import BenchmarkCard
-    from isocortex.result import Result
+    from isocortex.results import Result
     from isocortex_metrics.stage_rows import Entry, Group, Row
 
 
@@ -42,7 +42,7 @@ def stages(
     One table per benchmark, procedure and kind of weights, with the published stages where there are any. Below each
     stage stands the difference to the reference region, over participants, and over models with Wilcoxon's test.
     """
-    from isocortex.result import read_results
+    from isocortex.results import read_results
 
     found = _selected(read_results(results), benchmarks, models)
     if not found:

@@ -20,7 +20,7 @@ from isocortex_nh2015.voxel_files import FUNCTIONAL, INSIDE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from isocortex.result import Result, Summary
+    from isocortex.results import Result, Summary
 
 Array = NDArray[Any]
 
@@ -216,7 +216,7 @@ def result_of(published: Published) -> Result:
     Its value is the best point of the curve over layers, found on the test sounds themselves ("optimistic"): what the
     paper reports needs the values of single splits, which these tables do not hold. Its stage is the paper's.
     """
-    from isocortex.result import Result
+    from isocortex.results import Result
 
     metric = "tuckute2023-components" if published.target == COMPONENTS else "tuckute2023-ridge"
     everything = np.arange(published.values["r2"].shape[1])
@@ -252,7 +252,7 @@ def _rows(published: Published) -> dict[str, Array]:
 
 def _summary(published: Published, rows: Array, best_layer: tuple[Array, Array]) -> Summary:
     """Of some neuroids; ``best_layer``: that of every neuroid, and whether it was drawn from equals."""
-    from isocortex.result import LayerValue, Summary
+    from isocortex.results import LayerValue, Summary
 
     subjects = None if published.subjects is None else [published.subjects[row] for row in rows]
     codes = subject_codes(subjects, len(rows))

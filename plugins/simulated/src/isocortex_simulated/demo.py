@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from isocortex.result import Result
+    from isocortex.results import Result
     from isocortex.runner import Outcome
     from isocortex_simulated.recovery import Candidate, Verdict
     from isocortex_simulated.stages import Stage
@@ -55,7 +55,7 @@ def demo(out: Path) -> None:
     scoring names that model and layer among close neighbours, names none for noise, and names none once the true model
     is left out. Nothing is downloaded. Exit code 0: as it should be, 1: not.
     """
-    from isocortex.report import print_table
+    from isocortex.results import print_table
     from isocortex.running import tally
 
     outcomes = [outcome for dataset in CANDIDATES for outcome in _scored(dataset, out)]

@@ -73,7 +73,7 @@ def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Act
     from isocortex.loading import resolver, variant_of
     from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
-    from isocortex.provenance import Stopwatch
+    from isocortex.results import Stopwatch
 
     model = resolver(offline=True).model(stage.model)
     variant = variant_of(model.card, None)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from isocortex.result import Summary
+    from isocortex.results import Summary
 
 Array = np.ndarray[Any, Any]
 

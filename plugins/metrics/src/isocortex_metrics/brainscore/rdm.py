@@ -28,7 +28,7 @@ from isocortex_metrics.target.splits import Split
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.result import Summary
+    from isocortex.results import Summary
 
 Array = np.ndarray[Any, Any]
 

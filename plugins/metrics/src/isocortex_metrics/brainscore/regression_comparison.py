@@ -13,7 +13,7 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.interfaces import Comparison
-from isocortex.result import LayerValue, Summary
+from isocortex.results import LayerValue, Summary
 from isocortex.scoring import as_layered, ceiled, score_layers
 from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
 from isocortex_metrics.brainscore.fits import correlations

@@ -10,7 +10,7 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.interfaces import Comparison
-from isocortex.result import Summary
+from isocortex.results import Summary
 from isocortex.scoring import score_layers
 from isocortex_metrics.brainscore.ceiling import aggregate_splits
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, centred_columns, compact_features

@@ -16,7 +16,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, repetitions, stimulus_order
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.result import Summary
+from isocortex.results import Summary
 from isocortex.scoring import aggregate, as_layered, codes_of, read_out, score_layers, summarise
 from isocortex_metrics.ceilings.reliability import ceiling_of_r, reliability
 from isocortex_metrics.conwell2021.fits import (

@@ -10,7 +10,7 @@ import numpy as np
 from isocortex.activations import Activations
 from isocortex.data import averaged, repetitions, stimulus_order
 from isocortex.interfaces import Ceiling, Comparison
-from isocortex.result import LayerValue, Summary
+from isocortex.results import LayerValue, Summary
 from isocortex.scoring import as_layered, by_participant, codes_of, draw_counts, over_participants, read_out, widened
 from isocortex_metrics.ceilings.reliability import (
     ceiling_of_r,

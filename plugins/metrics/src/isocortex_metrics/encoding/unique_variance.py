@@ -19,7 +19,7 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.files import digest_of
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.result import Summary
+from isocortex.results import Summary
 from isocortex.scoring import as_layered, codes_of, over_participants, read_out
 from isocortex_metrics.ceilings.reliability import ratio_by_participant
 from isocortex_metrics.encoding.banded import MixtureFit, baseline_mixtures, best_mixture, joint_mixtures

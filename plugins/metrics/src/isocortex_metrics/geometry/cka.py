@@ -17,7 +17,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.result import Summary
+from isocortex.results import Summary
 from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
 from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.dissimilarity import upper_triangle

@@ -37,7 +37,7 @@ from isocortex_metrics.numerics.threads import few_threads
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.result import Summary
+    from isocortex.results import Summary
 
 Array = np.ndarray[Any, Any]
 

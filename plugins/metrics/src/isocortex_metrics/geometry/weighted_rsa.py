@@ -19,7 +19,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.result import LayerValue, Summary
+from isocortex.results import LayerValue, Summary
 from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
 from isocortex_metrics.geometry.dissimilarity import DISSIMILARITIES, FlatPatternError, pairs_among
 from isocortex_metrics.geometry.layer_weights import held_out_predictions, padded, pair_table

@@ -16,7 +16,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, LayerError, SettingsError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.result import LayerValue, Summary
+from isocortex.results import LayerValue, Summary
 from isocortex.scoring import codes_of, measure_of, over_participants
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.dual_ridge import gram_matrix

@@ -19,7 +19,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.result import LayerValue
+from isocortex.results import LayerValue
 from isocortex.scoring import OVER_PARTICIPANTS, as_layered, measure_of, read_out, region_rows, score_layers
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, unit_values, varies
 from isocortex_metrics.geometry.participants import Participants, participants_of
@@ -40,7 +40,7 @@ from isocortex_metrics.tuckute2023.stages import stage_over_sounds
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.result import Summary
+    from isocortex.results import Summary
 
 Array = np.ndarray[Any, Any]
 

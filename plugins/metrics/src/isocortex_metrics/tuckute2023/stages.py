@@ -22,7 +22,7 @@ from isocortex_metrics.tuckute2023.aggregation import layer_medians
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.result import Stage
+    from isocortex.results import Stage
 
 CORRECTED = "r2_corrected"
 #: what is clipped after the median over splits

@@ -19,8 +19,8 @@ import numpy as np
 
 from isocortex.errors import StoreError, UsageError, shorten, suggest
 from isocortex.files.digests import short
-from isocortex.report import number
-from isocortex.result import Result, Summary, read_results
+from isocortex.results.result import Result, Summary, read_results
+from isocortex.results.tables import number
 from isocortex.scoring.stats import false_discovery_rate, interval, paired_p
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from isocortex.result import Provenance
+from isocortex.results.result import Provenance
 
 
 class Stopwatch:

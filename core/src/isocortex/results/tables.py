@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isocortex.curves import curves_of
-from isocortex.result import Stage
+from isocortex.results.curves import curves_of
+from isocortex.results.result import Stage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from isocortex.result import Result
+    from isocortex.results.result import Result
 
 COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "digest")
 
