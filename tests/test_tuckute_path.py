@@ -19,7 +19,7 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.interfaces import Comparison, DataFiles, Rules
-from isocortex.loading import make_plugin
+from isocortex.loading.resolver import make_plugin
 from isocortex.scoring.summary import by_region
 from isocortex_nh2015 import release
 from plugins.nh2015.tests import release as synthetic

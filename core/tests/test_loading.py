@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isocortex.catalogue.rows import Catalogue
-from isocortex.loading import load_metric, resolver
+from isocortex.loading.resolver import load_metric, resolver
 from tests.third_party.install import write_package
 
 MANIFEST = """

@@ -27,7 +27,7 @@ def run(
     from isocortex.catalogue.rows import Catalogue
     from isocortex.files.file_store import FileStore
     from isocortex.hooks import HookCaller
-    from isocortex.loading import Resolver
+    from isocortex.loading.resolver import Resolver
     from isocortex.runner import Runner
 
     named, objects = _separate(models)

@@ -56,7 +56,7 @@ def _hint(name: str) -> None:
 
 def _run_added(reference: str, arguments: tuple[str, ...]) -> None:
     from isocortex.catalogue.cards import read_card
-    from isocortex.loading import load_object
+    from isocortex.loading.resolver import load_object
 
     command = load_object(read_card(Catalogue.discover().find("command", reference)))
     command.main(args=list(arguments), prog_name=f"isocortex {command.name}", standalone_mode=False)

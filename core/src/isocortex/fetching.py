@@ -14,7 +14,7 @@ from isocortex.catalogue.rows import Catalogue, Row, is_pattern
 from isocortex.errors import FilesError, IsocortexError, PluginError, UsageError, shorten
 from isocortex.files.archives import opened_source
 from isocortex.files.file_store import FileStore, read_specs
-from isocortex.loading import (
+from isocortex.loading.resolver import (
     ACTIVATIONS_PREFIX,
     FOLDER_PREFIX,
     Resolver,

@@ -13,11 +13,11 @@ from isocortex.catalogue.cards import ANY_MODALITY, MetricCard
 from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import ModalityError, UsageError, shorten
 from isocortex.files.digests import digest_of
-from isocortex.loading import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variant_of
+from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variant_of
 
 if TYPE_CHECKING:
     from isocortex.catalogue.cards import BenchmarkCard
-    from isocortex.loading import Resolver
+    from isocortex.loading.resolver import Resolver
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from isocortex.extracting import Extraction, device_of, lock
 from isocortex.files import disk as store
 from isocortex.files.digests import digest_array, digest_of, jsonable, short
 from isocortex.interfaces import KEEPABLE, Rules
-from isocortex.loading import split_model_name, variant_of
+from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.results.provenance import Stopwatch, provenance
 from isocortex.results.result import Failure, Result
 from isocortex.scoring.summary import by_region
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from isocortex.data.dataset import Dataset
     from isocortex.hooks import HookCaller
     from isocortex.interfaces import Comparison, MetricPlugin, ModelPlugin
-    from isocortex.loading import Resolver
+    from isocortex.loading.resolver import Resolver
     from isocortex.planning import Cell, Plan, RunConfig
     from isocortex.progress import Reporter
     from isocortex.results.result import Summary

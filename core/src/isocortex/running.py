@@ -20,7 +20,7 @@ from isocortex.errors import FilesError, IsocortexError, StoreError, UsageError
 from isocortex.extracting import Extraction, device_of
 from isocortex.files import disk as store
 from isocortex.files.file_store import FileStore
-from isocortex.loading import Resolver
+from isocortex.loading.resolver import Resolver
 from isocortex.planning import Cell, RunConfig, choose_models, plan
 from isocortex.progress import Reporter
 from isocortex.results.provenance import Stopwatch

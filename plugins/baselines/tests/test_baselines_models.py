@@ -14,7 +14,7 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, ModalityError, UnknownIDError, UsageError
 from isocortex.extraction import activations_in_memory
-from isocortex.loading import load_model
+from isocortex.loading.resolver import load_model
 from isocortex_baselines.cochleagram import cochleagram_cochcnn9, cochleagram_kell2018
 from isocortex_baselines.gabor import gabor_pyramid
 from isocortex_baselines.pixels import pixels
@@ -198,7 +198,7 @@ def test_variants_that_a_model_does_not_have_are_refused() -> None:
 
 
 def test_digests_tell_models_and_seeds_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from isocortex.loading import resolver
+    from isocortex.loading.resolver import resolver
 
     monkeypatch.setenv("ISOCORTEX_CACHE", str(tmp_path))
     found = resolver()

@@ -22,7 +22,7 @@ from isocortex.convert_checkpoint import main as convert  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction import activations_in_memory  # noqa: E402
-from isocortex.loading import load_model, resolver  # noqa: E402
+from isocortex.loading.resolver import load_model, resolver  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
 from isocortex.torch_variants import build_variant  # noqa: E402
 from isocortex_cochnets.models import waveforms  # noqa: E402

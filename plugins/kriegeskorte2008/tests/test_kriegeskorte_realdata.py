@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, spearmanr
 from isocortex.catalogue.cards import read_card
 from isocortex.catalogue.rows import Catalogue
 from isocortex.files.file_store import FileStore, read_specs
-from isocortex.loading import make_plugin
+from isocortex.loading.resolver import make_plugin
 from isocortex.testing import run_checks
 from isocortex_kriegeskorte2008 import load_model_rdms, pair_indices, read_published_rdms
 

@@ -14,7 +14,7 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError
 from isocortex.files.file_store import read_specs
 from isocortex.interfaces import DataFiles
-from isocortex.loading import make_plugin
+from isocortex.loading.resolver import make_plugin
 from isocortex_nh2015 import read_categories, read_components, stimulus_number
 
 # by category, as in the published file: neither the numeric nor the alphabetical order

@@ -11,7 +11,7 @@ import pytest
 from isocortex.catalogue.cards import read_card
 from isocortex.catalogue.rows import Catalogue
 from isocortex.files.file_store import FileStore, read_specs
-from isocortex.loading import make_plugin
+from isocortex.loading.resolver import make_plugin
 from isocortex.testing import run_checks
 
 REALDATA = Path(os.environ.get("ISOCORTEX_REALDATA") or Path(__file__).parents[4] / "shared" / "realdata") / "nh2015"

@@ -14,7 +14,7 @@ from isocortex.catalogue.cards import BenchmarkCard, read_card
 from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError, FilesError
 from isocortex.interfaces import DataFiles, Rules
-from isocortex.loading import make_plugin
+from isocortex.loading.resolver import make_plugin
 from isocortex.testing import CheckSkipped
 from isocortex_nh2015 import read_components, read_frame, release, stimulus_number
 from plugins.nh2015.tests import release as synthetic
@@ -489,7 +489,7 @@ def signalling(tmp_path_factory):
 @pytest.mark.parametrize("metric", ["ridge", "rsa", "tuckute2023", "tuckute2023-rsa"])
 def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalling, dataset, metric):
     from isocortex.activations.layer import Activations
-    from isocortex.loading import load_metric
+    from isocortex.loading.resolver import load_metric
     from isocortex.scoring.summary import by_region
 
     card = benchmark(f"{dataset}.{metric}")
@@ -520,7 +520,7 @@ def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalli
 @pytest.mark.parametrize("dataset", ["NH2015", "B2021"])
 def test_regions_have_rows_and_stages_of_their_own_by_the_published_rsa(tmp_path, dataset):
     from isocortex.activations.layer import Activations
-    from isocortex.loading import load_metric
+    from isocortex.loading.resolver import load_metric
     from isocortex.scoring.summary import by_region
 
     sizes = synthetic.Sizes(n_voxels=90, n_voxels_b2021=120)

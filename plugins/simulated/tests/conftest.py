@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 import isocortex
 from isocortex.data.dataset import Dataset
 from isocortex.interfaces import Rules
-from isocortex.loading import resolver
+from isocortex.loading.resolver import resolver
 from isocortex.scoring.summary import by_region
 from isocortex_simulated.recovery import Candidate
 from isocortex_simulated.stages import Stage, stage_activations

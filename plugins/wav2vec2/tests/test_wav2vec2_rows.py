@@ -13,7 +13,7 @@ pytest.importorskip("isocortex_wav2vec2")
 
 from isocortex.catalogue.cards import ModelCard, read_card  # noqa: E402
 from isocortex.catalogue.rows import Catalogue, package_that_offers  # noqa: E402
-from isocortex.loading import resolver  # noqa: E402
+from isocortex.loading.resolver import resolver  # noqa: E402
 from isocortex.scoring.layer_choice import match_layers  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
 from isocortex_wav2vec2.families import build_network, family_named, import_transformers  # noqa: E402

@@ -10,7 +10,7 @@ from isocortex.catalogue.cards import BenchmarkCard, Card, DatasetCard, MetricCa
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, IsocortexError, SettingsError, shorten
-from isocortex.loading import Resolver, resolver, sibling
+from isocortex.loading.resolver import Resolver, resolver, sibling
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.processes import run_probe
 from isocortex.testing.rows import RowUnderTest, made, skip_unless

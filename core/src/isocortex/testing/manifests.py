@@ -167,7 +167,7 @@ def _unfit(catalogue: Catalogue, card: BenchmarkCard) -> list[str]:
 
 
 def _referred(catalogue: Catalogue, card: Card, kind: str, name: str) -> Card:
-    from isocortex.loading import sibling
+    from isocortex.loading.resolver import sibling
 
     return read_card(catalogue.find(kind, sibling(catalogue, card, kind, name)))
 

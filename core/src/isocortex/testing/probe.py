@@ -71,7 +71,7 @@ def import_module(module: str, objects: Sequence[Sequence[str]]) -> dict[str, An
 
 
 def _problem(module: Any, kind: str, where: str, name: str) -> str | None:
-    from isocortex.loading import INTERFACES
+    from isocortex.loading.resolver import INTERFACES
 
     target = getattr(module, name, None)
     if target is None:
@@ -131,14 +131,14 @@ def _bytes_in_use(plugin: ModelPlugin, variant: Variant, modality: str, n_stimul
 
 def _plugin(reference: str, variant: str) -> tuple[ModelPlugin, Variant]:
     from isocortex.catalogue.cards import Variant
-    from isocortex.loading import resolver
+    from isocortex.loading.resolver import resolver
 
     return resolver(offline=True).model(reference), Variant.parse(variant)
 
 
 def digest_of_data(kind: str, reference: str) -> dict[str, Any]:
     """Load a stimulus set or a data set; its digest and the order of its stimuli."""
-    from isocortex.loading import resolver
+    from isocortex.loading.resolver import resolver
 
     found = resolver(offline=True)
     if kind == "stimuli":

@@ -54,7 +54,7 @@ class RowUnderTest:
         CheckSkipped
             What the row names does not load, or is of another kind, or a package that it requires is not installed.
         """
-        from isocortex.loading import INTERFACES, load_object, make_plugin
+        from isocortex.loading.resolver import INTERFACES, load_object, make_plugin
 
         absent = [name for name in map(_distribution, self.card.requires) if not _is_installed(name)]
         if absent:

@@ -156,7 +156,7 @@ class Resolver:
     def benchmark_card(self, name: str) -> BenchmarkCard:
         """Card of a benchmark by ID, or ``folder:PATH:METRIC``."""
         if name.startswith(FOLDER_PREFIX):
-            from isocortex.folders import folder_benchmark
+            from isocortex.loading.folder_dataset import folder_benchmark
 
             return folder_benchmark(name)
         return cast("BenchmarkCard", self.card("benchmark", name))
@@ -164,7 +164,7 @@ class Resolver:
     def dataset_card(self, name: str) -> DatasetCard:
         """Card of a data set by ID or ``folder:PATH``."""
         if name.startswith(FOLDER_PREFIX):
-            from isocortex.folders import folder_dataset
+            from isocortex.loading.folder_dataset import folder_dataset
 
             return folder_dataset(name)
         return cast("DatasetCard", self.card("dataset", name))
@@ -172,7 +172,7 @@ class Resolver:
     def stimuli_card(self, name: str) -> StimuliCard:
         """Card of a stimulus set by ID or ``folder:PATH``."""
         if name.startswith(FOLDER_PREFIX):
-            from isocortex.folders import folder_stimuli
+            from isocortex.loading.folder_dataset import folder_stimuli
 
             return folder_stimuli(name)
         return cast("StimuliCard", self.card("stimuli", name))
@@ -185,7 +185,7 @@ class Resolver:
             return self.objects[name]
         if name not in self._models:
             if name.startswith(ACTIVATIONS_PREFIX):
-                from isocortex.folders import FolderActivations
+                from isocortex.loading.folder_dataset import FolderActivations
 
                 self._models[name] = FolderActivations.at(Path(name.removeprefix(ACTIVATIONS_PREFIX)))
             else:

@@ -79,7 +79,7 @@ def folder_dataset(name: str) -> DatasetCard:
     about = {key: str(value) for key, value in _settings(path).items() if key in ("licence", "reference", "title")}
     return DatasetCard(
         id=_identity(path),
-        object="isocortex.folders:FolderDataset",
+        object="isocortex.loading.folder_dataset:FolderDataset",
         stimuli=name,
         package=_PACKAGE,
         options={"path": str(path)},
@@ -92,7 +92,7 @@ def folder_stimuli(name: str) -> StimuliCard:
     path = Path(name.removeprefix("folder:"))
     return StimuliCard(
         id=_identity(path),
-        object="isocortex.folders:FolderStimuli",
+        object="isocortex.loading.folder_dataset:FolderStimuli",
         modality=_modality(path),
         package=_PACKAGE,
         options={"path": str(path)},
@@ -263,7 +263,7 @@ class FolderActivations(ModelPlugin):
         identity = f"activations:{path.resolve().name}"
         card = ModelCard(
             id=identity,
-            object="isocortex.folders:FolderActivations",
+            object="isocortex.loading.folder_dataset:FolderActivations",
             modality="any",
             layers=tuple(layers),
             package=_PACKAGE,
