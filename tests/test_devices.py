@@ -24,7 +24,7 @@ class Network(ModelPlugin):
     accelerated = True
 
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
-        from isocortex.torch_model import TorchModel, TorchRecipe
+        from isocortex.models.torch_model import TorchModel, TorchRecipe
 
         recipe = TorchRecipe(
             build=lambda: torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(3)),

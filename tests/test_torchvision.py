@@ -33,7 +33,7 @@ def images(n_images: int = 3, side: int = SIDE) -> StimulusSet:
 
 
 def model_of(build: Any, stimuli: StimulusSet, variant: str = "random:0", dtype: str = "float32") -> Any:
-    from isocortex.torch_model import TorchModel, TorchRecipe
+    from isocortex.models.torch_model import TorchModel, TorchRecipe
 
     recipe = TorchRecipe(build=build, preprocess=pixels, layers=["**"], example=stimuli.load(0))
     return TorchModel(recipe, Variant.parse(variant), dtype=dtype)
@@ -89,7 +89,7 @@ def _size(activations: Any) -> float:
 def test_random_is_the_constructor_under_a_seed(networks: Any, name: str) -> None:
     import torch
 
-    from isocortex.torch_variants import build_variant
+    from isocortex.models.variants import build_variant
 
     build = getattr(networks, name)
     first, second = (build_variant(build, Variant.parse("random:0")).state_dict() for _ in range(2))

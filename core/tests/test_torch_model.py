@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from isocortex.torch_model import TorchModel, TorchRecipe, first_tensor  # noqa: E402
+from isocortex.models.torch_model import TorchModel, TorchRecipe, first_tensor  # noqa: E402
 
 RANDOM = Variant.parse("random:0")
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isocortex import convert_checkpoint
 from isocortex.catalogue.cards import Variant
 from isocortex.errors import DataError, UsageError
+from isocortex.models import convert_checkpoint
 
 torch = pytest.importorskip("torch")
 
-from isocortex.torch_variants import build_variant, read_state  # noqa: E402
+from isocortex.models.variants import build_variant, read_state  # noqa: E402
 
 
 class Net(torch.nn.Module):

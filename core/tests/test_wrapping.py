@@ -11,7 +11,7 @@ from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import PluginError, UsageError
 from isocortex.extraction import activations_in_memory, extract
-from isocortex.wrapping import wrap
+from isocortex.models.wrap import wrap
 
 
 def sounds(lengths: dict[str, int], rate: float = 8000.0, channels: int = 0) -> StimulusSet:

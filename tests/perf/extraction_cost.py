@@ -48,7 +48,7 @@ def leaves_of(model: Any) -> list[str]:
 
 def model_of(name: str, example: Stimulus) -> Any:
     """A torchvision network with its own initialisation."""
-    from isocortex.torch_model import TorchModel, TorchRecipe
+    from isocortex.models.torch_model import TorchModel, TorchRecipe
 
     build = getattr(torchvision_models(), name)
     return TorchModel(

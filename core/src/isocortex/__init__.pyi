@@ -5,7 +5,7 @@ from .loading import (
     load_model as load_model,
     load_stimuli as load_stimuli,
 )
+from .models.wrap import wrap as wrap
 from .planning import RunConfig as RunConfig
-from .wrapping import wrap as wrap
 
 __version__: str

@@ -176,7 +176,7 @@ def test_a_file_that_would_run_code_is_refused_with_the_way_to_convert_it(
     with pytest.raises(DataError, match="reading it would run code of unknown origin") as raised:
         plugin_of().fetch(PRETRAINED, source)
     target = own_folders / "data" / "isocortex-cochnets" / f"{MODEL}.safetensors"
-    assert f"python -m isocortex.convert_checkpoint {path} {target} --i-trust-this-file" in str(raised.value)
+    assert f"python -m isocortex.models.convert_checkpoint {path} {target} --i-trust-this-file" in str(raised.value)
     assert not (tmp_path / "ran").exists()
     assert kept(own_folders) == []
 

@@ -18,13 +18,13 @@ from safetensors.torch import save_file  # noqa: E402
 
 from isocortex.catalogue.cards import ModelCard, Variant, read_card  # noqa: E402
 from isocortex.catalogue.rows import Catalogue  # noqa: E402
-from isocortex.convert_checkpoint import main as convert  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction import activations_in_memory  # noqa: E402
 from isocortex.loading.resolver import load_model, resolver  # noqa: E402
+from isocortex.models.convert_checkpoint import main as convert  # noqa: E402
+from isocortex.models.variants import build_variant  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
-from isocortex.torch_variants import build_variant  # noqa: E402
 from isocortex_cochnets.models import waveforms  # noqa: E402
 from isocortex_cochnets.weights import published_state  # noqa: E402
 
@@ -125,7 +125,7 @@ def test_absent_weights_name_every_place_and_the_converter(name: str, own_folder
     if model.endswith("genre"):
         assert "not published" in message
     else:
-        assert "python -m isocortex.convert_checkpoint 5_checkpoint.pt" in message
+        assert "python -m isocortex.models.convert_checkpoint 5_checkpoint.pt" in message
         assert "https://mcdermottlab.mit.edu/cochdnn/cochdnn_model_checkpoints.tar" in message
         assert "audio_rep_training_cochleagram_1" in message
     assert f"{model}@random:0" in message

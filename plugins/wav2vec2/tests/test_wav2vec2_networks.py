@@ -17,8 +17,8 @@ from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError, LayerError, UsageError  # noqa: E402
 from isocortex.extraction import activations_in_memory  # noqa: E402
+from isocortex.models.variants import build_variant  # noqa: E402
 from isocortex.testing import check_model  # noqa: E402
-from isocortex.torch_variants import build_variant  # noqa: E402
 from isocortex_wav2vec2.families import family_named, import_transformers, quiet  # noqa: E402
 from isocortex_wav2vec2.features import FilterBank, features_of, mono  # noqa: E402
 

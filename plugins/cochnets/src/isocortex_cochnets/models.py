@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from isocortex.data import StimulusBatch
 from isocortex.errors import DataError, FilesError, shorten
 from isocortex.interfaces import LoadedModel, ModelPlugin, Variant
-from isocortex.torch_model import TorchModel, TorchRecipe
+from isocortex.models import TorchModel, TorchRecipe
 from isocortex_cochnets.weights import (
     advice_for,
     bring,
@@ -140,7 +140,7 @@ class CochlearNetwork(ModelPlugin):
         """
         import torch
 
-        from isocortex.torch_variants import load_state
+        from isocortex.models import load_state
 
         with torch.device("meta"):
             network = self.build()
@@ -158,7 +158,7 @@ class CochlearNetwork(ModelPlugin):
         """
         from pickle import UnpicklingError
 
-        from isocortex.torch_variants import read_state
+        from isocortex.models import read_state
 
         try:
             return read_state(weights)

@@ -95,7 +95,7 @@ def advice_for(card: ModelCard, wanted: Path) -> str:
     >>> card = ModelCard(id="a", object="m:A", modality="audio", layers=("x",), weights="https://b.org/c.tar#d/5.pt")
     >>> print(advice_for(card, Path("a.safetensors")))
     Get https://b.org/c.tar, unpack d/5.pt and convert it once, on purpose:
-      python -m isocortex.convert_checkpoint 5.pt a.safetensors --i-trust-this-file
+      python -m isocortex.models.convert_checkpoint 5.pt a.safetensors --i-trust-this-file
     """
     if card.weights is None:
         return "They are not published; ask the authors of the paper."
@@ -106,7 +106,7 @@ def advice_for(card: ModelCard, wanted: Path) -> str:
 
 def convert_command(checkpoint: Path | str, target: Path) -> str:
     """The command that turns a checkpoint into a file that is read without running code."""
-    return f"python -m isocortex.convert_checkpoint {checkpoint} {target} --i-trust-this-file"
+    return f"python -m isocortex.models.convert_checkpoint {checkpoint} {target} --i-trust-this-file"
 
 
 def names_of(card: ModelCard) -> list[str]:

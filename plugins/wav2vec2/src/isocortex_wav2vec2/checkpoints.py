@@ -259,7 +259,7 @@ def shapes(path: Path) -> dict[str, Sequence[int]]:
         The file is damaged, or holds more than tensors.
     """
     if path.suffix != ".safetensors":
-        from isocortex.torch_variants import read_state
+        from isocortex.models import read_state
 
         return {name: tuple(tensor.shape) for name, tensor in read_state(path).items()}
     from safetensors import SafetensorError, safe_open

@@ -14,7 +14,7 @@ import numpy as np
 
 from isocortex.data import resample
 from isocortex.errors import DataError
-from isocortex.torch_model import first_tensor
+from isocortex.models import first_tensor
 from isocortex_wav2vec2.families import import_transformers, quiet
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import DataError, FilesError
 from isocortex.interfaces import LoadedModel, ModelPlugin
-from isocortex.torch_model import TorchModel, TorchRecipe
+from isocortex.models import TorchModel, TorchRecipe
 from isocortex_wav2vec2 import checkpoints
 from isocortex_wav2vec2.architectures import Architecture, of_checkpoint, read_architecture
 from isocortex_wav2vec2.checkpoints import Checkpoint
@@ -185,7 +185,7 @@ class SpeechNetwork(ModelPlugin):
         """
         import torch
 
-        from isocortex.torch_variants import load_state
+        from isocortex.models import load_state
 
         stored = checkpoints.shapes(checkpoint.weights)
         blueprint = Blueprint(self.architecture(checkpoint))

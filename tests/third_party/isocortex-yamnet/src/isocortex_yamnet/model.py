@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isocortex.data import StimulusBatch
 from isocortex.errors import DataError, FilesError
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelCard, ModelPlugin, Variant
-from isocortex.torch_model import TorchModel, TorchRecipe
+from isocortex.models import TorchModel, TorchRecipe
 from isocortex_yamnet.front_end import PATCH_FRAMES, patches, waveform
 from isocortex_yamnet.weights import FILES, PUBLISHED, read_folder
 

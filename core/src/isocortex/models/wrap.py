@@ -65,7 +65,7 @@ class WrappedModule(ModelPlugin):
 
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
         """A copy of the module on the device, in evaluation mode."""
-        from isocortex.torch_model import TorchModel, TorchRecipe
+        from isocortex.models.torch_model import TorchModel, TorchRecipe
 
         axes = self._axes if isinstance(self._axes, Mapping) else {"**": self._axes} if self._axes else {}
         recipe = TorchRecipe(
@@ -148,7 +148,7 @@ def wrap(
     units = layers if isinstance(layers, Mapping) else {}
     card = ModelCard(
         id=name or getattr(function, "__name__", type(function).__name__),
-        object="isocortex.wrapping:WrappedFunction",
+        object="isocortex.models.wrap:WrappedFunction",
         modality=modality,
         sample_rate=sample_rate,
         layers=tuple(layers or (_SINGLE_LAYER,)),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from isocortex.batching import release_memory
 from isocortex.errors import LayerError, PluginError, SettingsError, shorten
 from isocortex.interfaces import Emit, LayerOutput, LoadedModel
+from isocortex.models.variants import State, Weights, build_variant
 from isocortex.scoring.layer_choice import match_layers
-from isocortex.torch_variants import State, Weights, build_variant
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

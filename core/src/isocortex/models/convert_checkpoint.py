@@ -1,6 +1,6 @@
 """Turn a checkpoint that needs unpickling into a .safetensors file, once and on purpose.
 
-    python -m isocortex.convert_checkpoint IN.pt OUT.safetensors --i-trust-this-file
+    python -m isocortex.models.convert_checkpoint IN.pt OUT.safetensors --i-trust-this-file
 
 Reading such a checkpoint runs whatever code it holds. isocortex never does that by itself; do it only with a file from
 authors whom you trust, best on a machine that holds nothing else. Files that were pickled with dill need dill.
@@ -19,7 +19,7 @@ TRUST = "--i-trust-this-file"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Convert; 2 where the file was not said to be trusted."""
-    parser = argparse.ArgumentParser(prog="python -m isocortex.convert_checkpoint", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m isocortex.models.convert_checkpoint", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("safetensors", type=Path)
     parser.add_argument(TRUST, action="store_true", dest="trusted", help="reading the file may run code; required")

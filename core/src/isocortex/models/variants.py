@@ -128,7 +128,7 @@ def _read_file(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise DataError(
             f"{path} holds more than tensors, and reading it would run code of unknown origin. Convert it once, on "
-            "purpose, with 'python -m isocortex.convert_checkpoint', and use the .safetensors file."
+            "purpose, with 'python -m isocortex.models.convert_checkpoint', and use the .safetensors file."
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__  # an empty file has no message
