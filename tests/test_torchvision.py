@@ -9,7 +9,7 @@ import pytest
 
 from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
-from isocortex.extraction import activations_in_memory
+from isocortex.extraction.extractor import activations_in_memory
 from tests.torchvision_models import torchvision_models
 
 pytestmark = pytest.mark.xdist_group("torchvision")

@@ -38,7 +38,7 @@ LAYERS = [*(f"layer{number}" for number in range(1, 15)), "pool", "logits"]
 BEST_CLASSES = """
 import json, sys
 import isocortex
-from isocortex.extraction import activations_in_memory
+from isocortex.extraction.extractor import activations_in_memory
 stimuli = isocortex.load_stimuli("natsound165")
 with isocortex.load_model(sys.argv[1]) as model:
     logits = activations_in_memory(model, stimuli, ["logits"], reduction="time-mean")["logits"]

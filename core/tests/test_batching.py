@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isocortex import batching
-from isocortex.batching import BatchSize, free_memory, is_out_of_memory, memory_taken
+from isocortex.extraction import batch_size as batching
+from isocortex.extraction.batch_size import BatchSize, free_memory, is_out_of_memory, memory_taken
 
 
 def test_the_first_number_is_what_is_fast_or_was_asked_for() -> None:
@@ -144,7 +144,7 @@ def test_memory_of_accelerators_as_torch_tells_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_size_needs_no_torch() -> None:
-    code = "import sys; from isocortex.batching import *; free_memory('cpu'); release_memory('cpu')"
+    code = "import sys; from isocortex.extraction.batch_size import *; free_memory('cpu'); release_memory('cpu')"
     code += "; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

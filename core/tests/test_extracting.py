@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from isocortex import extracting
 from isocortex.errors import UsageError
-from isocortex.extracting import Extraction, accelerators, device_of
+from isocortex.extraction import cached as extracting
+from isocortex.extraction.cached import Extraction, accelerators, device_of
 from isocortex.planning import RunConfig
 from isocortex.progress import Reporter
 from isocortex.results.provenance import Stopwatch
@@ -77,7 +77,7 @@ def test_a_machine_without_driver_does_not_import_torch() -> None:
     if extracting._has_driver():
         pytest.skip("there is a driver here")
     code = (
-        "import sys; from types import SimpleNamespace as S; from isocortex.extracting import device_of\n"
+        "import sys; from types import SimpleNamespace as S; from isocortex.extraction.cached import device_of\n"
         "print(device_of('auto', S(accelerated=True)), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from isocortex import batching, chunks, extraction
-from isocortex.batching import MOST_ON_CPU
 from isocortex.data.stimuli import Stimulus, StimulusBatch, StimulusSet
 from isocortex.errors import DataError, PluginError, SettingsError, StoreError
-from isocortex.extraction import CHUNK_SIZE, activations_in_memory, extract
+from isocortex.extraction import batch_size as batching, chunk_rows as chunks, extractor as extraction
+from isocortex.extraction.batch_size import MOST_ON_CPU
+from isocortex.extraction.extractor import CHUNK_SIZE, activations_in_memory, extract
 from isocortex.files import disk as store
 from isocortex.interfaces import LayerOutput, LoadedModel
 

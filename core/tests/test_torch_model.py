@@ -17,7 +17,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import LayerError, PluginError, SettingsError
-from isocortex.extraction import activations_in_memory, extract
+from isocortex.extraction.extractor import activations_in_memory, extract
 
 torch = pytest.importorskip("torch")
 

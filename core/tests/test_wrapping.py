@@ -10,7 +10,7 @@ import pytest
 from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import PluginError, UsageError
-from isocortex.extraction import activations_in_memory, extract
+from isocortex.extraction.extractor import activations_in_memory, extract
 from isocortex.models.wrap import wrap
 
 

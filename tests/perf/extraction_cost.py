@@ -26,7 +26,7 @@ from measuring import alternating, machine, print_ratios  # noqa: E402
 
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
-from isocortex.extraction import activations_in_memory, extract  # noqa: E402
+from isocortex.extraction.extractor import activations_in_memory, extract  # noqa: E402
 from tests.test_torchvision import pixels  # noqa: E402
 from tests.torchvision_models import torchvision_models  # noqa: E402
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex import extraction
 from isocortex.catalogue.cards import ANY_MODALITY, Variant
 from isocortex.errors import DataError, IsocortexError, ModalityError, SettingsError
-from isocortex.extracting import Extraction, device_of, lock
+from isocortex.extraction import extractor as extraction
+from isocortex.extraction.cached import Extraction, device_of, lock
 from isocortex.files import disk as store
 from isocortex.files.digests import digest_array, digest_of, jsonable, short
 from isocortex.interfaces import KEEPABLE, Rules

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex import extraction
 from isocortex.api import run
 from isocortex.catalogue.cards import Variant
 from isocortex.catalogue.rows import Catalogue
-from isocortex.chunks import HELD_BYTES
 from isocortex.errors import FilesError, IsocortexError, StoreError, UsageError
-from isocortex.extracting import Extraction, device_of
+from isocortex.extraction import extractor as extraction
+from isocortex.extraction.cached import Extraction, device_of
+from isocortex.extraction.chunk_rows import HELD_BYTES
 from isocortex.files import disk as store
 from isocortex.files.file_store import FileStore
 from isocortex.loading.resolver import Resolver

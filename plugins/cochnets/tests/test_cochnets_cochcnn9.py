@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
-from isocortex.extraction import activations_in_memory  # noqa: E402
+from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
 from isocortex.interfaces import LayerOutput  # noqa: E402
 from isocortex.loading.resolver import resolver  # noqa: E402
 from isocortex_cochnets.cochcnn9 import CochCNN9  # noqa: E402

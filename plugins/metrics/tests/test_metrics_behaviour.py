@@ -24,7 +24,7 @@ from isocortex.catalogue.cards import Variant
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.extraction import activations_in_memory
+from isocortex.extraction.extractor import activations_in_memory
 from isocortex_metrics.behaviour import readout
 from isocortex_metrics.behaviour.readout import logistic_readout
 from isocortex_metrics.brainscore.behaviour_patterns import dprime, normalised, rates_of_probabilities

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
-from isocortex.extraction import activations_in_memory  # noqa: E402
+from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
 from isocortex.loading.resolver import load_model, resolver  # noqa: E402
 from isocortex_wav2vec2 import checkpoints  # noqa: E402
 from isocortex_wav2vec2.families import family_named, import_transformers  # noqa: E402

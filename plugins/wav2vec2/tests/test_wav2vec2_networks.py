@@ -16,7 +16,7 @@ pytest.importorskip("isocortex_wav2vec2")
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError, LayerError, UsageError  # noqa: E402
-from isocortex.extraction import activations_in_memory  # noqa: E402
+from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
 from isocortex.models.variants import build_variant  # noqa: E402
 from isocortex.testing import check_model  # noqa: E402
 from isocortex_wav2vec2.families import family_named, import_transformers, quiet  # noqa: E402

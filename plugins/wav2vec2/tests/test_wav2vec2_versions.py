@@ -20,7 +20,7 @@ pytest.importorskip("isocortex_wav2vec2")
 
 from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import StimulusSet
-from isocortex.extraction import activations_in_memory
+from isocortex.extraction.extractor import activations_in_memory
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wav2vec2")]
 
@@ -37,7 +37,7 @@ from importlib.metadata import version
 from pathlib import Path
 import numpy as np
 import torch
-from isocortex.extraction import activations_in_memory
+from isocortex.extraction.extractor import activations_in_memory
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex_wav2vec2.models import SpeechNetwork

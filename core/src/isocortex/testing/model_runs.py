@@ -14,7 +14,7 @@ from isocortex.activations.reductions import reduce_output
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import StimulusBatch, StimulusSet
-from isocortex.extraction import activations_in_memory
+from isocortex.extraction.extractor import activations_in_memory
 from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
 from isocortex.testing.memory import n_per_run
 from isocortex.testing.outcomes import CheckSkipped

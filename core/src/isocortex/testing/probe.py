@@ -86,7 +86,7 @@ def _problem(module: Any, kind: str, where: str, name: str) -> str | None:
 
 def run_model(reference: str, variant: str, modality: str, n_memory_stimuli: int) -> dict[str, Any]:
     """Run a model on the stimuli of the kit; digests of the plugin and of its layers, then its memory (0: without)."""
-    from isocortex.extraction import activations_in_memory
+    from isocortex.extraction.extractor import activations_in_memory
     from isocortex.testing.synthetic import synthetic_stimuli
 
     plugin, parsed = _plugin(reference, variant)
@@ -112,7 +112,7 @@ def run_model(reference: str, variant: str, modality: str, n_memory_stimuli: int
 def _bytes_in_use(plugin: ModelPlugin, variant: Variant, modality: str, n_stimuli: int) -> list[int]:
     """Load a model once and run it on files again and again, other ones each time; the memory in use after each run."""
     from isocortex.data.stimuli import StimulusSet
-    from isocortex.extraction import activations_in_memory
+    from isocortex.extraction.extractor import activations_in_memory
     from isocortex.testing.processes import bytes_in_use
     from isocortex.testing.synthetic import synthetic_stimuli
 

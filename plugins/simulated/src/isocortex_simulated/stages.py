@@ -68,8 +68,7 @@ def computed_components(stimuli: StimulusSet, stage: Stage, reduction: str, n_co
 
 def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Activations:
     """Give the activations of a stage; they are shared with a run that scores the model."""
-    from isocortex.extracting import Extraction
-    from isocortex.extraction import activations_in_memory
+    from isocortex.extraction import Extraction, activations_in_memory
     from isocortex.loading import resolver, variant_of
     from isocortex.planning import RunConfig
     from isocortex.progress import Reporter

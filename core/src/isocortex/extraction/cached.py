@@ -14,8 +14,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocortex import extraction
 from isocortex.errors import UsageError
+from isocortex.extraction import extractor as extraction
 from isocortex.files import disk as store
 from isocortex.files.digests import digest_of, short
 from isocortex.results.provenance import Stopwatch

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.activations.reductions import reduce_output, unit_names
-from isocortex.batching import BatchSize, is_out_of_memory, memory_taken, release_memory
-from isocortex.chunks import Rows, StoredRows
 from isocortex.errors import DataError, PluginError, shorten
+from isocortex.extraction.batch_size import BatchSize, is_out_of_memory, memory_taken, release_memory
+from isocortex.extraction.chunk_rows import Rows, StoredRows
 from isocortex.files.disk import ActivationFolder, check_space, varying_units
 
 if TYPE_CHECKING:
