@@ -12,7 +12,7 @@ import isocortex
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.errors import UsageError
 from isocortex.interfaces import LoadedModel, ModelPlugin
-from isocortex.planning import RunConfig
+from isocortex.run.plan import RunConfig
 from tests.folders import image_folder
 
 torch = pytest.importorskip("torch")

@@ -11,9 +11,9 @@ import pytest
 from isocortex import api, running
 from isocortex.describe import describe
 from isocortex.errors import FilesError, PluginError, UsageError
-from isocortex.fetching import fetch_all
 from isocortex.loading.resolver import Resolver, resolver
-from isocortex.planning import RunConfig
+from isocortex.run.fetch import fetch_all
+from isocortex.run.plan import RunConfig
 from tests.folders import image_folder, sound_folder
 from tests.third_party.install import environment, write_package
 

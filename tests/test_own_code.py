@@ -46,7 +46,7 @@ def test_readme_module_on_a_folder_of_sounds(tmp_path, monkeypatch, capsys) -> N
 
 @pytest.mark.slow
 def test_readme_function_on_real_sounds(realdata, tmp_path, monkeypatch, capsys) -> None:
-    from isocortex.fetching import fetch_all
+    from isocortex.run.fetch import fetch_all
 
     fetch_all([], ["NH2015comp.ridge"], realdata / "nh2015", verify_only=False)
     monkeypatch.chdir(tmp_path)

@@ -82,7 +82,7 @@ def test_images_are_scored_on_both_monkey_and_human(realdata, tmp_path) -> None:
 @pytest.mark.slow
 def test_own_function_on_real_sounds(realdata, tmp_path, monkeypatch) -> None:
     import isocortex
-    from isocortex.fetching import fetch_all
+    from isocortex.run.fetch import fetch_all
 
     fetch_all([], ["NH2015comp.ridge"], realdata / "nh2015", verify_only=False)
 

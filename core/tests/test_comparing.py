@@ -18,7 +18,7 @@ from isocortex.errors import StoreError, UsageError
 from isocortex.files.disk import write_json
 from isocortex.results.paired import Selection, compare_results, print_csv, print_json, print_table
 from isocortex.results.result import Failure, Result, Summary
-from isocortex.runner import write_scores
+from isocortex.run.runner import write_scores
 from tests.folders import image_folder
 
 N_DRAWS = 500

@@ -10,10 +10,10 @@ import pytest
 from isocortex.errors import UsageError
 from isocortex.extraction import cached as extracting
 from isocortex.extraction.cached import Extraction, accelerators, device_of
-from isocortex.planning import RunConfig
 from isocortex.progress import Reporter
 from isocortex.results.provenance import Stopwatch
-from isocortex.runner import Runner
+from isocortex.run.plan import RunConfig
+from isocortex.run.runner import Runner
 
 PLAIN: Any = SimpleNamespace(accelerated=False)
 IN_TORCH: Any = SimpleNamespace(accelerated=True, digest=lambda _: "model")

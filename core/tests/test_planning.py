@@ -10,7 +10,7 @@ from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import AmbiguousIDError, ModalityError, SettingsError, UnknownIDError, UsageError
 from isocortex.files.file_store import FileStore
 from isocortex.loading.resolver import Resolver
-from isocortex.planning import RunConfig, parse_shard, plan
+from isocortex.run.plan import RunConfig, parse_shard, plan
 
 MODEL = {"object": "absent_module:Absent", "layers": ["layer.*"]}
 

@@ -6,6 +6,6 @@ from .loading import (
     load_stimuli as load_stimuli,
 )
 from .models.wrap import wrap as wrap
-from .planning import RunConfig as RunConfig
+from .run import RunConfig as RunConfig
 
 __version__: str

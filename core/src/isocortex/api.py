@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocortex.interfaces import ModelPlugin
-from isocortex.planning import RunConfig, plan
+from isocortex.run.plan import RunConfig, plan
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from isocortex.progress import Reporter
     from isocortex.results.result import Result
-    from isocortex.runner import Outcome
+    from isocortex.run.runner import Outcome
 
 Models = str | ModelPlugin | Sequence[str | ModelPlugin]
 
@@ -28,7 +28,7 @@ def run(
     from isocortex.files.file_store import FileStore
     from isocortex.hooks import HookCaller
     from isocortex.loading.resolver import Resolver
-    from isocortex.runner import Runner
+    from isocortex.run.runner import Runner
 
     named, objects = _separate(models)
     catalogue = Catalogue.discover()

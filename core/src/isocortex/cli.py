@@ -15,7 +15,7 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import IsocortexError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from isocortex.planning import RunConfig
+    from isocortex.run.plan import RunConfig
     from isocortex.testing import CheckOutcome
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -179,7 +179,7 @@ def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) 
 
 
 def _run_config(options: dict[str, Any]) -> RunConfig:
-    from isocortex.planning import RunConfig, parse_shard
+    from isocortex.run.plan import RunConfig, parse_shard
 
     return RunConfig(
         layers=tuple(options["layers"]),
@@ -202,7 +202,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
 def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | None, **options: Any) -> None:
     """Compute activations only; '-m activations:FOLDER' scores what --out wrote."""
     from isocortex import running
-    from isocortex.planning import RunConfig
+    from isocortex.run.plan import RunConfig
 
     config = RunConfig(
         layers=tuple(options["layers"]),
@@ -229,7 +229,7 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 
     What cannot be had is told at the end, with the reason; the rest is fetched.
     """
-    from isocortex.fetching import fetch_all
+    from isocortex.run.fetch import fetch_all
 
     if not models and not benchmarks:
         raise click.UsageError("Name what to fetch with -m or -b.")

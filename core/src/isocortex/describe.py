@@ -68,7 +68,7 @@ def _files(card: Card) -> list[str]:
 
 def _weights(resolver: Resolver, reference: str, card: ModelCard) -> list[str]:
     """Whether the weights of the variant that is taken by default are here; the network is not used for it."""
-    from isocortex.fetching import describe_paths, fetch_model, first_line
+    from isocortex.run.fetch import describe_paths, fetch_model, first_line
 
     variant = variant_of(card, None)
     try:

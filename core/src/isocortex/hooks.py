@@ -14,8 +14,8 @@ import pluggy
 
 if TYPE_CHECKING:
     from isocortex.catalogue.rows import Plugin
-    from isocortex.planning import Plan
     from isocortex.results.result import Result
+    from isocortex.run.plan import Plan
 
 hookspec = pluggy.HookspecMarker("isocortex")
 hookimpl = pluggy.HookimplMarker("isocortex")

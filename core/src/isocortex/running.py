@@ -21,14 +21,14 @@ from isocortex.extraction.chunk_rows import HELD_BYTES
 from isocortex.files import disk as store
 from isocortex.files.file_store import FileStore
 from isocortex.loading.resolver import Resolver
-from isocortex.planning import Cell, RunConfig, choose_models, plan
 from isocortex.progress import Reporter
 from isocortex.results.provenance import Stopwatch
+from isocortex.run.plan import Cell, RunConfig, choose_models, plan
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
     from isocortex.results.result import Result
-    from isocortex.runner import Outcome
+    from isocortex.run.runner import Outcome
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
@@ -141,7 +141,7 @@ def _need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[str, Any]:
         "disk_bytes": None,
         "memory_bytes": None,
     }
-    from isocortex.fetching import first_line
+    from isocortex.run.fetch import first_line
 
     absent = _absent(resolver, cell)
     if absent:
@@ -157,7 +157,7 @@ def _need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[str, Any]:
 
 def _absent(resolver: Resolver, cell: Cell) -> list[str]:
     """The data or weights of a cell that are not here, and what was found instead."""
-    from isocortex.fetching import fetch_model, first_line
+    from isocortex.run.fetch import fetch_model, first_line
 
     needed: dict[str, Callable[[], object]] = {
         "the data are here": lambda: resolver.stimuli(cell.stimuli),

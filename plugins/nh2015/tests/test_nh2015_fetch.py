@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from isocortex.errors import FilesError, UnknownIDError
-from isocortex.fetching import fetch_all
 from isocortex.interfaces import DataFiles
 from isocortex.loading.resolver import make_plugin, resolver
+from isocortex.run.fetch import fetch_all
 from isocortex_nh2015 import release
 from plugins.nh2015.tests import release as synthetic
 from plugins.nh2015.tests.test_nh2015_voxels import expect_encoded

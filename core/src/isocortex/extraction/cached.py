@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from isocortex.catalogue.cards import Variant
     from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LoadedModel, ModelPlugin
-    from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
+    from isocortex.run.plan import RunConfig
 
 
 #: what the drivers of NVIDIA (also on Jetson and below Windows) and AMD put there on Linux

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from isocortex.results import Result
-    from isocortex.runner import Outcome
+    from isocortex.run import Outcome
     from isocortex_simulated.recovery import Candidate, Verdict
     from isocortex_simulated.stages import Stage
 
@@ -79,8 +79,8 @@ def _scored(dataset: str, out: Path) -> list[Outcome]:
     from threadpoolctl import threadpool_limits
 
     from isocortex.api import run
-    from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
+    from isocortex.run import RunConfig
 
     # the matrices are small: threads that wait for busy cores make the demo several times slower
     with threadpool_limits(1):

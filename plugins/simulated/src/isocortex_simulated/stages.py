@@ -70,9 +70,9 @@ def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Act
     """Give the activations of a stage; they are shared with a run that scores the model."""
     from isocortex.extraction import Extraction, activations_in_memory
     from isocortex.loading import resolver, variant_of
-    from isocortex.planning import RunConfig
     from isocortex.progress import Reporter
     from isocortex.results import Stopwatch
+    from isocortex.run import RunConfig
 
     model = resolver(offline=True).model(stage.model)
     variant = variant_of(model.card, None)

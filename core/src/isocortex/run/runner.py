@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from isocortex.hooks import HookCaller
     from isocortex.interfaces import Comparison, MetricPlugin, ModelPlugin
     from isocortex.loading.resolver import Resolver
-    from isocortex.planning import Cell, Plan, RunConfig
     from isocortex.progress import Reporter
     from isocortex.results.result import Summary
+    from isocortex.run.plan import Cell, Plan, RunConfig
 
 #: part of every digest of a result: raised when the same scores are summarised in another way
 VERSION = 3

@@ -1,0 +1,2 @@
+from .plan import RunConfig as RunConfig
+from .runner import Outcome as Outcome
