@@ -107,7 +107,7 @@ def test_help_texts_are_those_of_the_command_line() -> None:
 
 
 def test_every_command_has_its_help_text() -> None:
-    from isocortex.cli import cli
+    from isocortex.cli.commands import cli
 
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
     assert {*cli.commands, "demo", "stages"} == set(re.findall(r"<!-- help: ([a-z]+) -->", page))

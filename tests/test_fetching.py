@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isocortex import api, running
-from isocortex.describe import describe
+from isocortex import api
+from isocortex.cli import score as running
+from isocortex.cli.info import describe
 from isocortex.errors import FilesError, PluginError, UsageError
 from isocortex.loading.resolver import Resolver, resolver
 from isocortex.run.fetch import fetch_all

@@ -8,10 +8,10 @@ import sys
 def main() -> None:
     """Run the command line; listing does not pay for the library that parses the other commands."""
     if sys.argv[1:2] == ["list"]:
-        from isocortex.listing import main as run_list
+        from isocortex.cli.list import main as run_list
 
         sys.exit(run_list(sys.argv[2:]))
-    from isocortex.cli import main as run
+    from isocortex.cli.commands import main as run
 
     run()
 

@@ -55,8 +55,8 @@ def demo(out: Path) -> None:
     scoring names that model and layer among close neighbours, names none for noise, and names none once the true model
     is left out. Nothing is downloaded. Exit code 0: as it should be, 1: not.
     """
+    from isocortex.cli import tally
     from isocortex.results import print_table
-    from isocortex.running import tally
 
     outcomes = [outcome for dataset in CANDIDATES for outcome in _scored(dataset, out)]
     results = [outcome.result for outcome in outcomes]

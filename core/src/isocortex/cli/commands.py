@@ -94,7 +94,7 @@ def main() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def list_(arguments: tuple[str, ...]) -> None:
     """List what is installed, without importing any of it."""
-    from isocortex.listing import main as run_list
+    from isocortex.cli.list import main as run_list
 
     sys.exit(run_list(arguments))
 
@@ -103,7 +103,7 @@ def list_(arguments: tuple[str, ...]) -> None:
 @click.argument("identity", metavar="ID")
 def info(identity: str) -> None:
     """Show a card, with licence, citation, published scores, and ceilings where the data are here."""
-    from isocortex.describe import describe
+    from isocortex.cli.info import describe
 
     print(describe(identity))
 
@@ -166,7 +166,7 @@ _RUN_OPTIONS = _options(
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
     """Score models on benchmarks; finished cells are not computed again."""
-    from isocortex import running
+    from isocortex.cli import score as running
 
     config = _run_config(options)
     as_json = bool(options["as_json"])
@@ -201,7 +201,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
 @_RUN_OPTIONS
 def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | None, **options: Any) -> None:
     """Compute activations only; '-m activations:FOLDER' scores what --out wrote."""
-    from isocortex import running
+    from isocortex.cli import score as running
     from isocortex.run.plan import RunConfig
 
     config = RunConfig(
