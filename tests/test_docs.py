@@ -173,7 +173,7 @@ def test_the_page_on_the_kit_has_every_check_and_no_other() -> None:
 
 
 def test_the_page_on_results_has_every_field_of_a_summary() -> None:
-    from isocortex.results.result import Summary
+    from isocortex.scoring.summary import Summary
 
     page = (DOCS / "concepts" / "reading-a-result.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_]+)`", page))

@@ -24,7 +24,8 @@ CODE = '''
 from pathlib import Path
 
 from isocortex.errors import FilesError, UsageError
-from isocortex.interfaces import DatasetPlugin, LayerOutput, LoadedModel, ModelPlugin
+from isocortex.interfaces import DatasetPlugin, LoadedModel, ModelPlugin
+from isocortex.activations.output import LayerOutput
 from isocortex.files.disk import data_folder
 
 

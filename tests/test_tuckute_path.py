@@ -18,8 +18,9 @@ from isocortex.catalogue.cards import BenchmarkCard, read_card
 from isocortex.catalogue.rows import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
-from isocortex.interfaces import Comparison, DataFiles, Rules
+from isocortex.files.file_store import DataFiles
 from isocortex.loading.resolver import make_plugin
+from isocortex.scoring.contract import Comparison, Rules
 from isocortex.scoring.summary import by_region
 from isocortex_nh2015 import release
 from plugins.nh2015.tests import release as synthetic

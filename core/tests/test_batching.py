@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isocortex import devices
+from isocortex.devices import free_memory, is_out_of_memory, memory_taken
 from isocortex.extraction import batch_size as batching
-from isocortex.extraction.batch_size import BatchSize, free_memory, is_out_of_memory, memory_taken
+from isocortex.extraction.batch_size import BatchSize
 
 
 def test_the_first_number_is_what_is_fast_or_was_asked_for() -> None:
@@ -96,20 +98,20 @@ def test_a_cluster_job_or_container_has_less_than_the_machine(tmp_path: Path) ->
     group(root / "job" / "step", "max", 100, 10)
     group(root / "job", "1000", 700, 200)
     root.joinpath("memory.stat").write_text("file 3\n")
-    assert batching._free_of_control_group(root, own) == 500
+    assert devices._free_of_control_group(root, own) == 500
     group(root / "job" / "step", "300", 100, 10)
-    assert batching._free_of_control_group(root, own) == 210
+    assert devices._free_of_control_group(root, own) == 210
     own.write_text("1:name=systemd:/\n")
-    assert batching._free_of_control_group(root, own) is None
+    assert devices._free_of_control_group(root, own) is None
     own.unlink()
-    assert batching._free_of_control_group(root, own) is None
+    assert devices._free_of_control_group(root, own) is None
 
 
 def test_memory_of_the_machine(tmp_path: Path) -> None:
     path = tmp_path / "meminfo"
     path.write_text("MemTotal:  9 kB\nMemFree:  2 kB\nMemAvailable:  5 kB\n")
-    assert batching._free_of_machine(path) == 5 * 1024
-    assert batching._free_of_machine(tmp_path / "nothing") is None
+    assert devices._free_of_machine(path) == 5 * 1024
+    assert devices._free_of_machine(tmp_path / "nothing") is None
 
 
 def test_memory_of_accelerators_as_torch_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +146,7 @@ def test_memory_of_accelerators_as_torch_tells_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_size_needs_no_torch() -> None:
-    code = "import sys; from isocortex.extraction.batch_size import *; free_memory('cpu'); release_memory('cpu')"
+    code = "import sys; from isocortex.devices import *; free_memory('cpu'); release_memory('cpu')"
     code += "; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

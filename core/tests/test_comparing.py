@@ -16,9 +16,11 @@ import xarray as xr
 import isocortex
 from isocortex.errors import StoreError, UsageError
 from isocortex.files.disk import write_json
-from isocortex.results.paired import Selection, compare_results, print_csv, print_json, print_table
-from isocortex.results.result import Failure, Result, Summary
-from isocortex.run.runner import write_scores
+from isocortex.results.paired import Selection, compare_results
+from isocortex.results.result import Failure, Result
+from isocortex.results.scores_file import write_scores
+from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
+from isocortex.scoring.summary import Summary
 from tests.folders import image_folder
 
 N_DRAWS = 500
@@ -265,7 +267,7 @@ def test_neuroids_without_a_region_are_not_the_whole(tmp_path: Path, capsys: pyt
     assert table["p"].tolist() == [1.0, pytest.approx(2 / (N_DRAWS + 1))]
     assert table["region"].tolist()[1] == ""
     assert len(compare_results(tmp_path, Selection(regions=("",)))) == 1
-    print_table(table)
+    print_pairs(table)
     assert "│ ''     │ 0.500" in capsys.readouterr().out
 
 
@@ -306,25 +308,25 @@ def test_no_results(tmp_path: Path) -> None:
 def test_tables_say_what_the_numbers_rest_on(capsys: pytest.CaptureFixture[str]) -> None:
     many = [result(f"model{place}", 0.5 + place / 100, own=place) for place in range(12)]
     optimistic = result("deep", summary=summary(0.9, draws_of(0.9), layer_rule="optimistic", n_layers_searched=30))
-    print_table(compare_results([*many, optimistic, result("bare", summary=summary(0.6))]))
+    print_pairs(compare_results([*many, optimistic, result("bare", summary=summary(0.6))]))
     text = capsys.readouterr().out
     assert "b: r, pooled" in text
     assert "draws over stimuli; p ≥ 0.004; q: Benjamini-Hochberg over these 78 tests" in text
     assert "at least 7 tests at the smallest p" in text  # 78 × .00399 / 7 ≤ .05 < 78 × .00399 / 6
     assert "among different numbers of layers" in text
     assert "not comparable: bare@fixed × b: the metric 'k' gives no draws" in text
-    print_table(compare_results(THREE))
+    print_pairs(compare_results(THREE))
     text = capsys.readouterr().out
     assert "at least" not in text
     assert "participants" not in text
     few = {"target": "participant", "n_subjects": 8, "resampled": "stimuli × participants"}
-    print_table(compare_results([result(name, summary=summary(0.5, draws_of(0.5), **few)) for name in ("one", "two")]))
+    print_pairs(compare_results([result(name, summary=summary(0.5, draws_of(0.5), **few)) for name in ("one", "two")]))
     assert "8 participants are few" in capsys.readouterr().out
 
 
 def test_results_of_one_name_are_told_apart_by_their_digest(capsys: pytest.CaptureFixture[str]) -> None:
     again = result("good", 0.6, own=7).model_copy(update={"digest": "f" * 64})
-    print_table(compare_results([*THREE, again]))
+    print_pairs(compare_results([*THREE, again]))
     text = capsys.readouterr().out
     assert "good@fixed [ffffffff]" in text
     assert "good@fixed [good-b-0]" in text
@@ -333,13 +335,13 @@ def test_results_of_one_name_are_told_apart_by_their_digest(capsys: pytest.Captu
 
 def test_json_and_csv_hold_every_row(capsys: pytest.CaptureFixture[str]) -> None:
     table = compare_results([*THREE, result("bare", summary=summary(0.6))])
-    print_json(table)
+    print_pairs_json(table)
     rows = json.loads(capsys.readouterr().out)
     assert list(rows[0]) == list(table.columns)
     assert [row["q"] is None for row in rows] == [False, False, False, True]
     assert (rows[0]["n_draws"], rows[0]["n_subjects"], rows[3]["n_draws"]) == (N_DRAWS, None, None)
     assert rows[0]["difference"] == pytest.approx(0.2)
-    print_csv(table)
+    print_pairs_csv(table)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == ",".join(table.columns)
     assert len(lines) == 5

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from isocortex import devices
+from isocortex.activations.output import LayerOutput
 from isocortex.data.stimuli import Stimulus, StimulusBatch, StimulusSet
 from isocortex.errors import DataError, PluginError, SettingsError, StoreError
 from isocortex.extraction import batch_size as batching, chunk_rows as chunks, extractor as extraction
 from isocortex.extraction.batch_size import MOST_ON_CPU
 from isocortex.extraction.extractor import CHUNK_SIZE, activations_in_memory, extract
 from isocortex.files import disk as store
-from isocortex.interfaces import LayerOutput, LoadedModel
+from isocortex.interfaces import LoadedModel
 
 
 def sounds(lengths: Sequence[int]) -> StimulusSet:
@@ -271,8 +273,8 @@ def test_a_batch_takes_half_of_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, n_at_once: int
 ) -> None:
     monkeypatch.setattr(batching, "free_memory", lambda _: free)
-    monkeypatch.setattr(batching, "_resident", iter([1000, 1100]).__next__)
-    monkeypatch.setattr(batching, "_SECONDS_BETWEEN_LOOKS", 9)
+    monkeypatch.setattr(devices, "_resident", iter([1000, 1100]).__next__)
+    monkeypatch.setattr(devices, "_SECONDS_BETWEEN_LOOKS", 9)
     model = Toy()
     run(model, sounds([1] * 32), tmp_path)
     assert {len(batch) for batch in model.batches[1:]} == {n_at_once}

@@ -8,7 +8,8 @@ import types
 import pytest
 
 from isocortex.catalogue.rows import Plugin
-from isocortex.hooks import HookCaller, hookimpl
+from isocortex.hooks import hookimpl
+from isocortex.run.hook_caller import HookCaller
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.errors import SettingsError
-from isocortex.interfaces import DataFiles, ModelPlugin, check_settings
+from isocortex.files.file_store import DataFiles
+from isocortex.interfaces import ModelPlugin, check_settings
 
 SOURCE = """
 from isocortex.interfaces import MetricPlugin, ModelPlugin

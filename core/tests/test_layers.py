@@ -12,10 +12,11 @@ import xarray as xr
 from hypothesis import given, strategies as st
 
 from isocortex.activations.layer import Activations
+from isocortex.activations.layer_names import choose_layers, match_layers, processing_order
 from isocortex.catalogue.cards import LayerRule
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.interfaces import Comparison, Rules
-from isocortex.scoring.layer_choice import as_layered, choose_layers, match_layers, processing_order, score_layers
+from isocortex.scoring.layer_choice import as_layered, score_layers
 
 UNITS = ("model", "region", "neuroid")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from isocortex.activations.output import LayerOutput
 from isocortex.activations.reductions import PROJECTION_BLOCK, STEPS, parse_reduction, project, reduce_output
 from isocortex.errors import IsocortexError, PluginError, SettingsError
-from isocortex.interfaces import LayerOutput
 
 
 def output(shape: tuple[int, ...], axes: tuple[str, ...], lengths: list[int] | None = None) -> LayerOutput:

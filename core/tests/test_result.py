@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from isocortex.errors import StoreError
-from isocortex.results.result import Failure, LayerValue, Provenance, Result, Summary, read_results, table
+from isocortex.results.result import Failure, Provenance, Result, read_results, table
+from isocortex.scoring.summary import LayerValue, Summary
 
 
 def summary(value: float | None = 0.5, **more: Any) -> Summary:
@@ -175,8 +176,9 @@ def test_a_table_has_one_row_per_result_and_region() -> None:
 
 
 def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    from isocortex.results.result import LayerValue, Result, Summary
+    from isocortex.results.result import Result
     from isocortex.results.tables import print_table
+    from isocortex.scoring.summary import LayerValue, Summary
 
     summary = Summary(
         statistic="r", target="pooled", value=0.5, layer_rule="single layer", n_layers_searched=1,
@@ -193,8 +195,8 @@ def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_curve_over_layers_stands_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    from isocortex.results.result import LayerValue
     from isocortex.results.tables import print_table
+    from isocortex.scoring.summary import LayerValue
 
     layers = [
         LayerValue(name="rnn[0]", value=0.25, read_out=0.1),

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isocortex.activations.output import LayerOutput
 from isocortex.activations.reductions import parse_reduction, reduce_output
 from isocortex.activations.sparse_projection import projection_matrix, sparse_projection
 from isocortex.errors import SettingsError, UsageError
-from isocortex.interfaces import LayerOutput
 
 random_projection = pytest.importorskip("sklearn.random_projection")
 

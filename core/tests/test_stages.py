@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from isocortex.activations.layer import Activations
 from isocortex.interfaces import Comparison, Rules
-from isocortex.results.result import Result, Stage, Summary
+from isocortex.results.result import Result
 from isocortex.results.tables import print_csv, print_json
-from isocortex.scoring.stages import ALL_SPLITS, NESTED, best_depths, nested_stage, over_splits, stage_of_neuroids
-from isocortex.scoring.summary import by_region, summarise
+from isocortex.scoring.stages import NESTED, Stage, best_depths, nested_stage, over_splits
+from isocortex.scoring.summary import Summary, by_region, summarise
 
 
 @st.composite
@@ -118,10 +118,6 @@ def test_pooled_data_have_a_stage_and_no_participants() -> None:
     stage = nested_stage(scores)
     assert stage is not None
     assert (stage.value, stage.n_subjects, stage.participants, stage.error) == (0.5, None, {}, None)
-    of_neuroids = stage_of_neuroids(np.array([0, 2, 2]), np.array([False, True, True]), None, 3)
-    assert of_neuroids is not None
-    assert (of_neuroids.value, of_neuroids.tied, of_neuroids.procedure) == (1.0, pytest.approx(2 / 3), ALL_SPLITS)
-    assert stage_of_neuroids(np.array([0]), np.array([False]), None, 1) is None
 
 
 def test_one_number_per_participant_is_a_criterion_too() -> None:

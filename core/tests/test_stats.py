@@ -19,7 +19,6 @@ from isocortex.scoring.stats import (
     paired_difference,
     paired_p,
     subject_codes,
-    tuckute2023_participants_p,
     widened,
 )
 
@@ -402,23 +401,3 @@ def test_among_discoveries_the_share_of_false_ones_is_that_asked_for() -> None:
         called = false_discovery_rate(2 * stats.norm.sf(np.abs(row))) <= 0.1
         shares.append(called[10:].sum() / max(1, called.sum()))
     assert np.mean(shares) == pytest.approx(0.1 * 30 / 40, abs=0.02)
-
-
-# --- as published -----------------------------------------------------------------------------------------------------
-
-
-def test_the_published_test_of_participants_draws_as_published() -> None:
-    """Sample by sample with numpy's legacy generator, seed 0."""
-    stream = np.random.default_rng(0)
-    first, second = 0.51 + 0.02 * stream.standard_normal(8), 0.5 + 0.1 * stream.standard_normal(20)
-    legacy = np.random.RandomState(0)
-    above = sum(np.mean(legacy.choice(second, size=20, replace=True)) > first.mean() for _ in range(10_000))
-    assert tuckute2023_participants_p(first, second) == above / 10_000
-    assert 0 < above < 10_000
-
-
-def test_the_published_test_needs_values() -> None:
-    with pytest.raises(ValueError, match="finite value per participant"):
-        tuckute2023_participants_p(np.array([0.1, np.nan]), np.array([0.1, 0.2]))
-    with pytest.raises(ValueError, match="finite value per participant"):
-        tuckute2023_participants_p(np.array([0.1]), np.array([]))

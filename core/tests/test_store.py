@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from isocortex.activations.folder import ActivationFolder
 from isocortex.errors import StoreError
 from isocortex.files import disk as store
 from isocortex.files.disk import (
-    ActivationFolder,
     cache_folder,
     check_space,
     check_writable,

@@ -15,7 +15,8 @@ from isocortex.testing.outcomes import expect
 from tests.third_party.install import SOURCES, environment, fake_site, write_package
 
 QUICK = """
-from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
+from isocortex.interfaces import LoadedModel, ModelPlugin
+from isocortex.activations.output import LayerOutput
 import numpy as np
 
 class Loaded(LoadedModel):

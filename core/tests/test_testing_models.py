@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.stimuli import Stimulus, StimulusBatch
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
+from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.testing import CheckFailed, check_model, checks_of, model_runs
 from isocortex.testing.memory import growth, n_per_run
 from isocortex.testing.model_runs import ModelUnderTest, output_problem
@@ -304,7 +305,8 @@ from __future__ import annotations
 from collections import deque
 from itertools import count
 import numpy as np
-from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
+from isocortex.interfaces import LoadedModel, ModelPlugin
+from isocortex.activations.output import LayerOutput
 
 KEPT, RECENT, TABLES, COUNT = [], deque(maxlen=20), [], count()
 

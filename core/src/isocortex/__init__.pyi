@@ -1,11 +1,12 @@
-from .api import compare as compare, results as results, score as score
-from .loading import (
+from .api import compare as compare, extract as extract, results as results, score as score
+from .loading.resolver import (
+    load_card as load_card,
     load_dataset as load_dataset,
     load_metric as load_metric,
     load_model as load_model,
     load_stimuli as load_stimuli,
 )
 from .models.wrap import wrap as wrap
-from .run import RunConfig as RunConfig
+from .run.plan import RunConfig as RunConfig
 
 __version__: str

@@ -13,21 +13,22 @@ from isocortex.run.plan import RunConfig, plan
 if TYPE_CHECKING:
     import pandas as pd
 
+    from isocortex.activations.layer import Activations
+    from isocortex.data.stimuli import StimulusSet
     from isocortex.progress import Reporter
     from isocortex.results.result import Result
-    from isocortex.run.runner import Outcome
 
 Models = str | ModelPlugin | Sequence[str | ModelPlugin]
 
 
 def run(
     models: Models, benchmarks: str | Sequence[str], config: RunConfig, reporter: Reporter
-) -> tuple[list[Outcome], tuple[str, ...]]:
-    """Plan and execute; returns the outcomes and the pairs that were left out because of their modality."""
+) -> tuple[list[Result], tuple[str, ...]]:
+    """Plan and execute; returns the results and the pairs that were left out because of their modality."""
     from isocortex.catalogue.rows import Catalogue
     from isocortex.files.file_store import FileStore
-    from isocortex.hooks import HookCaller
     from isocortex.loading.resolver import Resolver
+    from isocortex.run.hook_caller import HookCaller
     from isocortex.run.runner import Runner
 
     named, objects = _separate(models)
@@ -88,8 +89,64 @@ def score(
     chosen = config or RunConfig()
     if out is not None:
         chosen = replace(chosen, out=Path(out))
-    outcomes, _ = run(models, benchmarks, chosen, Reporter(quiet=quiet))
-    return [outcome.result for outcome in outcomes]
+    return run(models, benchmarks, chosen, Reporter(quiet=quiet))[0]
+
+
+def extract(
+    model: str | ModelPlugin,
+    stimuli: str | StimulusSet,
+    *,
+    reduction: str = "flatten",
+    layers: Sequence[str] = (),
+    config: RunConfig | None = None,
+    quiet: bool = False,
+) -> dict[str, Activations]:
+    """Run a model on stimuli once, as ``isocortex extract`` does: layer → activations (n_stimuli, n_units).
+
+    They lie in the cache and are memory-mapped; those of a model without digest are not kept and lie in memory.
+
+    Parameters
+    ----------
+    model
+        ``ID[@variant]``, ``activations:FOLDER``, or a model made by ``isocortex.wrap``.
+    stimuli
+        ID, ``folder:PATH``, or a set of stimuli.
+    reduction
+        "flatten", "time-mean", "spatial-mean", …
+    layers
+        Names or patterns; empty: the model's default layers.
+    config
+        Device, batch size, offline.
+    quiet
+        Write no progress to stderr.
+
+    Raises
+    ------
+    UsageError
+        An unknown ID, or a variant or layer that the model does not have.
+
+    Examples
+    --------
+    >>> # isocortex.extract("noise/2", "simulated-sounds", reduction="time-mean")["layer.0"].shape
+    """
+    from isocortex.catalogue.rows import Catalogue
+    from isocortex.devices import device_of
+    from isocortex.extraction.cached import Extraction
+    from isocortex.files.file_store import FileStore
+    from isocortex.loading.resolver import Resolver, split_model_name, variant_of
+    from isocortex.progress import Reporter, Stopwatch
+
+    chosen, reporter = config or RunConfig(), Reporter(quiet=quiet)
+    named, objects = _separate(model)
+    resolver = Resolver(Catalogue.discover(), FileStore(offline=chosen.offline, reporter=reporter), objects)
+    name, variant = split_model_name(named[0])
+    plugin = resolver.model(name)
+    device = device_of(chosen.device, accelerated=plugin.accelerated)
+    played = resolver.stimuli(stimuli) if isinstance(stimuli, str) else stimuli
+    wanted = Extraction(
+        plugin, variant_of(plugin.card, variant), played, reduction, device, reporter, Stopwatch(), chosen.batch_size
+    )
+    return wanted.in_memory(layers) if wanted.folder is None else wanted.kept_layers(layers, wanted.folder)
 
 
 def results(folder: Path | str = "results") -> pd.DataFrame:

@@ -20,6 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+#: exit codes of the command line: some cells failed, and what was asked for cannot be done as asked
+EXIT_FAILED, EXIT_USAGE = 1, 2
+
 
 class IsocortexError(Exception):
     """Base of all errors that are shown to a user as one message, without a traceback."""

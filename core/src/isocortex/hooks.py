@@ -1,4 +1,4 @@
-"""Hook specifications around a run (pluggy), and calling them so that a broken hook never ends a run.
+"""The points of a run at which plugins are called (pluggy).
 
 A plugin names a module in its manifest (``[plugin] hooks = "isocortex_x.hooks"``) that holds functions marked with
 ``isocortex.hooks.hookimpl``.
@@ -6,14 +6,11 @@ A plugin names a module in its manifest (``[plugin] hooks = "isocortex_x.hooks"`
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
-    from isocortex.catalogue.rows import Plugin
     from isocortex.results.result import Result
     from isocortex.run.plan import Plan
 
@@ -35,32 +32,3 @@ class RunHooks:
     @hookspec
     def isocortex_after_run(self, results: list[Result]) -> None:
         """Called once, with every result of the run."""
-
-
-class HookCaller:
-    """Hooks of the installed plugins, each registered and called by itself inside a guard."""
-
-    def __init__(self, plugins: Iterable[Plugin], warn: Callable[[str], None]) -> None:
-        self._warn = warn
-        self._managers: list[tuple[str, pluggy.PluginManager]] = []
-        for plugin in plugins:
-            if plugin.hooks:
-                self._register(plugin)
-
-    def _register(self, plugin: Plugin) -> None:
-        manager = pluggy.PluginManager("isocortex")
-        manager.add_hookspecs(RunHooks)
-        try:
-            manager.register(importlib.import_module(str(plugin.hooks)))
-        except (Exception, SystemExit) as error:  # whatever a third party's module raises
-            self._warn(f"hooks of {plugin.package} {plugin.version} were not loaded: {type(error).__name__}: {error}")
-            return
-        self._managers.append((f"{plugin.package} {plugin.version}", manager))
-
-    def call(self, name: str, **arguments: Any) -> None:
-        """Call one hook of every plugin; an exception is reported and the run goes on."""
-        for package, manager in self._managers:
-            try:
-                getattr(manager.hook, name)(**arguments)
-            except (Exception, SystemExit) as error:  # whatever a third party's hook raises
-                self._warn(f"hook {name} of {package} failed: {type(error).__name__}: {error}")

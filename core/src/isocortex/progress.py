@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,3 +61,25 @@ class Reporter:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+class Stopwatch:
+    """Wall time of the phases of a cell."""
+
+    def __init__(self) -> None:
+        self.started = now()
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Generator[None]:
+        """Add what happens inside to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 4)
+
+
+def now() -> str:
+    """The present time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

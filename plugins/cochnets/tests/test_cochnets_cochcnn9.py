@@ -11,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from isocortex.activations.output import LayerOutput  # noqa: E402
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
-from isocortex.interfaces import LayerOutput  # noqa: E402
 from isocortex.loading.resolver import resolver  # noqa: E402
 from isocortex_cochnets.cochcnn9 import CochCNN9  # noqa: E402
 from isocortex_cochnets.models import CochlearModel  # noqa: E402

@@ -12,8 +12,7 @@ from scipy.spatial.distance import squareform
 from isocortex.catalogue.cards import read_card
 from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError
-from isocortex.files.file_store import read_specs
-from isocortex.interfaces import DataFiles
+from isocortex.files.file_store import DataFiles, read_specs
 from isocortex.loading.resolver import make_plugin
 from isocortex_kriegeskorte2008 import (
     load_model_rdms,

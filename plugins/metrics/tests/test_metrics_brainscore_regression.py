@@ -20,7 +20,7 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.brainscore.compact import compact_features
 from isocortex_metrics.brainscore.fits import ALPHAS, best_units, least_squares, ridge_dual, ridge_primal

@@ -16,7 +16,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex.scoring.stats import draw_counts
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.geometry.kernels import (

@@ -16,7 +16,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.conwell2021.fits import leave_one_out_deviations, mean_of_others, standardised
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, gram_matrix

@@ -15,7 +15,7 @@ from isocortex.activations import layer as activations
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 
 N_STIMULI = 40
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]

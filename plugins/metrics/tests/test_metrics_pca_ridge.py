@@ -15,7 +15,7 @@ import isocortex
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex_metrics.numerics.correlation import weighted_pearson
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error as own_mean_squared_error

@@ -21,7 +21,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 
 N_STIMULI = 60

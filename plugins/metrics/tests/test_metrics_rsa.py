@@ -15,7 +15,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex_metrics.geometry.dissimilarity import crossvalidated_distance
 
 N_STIMULI = 20

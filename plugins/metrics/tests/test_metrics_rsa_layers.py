@@ -14,7 +14,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, LayerError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex.scoring.stats import draw_counts
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, crossed_draws, unit_ranks, weighted_rho
 

@@ -18,14 +18,20 @@ import isocortex
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import UsageError
-from isocortex.interfaces import Rules
-from isocortex.results.result import Result, Stage, Summary
-from isocortex.scoring.stages import ALL_SOUNDS, ALL_SPLITS, NESTED
-from isocortex.scoring.summary import by_region
+from isocortex.results.result import Result
+from isocortex.scoring.contract import Rules
+from isocortex.scoring.stages import NESTED, Stage
+from isocortex.scoring.summary import Summary, by_region
 from isocortex_metrics.signed_rank import signed_rank
 from isocortex_metrics.stage_rows import entries_of, rows_of
 from isocortex_metrics.tuckute2023.rdms import category_order
-from isocortex_metrics.tuckute2023.stages import stage_over_sounds, stage_over_splits, with_best_layers
+from isocortex_metrics.tuckute2023.stages import (
+    ALL_SOUNDS,
+    ALL_SPLITS,
+    stage_over_sounds,
+    stage_over_splits,
+    with_best_layers,
+)
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 EXACT = {"rtol": 0, "atol": 1e-12}

@@ -16,7 +16,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex_metrics.ceilings.reliability import noise_corrected, reliability
 from isocortex_metrics.numerics.correlation import pearson
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocortex.scoring.stages import best_layers
 from isocortex_metrics.tuckute2023.aggregation import (
+    best_layers,
     half_masks,
     half_medians,
     layer_medians,
@@ -20,6 +20,7 @@ from isocortex_metrics.tuckute2023.aggregation import (
     standard_error,
     within_participant_error,
 )
+from isocortex_metrics.tuckute2023.stages import ALL_SPLITS, stage_of_neuroids
 
 GOLDEN = Path(os.environ.get("ISOCORTEX_GOLDEN", Path(__file__).parents[3] / "tests" / "golden"))
 TOLERANCE = {"rtol": 0, "atol": 1e-15}
@@ -129,3 +130,10 @@ def test_the_published_choice_leaks_which_is_why_it_is_marked() -> None:
     found = read_halves(per_layer)
     assert abs(layer_medians(per_layer).mean()) < 0.05
     assert found.value.mean() > 1
+
+
+def test_pooled_neuroids_have_a_stage_and_a_single_layer_has_none() -> None:
+    of_pooled = stage_of_neuroids(np.array([0, 2, 2]), np.array([False, True, True]), None, 3)
+    assert of_pooled is not None
+    assert (of_pooled.value, of_pooled.tied, of_pooled.procedure) == (1.0, pytest.approx(2 / 3), ALL_SPLITS)
+    assert stage_of_neuroids(np.array([0]), np.array([False]), None, 1) is None

@@ -16,7 +16,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.numerics.dual_ridge import gram_matrix, leave_one_out_errors, split_basis
 from isocortex_metrics.target.splits import Split

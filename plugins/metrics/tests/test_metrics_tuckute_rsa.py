@@ -17,7 +17,7 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
 from isocortex_metrics.geometry.pair_statistics import unit_ranks, unit_values
 from isocortex_metrics.target.splits import Split

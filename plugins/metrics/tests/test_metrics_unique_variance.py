@@ -14,7 +14,7 @@ import isocortex
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex_metrics.encoding.banded import baseline_mixtures, best_mixture, joint_mixtures, training_traces
 from isocortex_metrics.encoding.unique_variance import MODEL_SHARES
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, gram_matrix

@@ -18,7 +18,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
-from isocortex.interfaces import Rules
+from isocortex.scoring.contract import Rules
 from isocortex_metrics.geometry import layer_weights
 from isocortex_metrics.geometry.dissimilarity import pairs_among
 from isocortex_metrics.geometry.layer_weights import (

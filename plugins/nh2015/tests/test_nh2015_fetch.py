@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isocortex.errors import FilesError, UnknownIDError
-from isocortex.interfaces import DataFiles
+from isocortex.files.file_store import DataFiles
 from isocortex.loading.resolver import make_plugin, resolver
 from isocortex.run.fetch import fetch_all
 from isocortex_nh2015 import release

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from isocortex.catalogue.cards import Variant
 from isocortex.errors import AlignmentError, DataError, IsocortexError, UsageError
-from isocortex.loading.folder_dataset import FolderActivations
+from isocortex.loading.folder_activations import FolderActivations
 from isocortex.results.result import read_results
 from isocortex_nh2015 import read_frame
 from isocortex_nh2015.import_command import import_command

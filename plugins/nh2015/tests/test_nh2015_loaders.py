@@ -12,8 +12,7 @@ from scipy.io import savemat
 from isocortex.catalogue.cards import BenchmarkCard, read_card
 from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError
-from isocortex.files.file_store import read_specs
-from isocortex.interfaces import DataFiles
+from isocortex.files.file_store import DataFiles, read_specs
 from isocortex.loading.resolver import make_plugin
 from isocortex_nh2015 import read_categories, read_components, stimulus_number
 

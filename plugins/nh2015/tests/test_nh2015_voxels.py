@@ -13,8 +13,9 @@ import pytest
 from isocortex.catalogue.cards import BenchmarkCard, read_card
 from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError, FilesError
-from isocortex.interfaces import DataFiles, Rules
+from isocortex.files.file_store import DataFiles
 from isocortex.loading.resolver import make_plugin
+from isocortex.scoring.contract import Rules
 from isocortex.testing import CheckSkipped
 from isocortex_nh2015 import read_components, read_frame, release, stimulus_number
 from plugins.nh2015.tests import release as synthetic

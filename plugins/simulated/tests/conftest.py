@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 
 import isocortex
 from isocortex.data.dataset import Dataset
-from isocortex.interfaces import Rules
 from isocortex.loading.resolver import resolver
+from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
 from isocortex_simulated.recovery import Candidate
 from isocortex_simulated.stages import Stage, stage_activations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import isocortex
-from isocortex.interfaces import Rules
 from isocortex.loading.resolver import resolver
+from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
 from isocortex_simulated.datasets import Region, simulate, simulation_of
 from isocortex_simulated.stages import Stage, stage_activations

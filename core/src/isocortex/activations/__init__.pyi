@@ -1,3 +1,5 @@
 from .array_api import namespace as namespace
+from .folder import ActivationFolder as ActivationFolder
 from .layer import Activations as Activations
+from .output import Emit as Emit, LayerOutput as LayerOutput
 from .reductions import reduce_output as reduce_output

@@ -16,7 +16,7 @@ from isocortex.errors import AlignmentError, DataError, shorten
 if TYPE_CHECKING:
     import xarray as xr
 
-    Array = np.ndarray[Any, Any]
+    from isocortex.typing import Array
 
 #: values of one column block, so that a block of float32 takes 32 MB
 BLOCK_VALUES = 8_000_000

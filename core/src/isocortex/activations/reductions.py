@@ -21,12 +21,13 @@ import numpy as np
 
 from isocortex.activations.array_api import device_of_array, namespace
 from isocortex.errors import DataError, PluginError, SettingsError, suggest
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
-    from isocortex.interfaces import LayerOutput
+    from isocortex.activations.output import LayerOutput
 
 #: a numpy array; in the functions that work where the output lies, also a torch tensor
-Array = np.ndarray[Any, Any]
+
 Anywhere = Any
 
 #: features whose random signs are drawn together; part of the definition of the projection
@@ -62,7 +63,7 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
 
     Examples
     --------
-    >>> from isocortex.interfaces import LayerOutput
+    >>> from isocortex.activations.output import LayerOutput
     >>> output = LayerOutput(np.array([[[1.0, 3.0, 9.0]]]), ("channel", "time"), lengths=[2])
     >>> reduce_output(output, "time-mean", "layer").tolist()
     [[2.0]]
@@ -93,7 +94,7 @@ def unit_names(output: LayerOutput, reduction: str, layer: str, n_units: int) ->
 
     Examples
     --------
-    >>> from isocortex.interfaces import LayerOutput
+    >>> from isocortex.activations.output import LayerOutput
     >>> unit_names(LayerOutput(np.ones((1, 2)), ("unit",), units=("cat", "dog")), "flatten", "logits", 2)
     ('cat', 'dog')
     """

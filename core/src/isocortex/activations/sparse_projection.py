@@ -10,8 +10,6 @@ import numpy as np
 
 from isocortex.errors import UsageError
 
-Array = np.ndarray[Any, Any]
-
 #: matrices that are remembered, 12 · N · √n_features bytes each (44 MB for 4,096 of 802,816 features)
 _REMEMBERED = 32
 #: non-zeros that are applied together on an accelerator

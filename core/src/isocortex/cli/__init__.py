@@ -1,5 +1,1 @@
 """What a person types: commands, and what they print."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isocortex import __version__
 from isocortex.catalogue.rows import Catalogue
-from isocortex.errors import IsocortexError, StoreError, UsageError
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from isocortex.run.plan import RunConfig
     from isocortex.testing import CheckOutcome
-
-EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 class Group(click.Group):
@@ -63,7 +60,7 @@ def _run_added(reference: str, arguments: tuple[str, ...]) -> None:
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(__version__, prog_name="isocortex")
+@click.version_option(package_name="isocortex", prog_name="isocortex")
 def cli() -> None:
     """Score how well artificial neural networks predict the sensory cortex."""
 
@@ -166,16 +163,16 @@ _RUN_OPTIONS = _options(
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
     """Score models on benchmarks; finished cells are not computed again."""
-    from isocortex.cli import score as running
+    from isocortex.cli.score import dry_run, score_here, score_in_jobs
 
     config = _run_config(options)
     as_json = bool(options["as_json"])
     if options["dry_run"]:
-        running.dry_run(models, benchmarks, config, as_json=as_json)
+        dry_run(models, benchmarks, config, as_json=as_json)
     elif options["jobs"] > 1:
-        sys.exit(running.score_in_jobs(models, benchmarks, config, n_jobs=options["jobs"], as_json=as_json))
+        sys.exit(score_in_jobs(models, benchmarks, config, n_jobs=options["jobs"], as_json=as_json))
     else:
-        sys.exit(running.score_here(models, benchmarks, config, as_json=as_json))
+        sys.exit(score_here(models, benchmarks, config, as_json=as_json))
 
 
 def _run_config(options: dict[str, Any]) -> RunConfig:
@@ -201,7 +198,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
 @_RUN_OPTIONS
 def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | None, **options: Any) -> None:
     """Compute activations only; '-m activations:FOLDER' scores what --out wrote."""
-    from isocortex.cli import score as running
+    from isocortex.cli.score import extract_only
     from isocortex.run.plan import RunConfig
 
     config = RunConfig(
@@ -210,7 +207,7 @@ def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | N
         batch_size=options["batch_size"],
         offline=options["offline"],
     )
-    running.extract_only(models, stimuli, reduction, out, config)
+    extract_only(models, stimuli, reduction, out, config)
 
 
 @cli.command()
@@ -262,8 +259,9 @@ def show(results: Path, as_json: bool, as_csv: bool) -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
 def compare(results: Path, as_json: bool, as_csv: bool, against: str | None, **names: tuple[str, ...]) -> None:
     """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
-    from isocortex.results import paired as comparing
+    from isocortex.results.paired import Selection, compare_results
+    from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
 
-    table = comparing.compare_results(results, comparing.Selection(against=against, **names))
-    printer = comparing.print_json if as_json else comparing.print_csv if as_csv else comparing.print_table
+    table = compare_results(results, Selection(against=against, **names))
+    printer = print_pairs_json if as_json else print_pairs_csv if as_csv else print_pairs
     printer(table)

@@ -9,8 +9,8 @@ from isocortex.catalogue.cards import BenchmarkCard, Card, ModelCard, read_card
 from isocortex.catalogue.rows import Catalogue, is_pattern
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
 from isocortex.files.file_store import FileStore, amount, read_specs
-from isocortex.interfaces import Ceiling, Rules
 from isocortex.loading.resolver import Resolver, row_of, variant_of
+from isocortex.scoring.contract import Ceiling, Rules
 
 _HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
 _EMPTY: tuple[object, ...] = ("", None, [], {})

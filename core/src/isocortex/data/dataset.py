@@ -12,13 +12,11 @@ from isocortex.errors import AlignmentError, DataError, shorten, suggest
 from isocortex.files.digests import digest_array, digest_of, jsonable
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import xarray as xr
 
     from isocortex.data.stimuli import StimulusSet
-
-    Array = np.ndarray[Any, Any]
+    from isocortex.typing import Array
 
 
 @dataclass(frozen=True)

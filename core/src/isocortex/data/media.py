@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from isocortex.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL.Image import Image
 
-    Array = np.ndarray[Any, Any]
+    from isocortex.typing import Array
 
 #: modality → file name endings that a folder of stimuli is searched for
 SUFFIXES: dict[str, tuple[str, ...]] = {

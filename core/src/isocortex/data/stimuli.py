@@ -14,10 +14,9 @@ from isocortex.errors import DataError, shorten
 from isocortex.files.digests import digest_array, digest_files, digest_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
-    Array = np.ndarray[Any, Any]
+    from isocortex.typing import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import shutil
-import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocortex.errors import UsageError
+from isocortex.activations.folder import ActivationFolder
+from isocortex.activations.layer_names import choose_layers
 from isocortex.extraction import extractor as extraction
 from isocortex.files import disk as store
 from isocortex.files.digests import digest_of, short
-from isocortex.results.provenance import Stopwatch
-from isocortex.scoring.layer_choice import choose_layers
+from isocortex.progress import Stopwatch
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
@@ -27,65 +25,6 @@ if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LoadedModel, ModelPlugin
     from isocortex.progress import Reporter
-    from isocortex.run.plan import RunConfig
-
-
-#: what the drivers of NVIDIA (also on Jetson and below Windows) and AMD put there on Linux
-_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
-
-
-def device_of(device: str, model: ModelPlugin | None = None) -> str:
-    """The device that is meant: "auto" is an accelerator for models that use one, where there is one, else the CPU.
-
-    Parameters
-    ----------
-    device
-        "auto", "cpu", "cuda", "cuda:1", "mps".
-    model
-        None: what is meant for metrics, which "auto" leaves on the CPU.
-
-    Raises
-    ------
-    UsageError
-        There is no such device; the message names those that there are.
-
-    Examples
-    --------
-    >>> device_of("auto")
-    'cpu'
-    """
-    if device == "cpu" or (device == "auto" and (model is None or not model.accelerated or not _has_driver())):
-        return "cpu"
-    there = accelerators()
-    if device == "auto":
-        return there[0] if there else "cpu"
-    if device not in there:
-        known = " or ".join(["cpu", *there])
-        why = "" if importlib.util.find_spec("torch") else "; accelerators need torch: pip install 'isocortex[torch]'"
-        raise UsageError(f"There is no device {device!r} here. Use --device {known}, or auto{why}.")
-    return device
-
-
-@cache
-def accelerators() -> tuple[str, ...]:
-    """Accelerators of this machine as torch sees them, the best first."""
-    if importlib.util.find_spec("torch") is None:
-        return ()
-    import torch
-
-    n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    found = ["cuda", *(f"cuda:{number}" for number in range(n_cuda))] if n_cuda else []
-    return (*found, "mps") if torch.backends.mps.is_available() else tuple(found)
-
-
-def _has_driver() -> bool:
-    """Whether asking torch can be worth its import, which takes longer than finding a cached result."""
-    return sys.platform != "linux" or any(Path(path).exists() for path in _DRIVERS)
-
-
-def lock(key: str) -> AbstractContextManager[None]:
-    """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks."""
-    return store.locked(store.cache_folder() / "locks" / f"{short(key)}.lock")
 
 
 @dataclass(frozen=True)
@@ -94,26 +33,24 @@ class Extraction:
 
     Attributes
     ----------
-    config
-        Device, batch size.
+    device
+        Where the model runs.
     reporter
         Told how far the extraction is.
     watch
         Counts the time as the phase "extract".
+    batch_size
+        Stimuli per batch; None: chosen by core.
     """
 
     model: ModelPlugin
     variant: Variant
     stimuli: StimulusSet
     reduction: str
-    config: RunConfig
+    device: str
     reporter: Reporter
     watch: Stopwatch
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return device_of(self.config.device, self.model)
+    batch_size: int | None = None
 
     @cached_property
     def key(self) -> str | None:
@@ -129,16 +66,26 @@ class Extraction:
         versions = [extraction.VERSION, extraction.CHUNK_SIZE]
         return digest_of([*versions, model_digest, self.stimuli.digest, self.reduction, device])
 
+    @property
+    def name(self) -> str:
+        """``model@variant``."""
+        return f"{self.model.card.id}@{self.variant}"
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the activations are kept; None: nowhere."""
+        return None if self.key is None else store.cache_folder() / "activations" / short(self.key)
+
     @contextlib.contextmanager
-    def layers(self, patterns: Sequence[str] = ()) -> Generator[dict[str, Activations]]:
-        """Activations of the layers that match; those that are not to be kept are deleted on exit."""
-        if self.key is not None:
-            yield self.kept_layers(patterns, store.cache_folder() / "activations" / short(self.key))
+    def in_folder(self, patterns: Sequence[str] = ()) -> Generator[tuple[Path, dict[str, Activations]]]:
+        """The folder of the layers that match, and their activations; what is not to be kept is deleted on exit."""
+        if self.folder is not None:
+            yield self.folder, self.kept_layers(patterns, self.folder)
             return
         store.cache_folder().mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="uncached-", dir=store.cache_folder()))
         try:
-            yield self.kept_layers(patterns, folder)
+            yield folder, self.kept_layers(patterns, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -147,8 +94,16 @@ class Extraction:
         with lock(self.key or str(folder)), self.watch.phase("extract"):
             return self._stored(tuple(patterns), folder) or self._extracted(tuple(patterns), folder)
 
+    def in_memory(self, patterns: Sequence[str] = ()) -> dict[str, Activations]:
+        """Activations that are kept nowhere; for few stimuli."""
+        with self._loaded() as loaded, self.watch.phase("extract"):
+            layers = choose_layers(patterns, loaded.layers, loaded.find, self.name)
+            return extraction.activations_in_memory(
+                loaded, self.stimuli, layers, reduction=self.reduction, batch_size=self.batch_size
+            )
+
     def _stored(self, patterns: tuple[str, ...], folder: Path) -> dict[str, Activations]:
-        kept = store.ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
+        kept = ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
         known = store.read_json(_selection(patterns, folder))
         names = [str(name) for name in known] if isinstance(known, list) else []
         if any(kept.missing(names, chunk) for chunk in range(kept.n_chunks)):
@@ -156,7 +111,7 @@ class Extraction:
         return {name: kept.open(name) for name in names}
 
     def _extracted(self, patterns: tuple[str, ...], folder: Path) -> dict[str, Activations]:
-        name = f"{self.model.card.id}@{self.variant}"
+        name = self.name
 
         def progress(done: int, total: int, computed: bool) -> None:
             if computed:
@@ -164,7 +119,7 @@ class Extraction:
 
         with self._loaded() as loaded:
             layers = choose_layers(patterns, loaded.layers, loaded.find, name)
-            kept = store.ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
+            kept = ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
             kept.describe({"model": name, "stimuli": self.stimuli.id, "reduction": self.reduction}, layers)
             found = extraction.extract(
                 loaded,
@@ -172,7 +127,7 @@ class Extraction:
                 layers,
                 reduction=self.reduction,
                 folder=folder,
-                batch_size=self.config.batch_size,
+                batch_size=self.batch_size,
                 progress=progress,
             )
         store.write_json(_selection(patterns, folder), layers)
@@ -187,3 +142,8 @@ class Extraction:
 def _selection(patterns: tuple[str, ...], folder: Path) -> Path:
     """The record of the layers that patterns stand for."""
     return folder / "selections" / f"{short(digest_of(patterns))}.json"
+
+
+def lock(key: str) -> AbstractContextManager[None]:
+    """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks."""
+    return store.locked(store.cache_folder() / "locks" / f"{short(key)}.lock")

@@ -7,17 +7,17 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.errors import StoreError
 from isocortex.files.disk import why_not_written
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
-    from isocortex.files.disk import ActivationFolder
+    from isocortex.activations.folder import ActivationFolder
 
-Array = np.ndarray[Any, Any]
 
 #: rows of one chunk that are held in memory; layers beyond that are written row by row
 HELD_BYTES = 256_000_000

@@ -11,22 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isocortex.activations.folder import ActivationFolder, varying_units
 from isocortex.activations.reductions import reduce_output, unit_names
+from isocortex.devices import is_out_of_memory, memory_taken, release_memory
 from isocortex.errors import DataError, PluginError, shorten
-from isocortex.extraction.batch_size import BatchSize, is_out_of_memory, memory_taken, release_memory
+from isocortex.extraction.batch_size import BatchSize
 from isocortex.extraction.chunk_rows import Rows, StoredRows
-from isocortex.files.disk import ActivationFolder, check_space, varying_units
+from isocortex.files.disk import check_space
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
+    from isocortex.activations.output import LayerOutput
     from isocortex.data.stimuli import StimulusSet
-    from isocortex.interfaces import LayerOutput, LoadedModel
+    from isocortex.interfaces import LoadedModel
 
-Array = np.ndarray[Any, Any]
 #: layer → names of its units, where they have some
 Units = dict[str, tuple[str, ...] | None]
 

@@ -4,11 +4,9 @@ from .digests import (
     digest_file as digest_file,
     digest_files as digest_files,
     digest_of as digest_of,
-    digest_plugin as digest_plugin,
     short as short,
 )
 from .disk import (
-    ActivationFolder as ActivationFolder,
     check_space as check_space,
     data_folder as data_folder,
     folder_name as folder_name,

@@ -13,7 +13,6 @@ from isocortex.errors import FilesError
 if TYPE_CHECKING:
     import numpy as np
 
-    from isocortex.catalogue.cards import Variant
 
 _BLOCK = 1 << 20
 
@@ -117,29 +116,3 @@ def jsonable(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return jsonable(value.tolist())
     return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-def digests_of_variant(variant: Variant) -> list[str] | None:
-    """Digests of the file or folder of weights that a variant names."""
-    if variant.path is None:
-        return None
-    path = Path(variant.path)
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    return sorted(digest_files(files).values())
-
-
-def digest_plugin(plugin: object, *facts: object) -> str | None:
-    """Digest over the source of the package that holds the plugin's class, and facts about the plugin.
-
-    None where there is no source file (a class made in a notebook).
-    """
-    import sys
-
-    module = sys.modules[type(plugin).__module__.partition(".")[0]]
-    if hasattr(module, "__path__"):
-        code = digest_code(Path(next(iter(module.__path__))))
-    else:
-        code = digest_file(Path(str(module.__file__))) if getattr(module, "__file__", None) else None
-    if code is None:
-        return None
-    return digest_of([code, type(plugin).__qualname__, jsonable(list(facts))])

@@ -11,7 +11,7 @@ import contextlib
 import csv
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -21,9 +21,10 @@ from isocortex.files.archives import refuse_outside, unpack
 from isocortex.files.checksums import RECORD, hold_to_record, read_record, refuse_others
 from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
-from isocortex.interfaces import DataFiles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from isocortex.progress import Reporter
 
 N_ATTEMPTS = 3
@@ -335,3 +336,43 @@ def _members(archive: Path, spec: FileSpec, digest: str) -> dict[str, Path]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+class DataFiles(Mapping[str, "Path"]):
+    """Files of a data set, present and verified: name → path."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = dict(paths)
+
+    def __getitem__(self, name: str) -> Path:
+        return self._paths[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def named(self, name: str) -> Path:
+        """The path of a file by its name without folders.
+
+        Raises
+        ------
+        DataError
+            No file, or more than one, has that name.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> files = DataFiles({"data/components.mat": Path("components.mat")})
+        >>> files.named("components.mat") == files["data/components.mat"]
+        True
+        """
+        from pathlib import PurePosixPath
+
+        from isocortex.errors import DataError, shorten
+
+        found = [path for listed, path in self._paths.items() if PurePosixPath(listed).name == name]
+        if len(found) != 1:
+            raise DataError(f"Expected one file {name}, found {len(found)} among {shorten(self._paths) or 'no files'}.")
+        return found[0]

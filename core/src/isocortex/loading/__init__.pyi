@@ -1,9 +1,9 @@
 from .resolver import (
     Resolver as Resolver,
+    load_card as load_card,
     load_dataset as load_dataset,
     load_metric as load_metric,
     load_model as load_model,
     load_stimuli as load_stimuli,
     resolver as resolver,
-    variant_of as variant_of,
 )

@@ -1,4 +1,4 @@
-"""A folder is a data set, and a folder of activations is a model: no package and no line of Python needed.
+"""A folder is a data set: no package and no line of Python needed.
 
 A data set folder::
 
@@ -7,44 +7,30 @@ A data set folder::
     responses.csv       stimulus_id[, repetition], then one column per neuroid; or responses.npy, responses.nc
     neuroids.csv        optional: neuroid_id and further columns (region, subject, …)
     dataset.toml        optional: id, modality, units, licence, reference; [benchmark] reduction, settings, select, …
-
-An activations folder holds either what ``isocortex extract`` writes, or one ``<layer>.csv`` (first column
-stimulus_id), ``<layer>.nc``, or ``<layer>.npy`` with the IDs of its rows in ``stimulus_id.txt``, per layer.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex.activations.layer import Activations
-from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, ModelCard, StimuliCard, Variant
+from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, StimuliCard
 from isocortex.errors import DataError, UsageError, shorten
-from isocortex.files.digests import digest_files, digest_of
-from isocortex.files.disk import ActivationFolder, read_json
-from isocortex.interfaces import (
-    DataFiles,
-    DatasetPlugin,
-    Emit,
-    LayerOutput,
-    LoadedModel,
-    ModelPlugin,
-    StimuliPlugin,
-)
+from isocortex.files.file_store import DataFiles
+from isocortex.interfaces import DatasetPlugin, StimuliPlugin
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from isocortex.data.dataset import Dataset
-    from isocortex.data.stimuli import StimulusBatch, StimulusSet
+    from isocortex.data.stimuli import StimulusSet
 
 SETTINGS_FILE = "dataset.toml"
 _DEFAULT_REDUCTION = {"audio": "time-mean"}
-_PACKAGE = "folder"
+FOLDER_PACKAGE = "folder"
 
 
 # --- a folder as a data set -------------------------------------------------------------------------------------------
@@ -68,7 +54,7 @@ def folder_benchmark(name: str) -> BenchmarkCard:
     }
     identity = f"{_identity(Path(where))}.{metric}"
     try:
-        return BenchmarkCard(id=identity, dataset=f"folder:{where}", metric=metric, package=_PACKAGE, **card)
+        return BenchmarkCard(id=identity, dataset=f"folder:{where}", metric=metric, package=FOLDER_PACKAGE, **card)
     except (TypeError, ValueError) as error:
         raise UsageError(f"[benchmark] of {Path(where) / SETTINGS_FILE} is not valid: {error}") from error
 
@@ -81,7 +67,7 @@ def folder_dataset(name: str) -> DatasetCard:
         id=_identity(path),
         object="isocortex.loading.folder_dataset:FolderDataset",
         stimuli=name,
-        package=_PACKAGE,
+        package=FOLDER_PACKAGE,
         options={"path": str(path)},
         **about,  # pyright: ignore[reportArgumentType]
     )
@@ -94,7 +80,7 @@ def folder_stimuli(name: str) -> StimuliCard:
         id=_identity(path),
         object="isocortex.loading.folder_dataset:FolderStimuli",
         modality=_modality(path),
-        package=_PACKAGE,
+        package=FOLDER_PACKAGE,
         options={"path": str(path)},
     )
 
@@ -142,7 +128,7 @@ class FolderStimuli(StimuliPlugin):
 
         del files
         path = Path(self.card.options["path"])
-        table = _table(path / "stimuli.csv") if (path / "stimuli.csv").exists() else None
+        table = read_table(path / "stimuli.csv") if (path / "stimuli.csv").exists() else None
         stimuli = from_folder(_stimuli_folder(path), modality=self.card.modality, table=table)
         stimuli.id = self.card.id
         return stimuli
@@ -163,11 +149,18 @@ class FolderDataset(DatasetPlugin):
         responses = RESPONSE_READERS[found[0]](path / found[0], stimuli)
         neuroids = path / "neuroids.csv"
         if neuroids.exists():
-            responses = _with_neuroids(responses, _table(neuroids, "neuroid_id"), neuroids)
+            responses = _with_neuroids(responses, read_table(neuroids, "neuroid_id"), neuroids)
         return Dataset(self.card.id, stimuli, responses=responses)
 
 
-def _table(path: Path, index: str = "stimulus_id") -> pd.DataFrame:
+def read_table(path: Path, index: str = "stimulus_id") -> pd.DataFrame:
+    """A CSV file as a table by one of its columns, which holds text.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or lacks the column.
+    """
     import pandas as pd
 
     try:
@@ -184,7 +177,7 @@ def _responses_csv(path: Path, stimuli: StimulusSet) -> xr.DataArray:
     import xarray as xr
 
     del stimuli
-    table = _table(path)
+    table = read_table(path)
     repetition = table.pop("repetition") if "repetition" in table.columns else None
     words = [str(name) for name, column in table.items() if not np.issubdtype(column.to_numpy().dtype, np.number)]
     if words or not len(table.columns):
@@ -213,7 +206,14 @@ def _responses_npy(path: Path, stimuli: StimulusSet) -> xr.DataArray:
     return make_responses(np.load(path, allow_pickle=False), stimuli.ids)
 
 
-def _responses_nc(path: Path, stimuli: StimulusSet) -> xr.DataArray:
+def read_netcdf(path: Path, stimuli: StimulusSet | None = None) -> xr.DataArray:
+    """The one variable of a netCDF file.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or holds several variables.
+    """
     import xarray as xr
 
     del stimuli
@@ -226,7 +226,7 @@ def _responses_nc(path: Path, stimuli: StimulusSet) -> xr.DataArray:
 RESPONSE_READERS: dict[str, Callable[[Path, Any], Any]] = {
     "responses.csv": _responses_csv,
     "responses.npy": _responses_npy,
-    "responses.nc": _responses_nc,
+    "responses.nc": read_netcdf,
 }
 
 
@@ -237,103 +237,3 @@ def _with_neuroids(responses: xr.DataArray, table: pd.DataFrame, path: Path) -> 
         raise DataError(f"{path} lacks {len(absent)} of {len(ids)} neuroids: {shorten(absent)}.")
     fitted = table.loc[ids]
     return responses.assign_coords({str(name): ("neuroid", column.to_numpy()) for name, column in fitted.items()})
-
-
-# --- a folder of activations as a model -------------------------------------------------------------------------------
-
-
-class FolderActivations(ModelPlugin):
-    """Activations that lie in files, as a model for any stimuli that they cover."""
-
-    @classmethod
-    def at(cls, path: Path) -> FolderActivations:
-        """The model of a folder.
-
-        Raises
-        ------
-        UsageError
-            The folder holds no activations.
-        """
-        layers = _layers_of(path)
-        if not layers:
-            raise UsageError(
-                f"{path} holds no activations. Expected what 'isocortex extract' writes, or <layer>.npy with "
-                "stimulus_id.txt, <layer>.csv or <layer>.nc."
-            )
-        identity = f"activations:{path.resolve().name}"
-        card = ModelCard(
-            id=identity,
-            object="isocortex.loading.folder_dataset:FolderActivations",
-            modality="any",
-            layers=tuple(layers),
-            package=_PACKAGE,
-            options={"path": str(path)},
-        )
-        return cls(card)
-
-    def load(self, variant: Variant, *, device: str) -> LoadedModel:
-        """Open the files; nothing is read yet."""
-        del variant, device
-        return _LoadedActivations(_layers_of(Path(self.card.options["path"])))
-
-    def digest(self, variant: Variant) -> str | None:
-        """Digest over names and contents of the files."""
-        del variant
-        path = Path(self.card.options["path"])
-        digests = digest_files(file for file in path.rglob("*") if file.is_file())
-        return digest_of({file.relative_to(path).as_posix(): digest for file, digest in digests.items()})
-
-
-class _LoadedActivations(LoadedModel):
-    def __init__(self, openers: dict[str, Callable[[], Activations]]) -> None:
-        self.layers = list(openers)
-        self._openers = openers
-        self._opened: dict[str, Activations] = {}
-
-    def run(self, batch: StimulusBatch, layers: Sequence[str], emit: Emit) -> None:
-        for layer in layers:
-            if layer not in self._opened:
-                self._opened[layer] = self._openers[layer]()
-                self._opened[layer].rows(batch.whole.ids)  # all that are absent are named at once
-            activations = self._opened[layer]
-            emit(layer, LayerOutput(activations.array(batch.ids), ("unit",), units=activations.units))
-
-
-def _layers_of(path: Path) -> dict[str, Callable[[], Activations]]:
-    if not path.is_dir():
-        raise UsageError(f"{path} is not a folder.")
-    about = read_json(path / "activations.json")
-    if isinstance(about, dict):
-        kept = ActivationFolder(path, tuple(about["stimulus_id"]), int(about["chunk_size"]))
-        return {str(layer): lambda layer=layer: kept.open(layer) for layer in about["layers"]}
-    files = sorted((file for file in path.iterdir() if file.suffix in ACTIVATION_READERS), key=_natural)
-    return {file.stem: lambda file=file: ACTIVATION_READERS[file.suffix](file) for file in files}
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem)]
-
-
-def _activations_npy(path: Path) -> Activations:
-    listing = path.with_name("stimulus_id.txt")
-    if not listing.exists():
-        raise DataError(
-            f"{path} has no stimulus IDs: write them into {listing}, one per line, in the order of the rows."
-        )
-    return Activations(path.stem, listing.read_text(encoding="utf-8").split(), [path])
-
-
-def _activations_csv(path: Path) -> Activations:
-    table = _table(path)
-    return Activations(path.stem, list(table.index), [table.to_numpy(dtype="float32")], units=list(table.columns))
-
-
-def _activations_nc(path: Path) -> Activations:
-    return Activations.from_xarray(_responses_nc(path, None), path.stem)  # pyright: ignore[reportArgumentType]
-
-
-ACTIVATION_READERS: dict[str, Callable[[Path], Activations]] = {
-    ".npy": _activations_npy,
-    ".csv": _activations_csv,
-    ".nc": _activations_nc,
-}

@@ -185,7 +185,7 @@ class Resolver:
             return self.objects[name]
         if name not in self._models:
             if name.startswith(ACTIVATIONS_PREFIX):
-                from isocortex.loading.folder_dataset import FolderActivations
+                from isocortex.loading.folder_activations import FolderActivations
 
                 self._models[name] = FolderActivations.at(Path(name.removeprefix(ACTIVATIONS_PREFIX)))
             else:
@@ -287,6 +287,28 @@ def load_model(name: str, *, device: str = "cpu") -> LoadedModel:
     model, variant = split_model_name(name)
     plugin = found.model(model)
     return plugin.load(variant_of(plugin.card, variant), device=device)
+
+
+def load_card(kind: str, name: str) -> Card:
+    """The checked card of what is installed under an ID; nothing that it names is loaded.
+
+    Parameters
+    ----------
+    kind
+        "model", "stimuli", "dataset", "metric" or "benchmark".
+    name
+        ``ID`` or ``package::ID``.
+
+    Raises
+    ------
+    UnknownIDError
+        Nothing is installed under that ID.
+
+    Examples
+    --------
+    >>> # load_card("benchmark", "NH2015comp.ridge").reference
+    """
+    return resolver(offline=True).card(kind, name)
 
 
 def load_stimuli(name: str) -> StimulusSet:

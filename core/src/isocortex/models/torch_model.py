@@ -12,11 +12,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from isocortex.activations.layer_names import match_layers
+from isocortex.activations.output import Emit, LayerOutput
+from isocortex.devices import release_memory
 from isocortex.errors import LayerError, PluginError, SettingsError, shorten
-from isocortex.extraction.batch_size import release_memory
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel
+from isocortex.interfaces import LoadedModel
 from isocortex.models.variants import State, Weights, build_variant
-from isocortex.scoring.layer_choice import match_layers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.media import resample
 from isocortex.errors import PluginError, UsageError
-from isocortex.interfaces import Emit, LayerOutput, LoadedModel, ModelPlugin
+from isocortex.interfaces import LoadedModel, ModelPlugin
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import Stimulus, StimulusBatch
 
-Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Any]
 Axes = Sequence[str] | Mapping[str, Sequence[str]]
 #: layer → names of its units

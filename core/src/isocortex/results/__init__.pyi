@@ -1,8 +1,2 @@
-from .result import (
-    LayerValue as LayerValue,
-    Result as Result,
-    Stage as Stage,
-    Summary as Summary,
-    read_results as read_results,
-)
-from .tables import print_table as print_table
+from .result import Result as Result, read_results as read_results
+from .tables import print_table as print_table, tally as tally

@@ -7,8 +7,6 @@ with one seed from the same stimuli and participants. Whatever cannot be compare
 from __future__ import annotations
 
 import fnmatch
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,14 +17,14 @@ import numpy as np
 
 from isocortex.errors import StoreError, UsageError, shorten, suggest
 from isocortex.files.digests import short
-from isocortex.results.result import Result, Summary, read_results
-from isocortex.results.tables import number
+from isocortex.results.result import Result, read_results
 from isocortex.scoring.stats import false_discovery_rate, interval, paired_p
+from isocortex.scoring.summary import Summary
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = np.ndarray[Any, Any]
 
 COLUMNS = (
     *("benchmark", "region", "statistic", "target", "model_a", "model_b", "value_a", "value_b"),
@@ -124,7 +122,7 @@ def _name(result: Result) -> str:
     return f"{result.model}@{result.variant}"
 
 
-def _row(region: str | None) -> str:
+def row_name(region: str | None) -> str:
     """Name of a row in scores.nc; a region without a name ("") is no whole."""
     return _WHOLE if region is None else region
 
@@ -178,7 +176,7 @@ def _entries(results: Sequence[Result], folder: Path) -> list[_Entry]:
 
 
 def _entry(result: Result, region: str | None, part: Summary, stored: dict[str, Array] | None, folder: Path) -> _Entry:
-    draws = None if stored is None else stored.get(_row(region))
+    draws = None if stored is None else stored.get(row_name(region))
     if part.draws is not None:
         draws = np.asarray(part.draws, dtype=np.float32).astype(np.float64)  # as they are stored, so that ties stay
     problem = None
@@ -208,10 +206,10 @@ def _stored_draws(path: Path) -> dict[str, Array] | None:
 def _groups(entries: Sequence[_Entry], chosen: Selection) -> dict[tuple[str, str | None], list[_Entry]]:
     """Entries by benchmark and region, in their order, best value first."""
     for pattern in chosen.regions:
-        _require(pattern, [_row(entry.region) for entry in entries], "region")
+        _require(pattern, [row_name(entry.region) for entry in entries], "region")
     groups: dict[tuple[str, str | None], list[_Entry]] = {}
     for entry in entries:
-        if _any_match(_row(entry.region), chosen.regions):
+        if _any_match(row_name(entry.region), chosen.regions):
             groups.setdefault((entry.result.benchmark, entry.region), []).append(entry)
     for group in groups.values():
         group.sort(key=lambda entry: np.nan_to_num(entry.value, nan=-np.inf), reverse=True)
@@ -309,89 +307,3 @@ def _compared(a: _Entry, b: _Entry) -> dict[str, Any]:
         "n_subjects": a.summary.n_subjects,
         "reason": None if n_draws else "no draw has a value in both",
     }
-
-
-# --- printing ---------------------------------------------------------------------------------------------------------
-
-
-def print_json(table: pd.DataFrame) -> None:
-    """A list with one object per pair, and per row that could not be compared."""
-    rows = [{key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
-    print(json.dumps(rows, indent=1))
-
-
-def _plain(value: Any) -> Any:
-    import pandas as pd
-
-    if pd.isna(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def print_csv(table: pd.DataFrame) -> None:
-    """The same rows as CSV."""
-    table.to_csv(sys.stdout, index=False)
-
-
-def print_table(table: pd.DataFrame) -> None:
-    """One table per benchmark, statistic and target, and below what could not be compared."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    rows = [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
-    names = _labels(tested := [row for row in rows if row["p"] is not None])
-    for key in dict.fromkeys((row["benchmark"], row["statistic"], row["target"]) for row in tested):
-        shown = Table(title=escape(f"{key[0]}: {key[1]}, {key[2]}"), title_justify="left", header_style="bold")
-        for name in ("model a", "model b", "region", "a", "b", "a − b", "95 % interval", "p", "q"):
-            shown.add_column(
-                name, justify="right" if name in ("a", "b", "a − b", "p", "q") else "left", overflow="fold"
-            )
-        for row in tested:
-            if (row["benchmark"], row["statistic"], row["target"]) == key:
-                shown.add_row(*map(escape, _cells(row, names)))
-        console.print(shown)
-    console.print(_legend(tested), style="dim", highlight=False)
-    for row in rows:
-        if row["reason"] is not None:
-            where = f"{row['model_a']} × {row['benchmark']}{' ' + row['region'] if row['region'] else ''}"
-            console.print(f"not comparable: {where}: {row['reason']}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Digest → name of the model, with the digest where one name has several on a benchmark."""
-    named = {row[f"digest_{side}"]: row[f"model_{side}"] for row in rows for side in "ab"}
-    per_benchmark = {(row["benchmark"], row[f"model_{side}"], row[f"digest_{side}"]) for row in rows for side in "ab"}
-    places = [(benchmark, name) for benchmark, name, _ in per_benchmark]
-    twice = {name for benchmark, name in places if places.count((benchmark, name)) > 1}
-    return {digest: f"{name} [{digest[:8]}]" if name in twice else name for digest, name in named.items()}
-
-
-def _cells(row: dict[str, Any], names: dict[str, str]) -> list[str]:
-    return [
-        names[row["digest_a"]],
-        names[row["digest_b"]],
-        _row(row["region"]) or "''",
-        number(row["value_a"]),
-        number(row["value_b"]),
-        number(row["difference"]),
-        f"{number(row['interval_low'])} … {number(row['interval_high'])}",
-        number(row["p"]),
-        number(row["q"]),
-    ]
-
-
-def _legend(rows: Sequence[dict[str, Any]]) -> str:
-    floor = max(2 / (row["n_draws"] + 1) for row in rows)
-    kinds = sorted({f"draws over {row['resampled']}" for row in rows})
-    parts = [*kinds, f"p ≥ {floor:.3f}", f"q: Benjamini-Hochberg over these {len(rows)} tests"]
-    needed = int(np.ceil(round(len(rows) * floor / 0.05, 9)))
-    if needed > 1:
-        parts.append(f"q ≤ 0.05 needs at least {needed} tests at the smallest p: compare fewer, or with --against")
-    people = [row["n_subjects"] for row in rows if "participants" in row["resampled"]]
-    if people and min(people) < FEW_PARTICIPANTS:
-        parts.append(f"{min(people)} participants are few: p and intervals come out too small (docs: comparing models)")
-    if any(row["layer_rule_a"] == "optimistic" and row["n_layers_a"] != row["n_layers_b"] for row in rows):
-        parts.append("layers chosen optimistically among different numbers of layers: the larger number is favoured")
-    return "; ".join(parts)

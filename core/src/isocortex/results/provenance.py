@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Generator
-from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from isocortex.progress import Stopwatch, now
 from isocortex.results.result import Provenance
-
-
-class Stopwatch:
-    """Wall time of the phases of a cell."""
-
-    def __init__(self) -> None:
-        self.started = now()
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Generator[None]:
-        """Add what happens inside to a phase."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 4)
-
-
-def now() -> str:
-    """The present time in UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def provenance(watch: Stopwatch, *, plugins: dict[str, str], device: str, dtype: str = "float32") -> Provenance:

@@ -10,68 +10,12 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isocortex.errors import StoreError, shorten
+from isocortex.scoring.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
-
-
-class LayerValue(BaseModel):
-    """One point of the curve over layers; no layer was chosen for it."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    value: float | None
-    read_out: float = Field(default=0.0, description="share of splits × neuroids in which this layer is read out")
-
-
-class Stage(BaseModel):
-    """How deep in a model the layer lies that is best: 0 is the first layer, 1 the last."""
-
-    model_config = ConfigDict(extra="forbid")
-    value: float = Field(ge=0, le=1, description="mean over participants of the relative depth")
-    error: float | None = None
-    error_kind: str = "none"
-    procedure: str = Field(description="what the layers were chosen on: nested, tuckute2023 all splits, …")
-    n_layers: int = Field(description="layers that the depth is relative to, those of equal content among them")
-    n_subjects: int | None = None
-    participants: dict[str, float] = Field(default_factory=dict[str, float], description="by name; none if pooled")
-    spread: float | None = Field(default=None, description="standard deviation over splits, mean over participants")
-    agreement: float | None = Field(default=None, description="share of pairs of splits that choose the same layer")
-    tied: float | None = Field(default=None, description="share of neuroids whose layer was drawn among equals")
-
-
-class Summary(BaseModel):
-    """A score with its context: never show ``value`` without ``statistic``, ``target`` and the counts."""
-
-    model_config = ConfigDict(extra="forbid")
-    statistic: str = Field(description="r, r2, r2_corrected, rho, …")
-    target: str = Field(description="participant, group-mean or pooled")
-    value: float | None
-    error: float | None = None
-    error_kind: str = "none"
-    interval_low: float | None = Field(default=None, description="2.5 % of the draws")
-    interval_high: float | None = Field(default=None, description="97.5 % of the draws")
-    resampled: str = "none"
-    ceiling: float | None = None
-    ceiling_lower: float | None = None
-    ceiling_upper: float | None = None
-    ceiling_estimator: str = "none"
-    ceiled: float | None = None
-    layer_rule: str
-    n_layers_searched: int
-    best_layer: str
-    layers: list[LayerValue] = Field(default_factory=list[LayerValue])
-    stage: Stage | None = Field(default=None, description="depth of the best layer; none for a single layer")
-    n_stimuli: int
-    n_subjects: int | None = None
-    n_neuroids: int | None = None
-    n_neuroids_total: int | None = None
-    n_splits: int | None = None
-    n_null: int = 0
-    also: dict[str, float | None] = Field(default_factory=dict, description="further measures, by name")
-    draws: list[float] | None = Field(default=None, exclude=True, description="bootstrap draws; kept in scores.nc")
 
 
 class Failure(BaseModel):
@@ -123,6 +67,7 @@ class Result(BaseModel):
     regions: dict[str, Summary] = Field(default_factory=dict)
     failure: Failure | None = None
     provenance: Provenance | None = None
+    cached: bool = Field(default=False, exclude=True, description="found on disk, not computed by this run")
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for the whole, and one per region where the benchmark asks for them."""

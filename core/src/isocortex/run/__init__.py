@@ -1,5 +1,1 @@
 """A run conducts: plan, cells, processes, dry runs, fetching."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

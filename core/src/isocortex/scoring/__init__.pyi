@@ -6,13 +6,11 @@ from .layer_choice import (
     score_layers as score_layers,
 )
 from .stages import (
-    ALL_SOUNDS as ALL_SOUNDS,
     NESTED as NESTED,
     OVER_PARTICIPANTS as OVER_PARTICIPANTS,
+    Stage as Stage,
     best_depths as best_depths,
-    best_layers as best_layers,
     relative_depth as relative_depth,
-    stage_of_neuroids as stage_of_neuroids,
     stage_of_participants as stage_of_participants,
 )
 from .stats import (
@@ -24,4 +22,10 @@ from .stats import (
     subject_codes as subject_codes,
     widened as widened,
 )
-from .summary import ceiled as ceiled, region_rows as region_rows, summarise as summarise
+from .summary import (
+    LayerValue as LayerValue,
+    Summary as Summary,
+    ceiled as ceiled,
+    region_rows as region_rows,
+    summarise as summarise,
+)

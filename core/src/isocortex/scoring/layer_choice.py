@@ -1,4 +1,4 @@
-"""Layers: matching patterns, scoring one by one, and choosing the one that is read out without looking at the test.
+"""Scoring layers one by one, and choosing the one that is read out without looking at the test.
 
 Choice is nested: within each split, the layer with the best ``selection`` (a criterion computed on that split's
 training stimuli alone) is read out on that split's test stimuli, separately for every unit of choice. Layers of equal
@@ -7,92 +7,23 @@ content count once.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isocortex.errors import DataError, LayerError, SettingsError, shorten, suggest
+from isocortex.errors import DataError, LayerError, SettingsError, shorten
 from isocortex.scoring.stats import aggregate, subject_codes
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations.layer import Activations
-    from isocortex.interfaces import Comparison
-
-Array = np.ndarray[Any, Any]
-
-_WILDCARDS = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
+    from isocortex.scoring.contract import Contract
 
 
-def match_layers(pattern: str, names: Iterable[str]) -> list[str]:
-    """Names that match: ``*`` stays inside one dotted segment, ``**`` crosses segments.
-
-    Examples
-    --------
-    >>> match_layers("encoder.*", ["encoder.0", "encoder.0.norm", "head"])
-    ['encoder.0']
-    >>> match_layers("encoder.**", ["encoder.0", "encoder.0.norm", "head"])
-    ['encoder.0', 'encoder.0.norm']
-    """
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    expression = re.compile("".join(_WILDCARDS.get(part, re.escape(part)) for part in parts))
-    return [name for name in names if expression.fullmatch(name)]
-
-
-def choose_layers(patterns: Sequence[str], default: Sequence[str], find: Any, model: str) -> list[str]:
-    """Layers of a loaded model that the patterns ask for, in processing order; no patterns: the default layers.
-
-    Raises
-    ------
-    LayerError
-        A pattern matches nothing.
-    """
-    if not patterns:
-        return list(default)
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        matched = list(find(pattern))
-        if not matched:
-            raise LayerError(
-                f"{model} has no layer that matches {pattern!r}.{suggest(pattern, default)} "
-                f"Its layers are {shorten(default, 8)}; '*' stays inside one dotted segment, '**' crosses."
-            )
-        found.update(dict.fromkeys(matched))
-    return processing_order(list(found), default, list(find("**")))
-
-
-def processing_order(names: Sequence[str], default: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Put layers in processing order: default layers as the model lists them, others before the next that follows.
-
-    Parameters
-    ----------
-    names
-        The layers; ``name#call`` and ``name[item]`` stand where ``name`` does.
-    default
-        The model's default layers in processing order.
-    known
-        All layers, in the order in which the model knows them.
-
-    Examples
-    --------
-    >>> processing_order(["pool", "relu", "conv", "head"], ["relu", "pool"], ["conv", "relu", "pool", "head"])
-    ['conv', 'relu', 'pool', 'head']
-    """
-    rank = {name: place for place, name in enumerate(default)}
-    places: dict[str, tuple[int, int]] = {}
-    following = len(rank)
-    for index in range(len(known) - 1, -1, -1):
-        places[known[index]] = (following, index)
-        following = rank.get(known[index], following)
-    places.update({name: (place, len(known)) for name, place in rank.items()})
-    last = (len(rank), len(known))
-    return sorted(names, key=lambda name: places.get(name, places.get(re.split(r"[#\[]", name)[0], last)))
-
-
-def score_layers(comparison: Comparison, layers: Mapping[str, Activations]) -> xr.Dataset:
+def score_layers(comparison: Contract, layers: Mapping[str, Activations]) -> xr.Dataset:
     """Score layers one by one along a new dim "layer" and choose the one that is read out.
 
     Memory: the scores of all layers, and ``prediction`` of the chosen layers only.
@@ -122,7 +53,7 @@ def score_layers(comparison: Comparison, layers: Mapping[str, Activations]) -> x
     return readout.add_to(whole, n_searched=len(first_with))
 
 
-def as_layered(comparison: Comparison, scores: xr.Dataset) -> xr.Dataset:
+def as_layered(comparison: Contract, scores: xr.Dataset) -> xr.Dataset:
     """Scores of a single layer in the shape that ``score_layers`` gives."""
     if "layer" in scores.dims:
         return scores
@@ -135,7 +66,7 @@ def as_layered(comparison: Comparison, scores: xr.Dataset) -> xr.Dataset:
 class _Readout:
     """Running choice over layers that are offered one by one."""
 
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(self, comparison: Contract) -> None:
         self.rules = comparison.rules
         self.measure = measure_of(comparison)
         self.best: Array | None = None
@@ -210,7 +141,7 @@ class _Readout:
         return whole.assign(added).assign_attrs(layer_rule=rule, n_layers_searched=n_searched, measure=self.measure)
 
 
-def measure_of(comparison: Comparison) -> str:
+def measure_of(comparison: Contract) -> str:
     """Name of the variable of the scores that the value is made of: the benchmark's, or else the metric's."""
     return comparison.rules.measure or comparison.measure or comparison.statistic
 

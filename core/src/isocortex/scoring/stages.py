@@ -8,25 +8,21 @@ mixed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
-from isocortex.results.result import Stage
 from isocortex.scoring.layer_choice import codes_of
-from isocortex.scoring.stats import by_participant, subject_codes
+from isocortex.scoring.stats import by_participant
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: chosen within the training stimuli of each split
 NESTED = "nested"
-#: each neuroid's layer with the largest median over all ten splits, as Tuckute et al. 2023 do for regressions
-ALL_SPLITS = "tuckute2023 all splits"
-#: each participant's layer with the largest Spearman's rho over all sounds, as Tuckute et al. 2023 do for RSA
-ALL_SOUNDS = "tuckute2023 all sounds"
 OVER_PARTICIPANTS = "standard error over participants"
 
 
@@ -92,36 +88,6 @@ def over_splits(depths: Array) -> tuple[Array, float | None, float | None]:
     same = np.array([(column[:, None] == column)[pairs].sum() for column in depths.T[several]])
     agreement = same / (n_known * (n_known - 1) / 2)[several]
     return mean, round(float(spread.mean()), 12), float(agreement.mean())  # a choice that never moves has spread 0
-
-
-def best_layers(values: Array) -> tuple[Array, Array]:
-    """The best layer of each neuroid, and whether it was drawn from several that are equally good.
-
-    ``RandomState(0)``, made anew by every call, draws uniformly among equals, neuroid after neuroid, as Tuckute et al.
-    2023 do.
-
-    Parameters
-    ----------
-    values
-        (n_layers, n_neuroids).
-
-    Returns
-    -------
-    Place of the layer and whether there was a tie, (n_neuroids,).
-
-    Examples
-    --------
-    >>> chosen, tied = best_layers(np.array([[1.0, 0.0], [0.5, 2.0]]))
-    >>> chosen.tolist(), tied.tolist()
-    ([0, 1], [False, False])
-    """
-    best = values == values.max(axis=0)
-    chosen, tied = best.argmax(axis=0), best.sum(axis=0) > 1
-    # a draw from one layer leaves the generator as it is, so that only ties need one
-    choice = np.random.RandomState(0).choice
-    for neuroid in np.flatnonzero(tied):
-        chosen[neuroid] = choice(np.flatnonzero(best[:, neuroid]))
-    return chosen, tied
 
 
 # --- the record -------------------------------------------------------------------------------------------------------
@@ -207,33 +173,17 @@ def nested_stage(scores: xr.Dataset) -> Stage | None:
     return stage and stage.model_copy(update={"spread": spread, "agreement": agreement})
 
 
-def stage_of_neuroids(
-    chosen: Array, tied: Array, subjects: Sequence[object] | Array | None, n_layers: int, procedure: str = ALL_SPLITS
-) -> Stage | None:
-    """Median over the neuroids of each participant of the depth of their layers, mean over participants.
+class Stage(BaseModel):
+    """How deep in a model the layer lies that is best: 0 is the first layer, 1 the last."""
 
-    Parameters
-    ----------
-    chosen, tied
-        (n_neuroids,): place of each neuroid's layer, and whether it was drawn from equals; see ``best_layers``.
-    subjects
-        Participant of each neuroid; None for pooled data.
-    n_layers, procedure
-        As for ``stage_of_participants``.
-
-    Returns
-    -------
-    None for a single layer.
-
-    Examples
-    --------
-    >>> stage = stage_of_neuroids(np.array([0, 1, 2]), np.array([False, True, False]), ["a", "a", "b"], 3)
-    >>> stage.participants, round(stage.tied, 3)
-    ({'a': 0.25, 'b': 1.0}, 0.333)
-    """
-    if n_layers == 1:
-        return None
-    names = None if subjects is None else list(dict.fromkeys(map(str, subjects)))
-    depths = by_participant(relative_depth(chosen, n_layers), subject_codes(subjects, len(chosen)))
-    stage = stage_of_participants(depths, names, n_layers, procedure)
-    return stage and stage.model_copy(update={"tied": float(np.mean(tied))})
+    model_config = ConfigDict(extra="forbid")
+    value: float = Field(ge=0, le=1, description="mean over participants of the relative depth")
+    error: float | None = None
+    error_kind: str = "none"
+    procedure: str = Field(description="what the layers were chosen on: nested, tuckute2023 all splits, …")
+    n_layers: int = Field(description="layers that the depth is relative to, those of equal content among them")
+    n_subjects: int | None = None
+    participants: dict[str, float] = Field(default_factory=dict[str, float], description="by name; none if pooled")
+    spread: float | None = Field(default=None, description="standard deviation over splits, mean over participants")
+    agreement: float | None = Field(default=None, description="share of pairs of splits that choose the same layer")
+    tied: float | None = Field(default=None, description="share of neuroids whose layer was drawn among equals")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from isocortex.typing import Array
 
 #: bootstrap draws are stored as float32; differences below this share of the draws are rounding, and ties
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
@@ -225,41 +224,3 @@ def false_discovery_rate(p: Array) -> Array:
     q = np.full(np.shape(p), np.nan)
     q[np.flatnonzero(valid)[order]] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q
-
-
-def tuckute2023_participants_p(first: Array, second: Array, n_draws: int = 10_000, seed: int = 0) -> float:
-    """The test of Tuckute et al. 2023: share of bootstrap means of ``second`` that lie above the mean of ``first``.
-
-    One-sided, for the claim that ``first`` is better. Participants are drawn for ``second`` alone: that both models
-    were scored on the same participants is not used, ``first`` counts as known without error, and p can be 0. Kept to
-    check published numbers; ``isocortex.compare`` is the paired test over stimuli × participants.
-
-    Parameters
-    ----------
-    first, second
-        (n_participants,): values of the two models, one per participant.
-    n_draws
-        Bootstrap samples, with numpy's legacy generator.
-    seed
-        Of that generator.
-
-    Raises
-    ------
-    ValueError
-        No participants, or values that are not finite.
-
-    References
-    ----------
-    Tuckute, Feather, Boebinger & McDermott 2023, PLOS Biology, statistical tests of Figures 2 and 8.
-
-    Examples
-    --------
-    >>> tuckute2023_participants_p(np.array([0.5, 0.6]), np.array([0.1, 0.2]))
-    0.0
-    """
-    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if first.size == 0 or second.size == 0 or not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError(f"Expected a finite value per participant; found {first.tolist()} and {second.tolist()}.")
-    stream = np.random.RandomState(seed)  # numpy's legacy generator, as published
-    means = stream.choice(second, size=(n_draws, len(second))).mean(axis=1)
-    return float(np.mean(means > first.mean()))

@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.errors import SettingsError
-from isocortex.results.result import LayerValue, Summary
 from isocortex.scoring.layer_choice import as_layered, codes_of, read_out
-from isocortex.scoring.stages import nested_stage
+from isocortex.scoring.stages import Stage, nested_stage
 from isocortex.scoring.stats import aggregate, interval
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.interfaces import Comparison
+    from isocortex.scoring.contract import Contract
 
-Array = np.ndarray[Any, Any]
 
 #: ceiling mode → ceiled value; "r_over_sqrt_c" takes a ceiling on r itself (√c), the others a reliability c
 CEILED: dict[str, Callable[[float, float], float]] = {
@@ -28,7 +28,7 @@ CEILED: dict[str, Callable[[float, float], float]] = {
 }
 
 
-def summarise(comparison: Comparison, scores: xr.Dataset) -> Summary:
+def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:
     """Reduce raw scores to one row; scores may be restricted to the neuroids of a region.
 
     Splits are averaged per neuroid, neuroids within a participant give their median, participants their mean.
@@ -63,7 +63,7 @@ def summarise(comparison: Comparison, scores: xr.Dataset) -> Summary:
     )
 
 
-def by_region(comparison: Comparison, scores: xr.Dataset) -> dict[str, Summary]:
+def by_region(comparison: Contract, scores: xr.Dataset) -> dict[str, Summary]:
     """One summary for each value of the coordinates that the benchmark names in ``summary_by``; "" is no region."""
     found = {
         name: comparison.summarise(scores.isel(neuroid=places))
@@ -117,7 +117,7 @@ def _target(scores: xr.Dataset, readout: xr.DataArray) -> str:
     return "participant" if "subject" in readout.coords else "pooled"
 
 
-def _interval(comparison: Comparison, scores: xr.Dataset) -> dict[str, Any]:
+def _interval(comparison: Contract, scores: xr.Dataset) -> dict[str, Any]:
     drawn = comparison.resample(scores, comparison.rules.n_draws, comparison.rules.seed)
     if drawn is None:
         return {}
@@ -134,7 +134,7 @@ def _interval(comparison: Comparison, scores: xr.Dataset) -> dict[str, Any]:
 
 
 def _ceiling(
-    comparison: Comparison, readout: xr.DataArray, measure: str
+    comparison: Contract, readout: xr.DataArray, measure: str
 ) -> tuple[float | None, float | None, float | None, str]:
     ceiling = comparison.ceiling
     if ceiling is None or ceiling.statistic != statistic_of(comparison, measure):
@@ -154,12 +154,12 @@ def _ceiling_number(value: xr.DataArray | float | None, readout: xr.DataArray) -
     return _number(float(aggregate(per_neuroid, codes_of(readout))))
 
 
-def statistic_of(comparison: Comparison, measure: str) -> str:
+def statistic_of(comparison: Contract, measure: str) -> str:
     """The statistic that a measure is: its own name, unless it is the metric's own measure."""
     return comparison.statistic if measure == comparison.measure else measure
 
 
-def ceiled(comparison: Comparison, value: float | None, ceiling: float | None) -> float | None:
+def ceiled(comparison: Contract, value: float | None, ceiling: float | None) -> float | None:
     """Relate a value to its ceiling as the benchmark asks; None where there is no ceiling above zero.
 
     Raises
@@ -191,7 +191,7 @@ def _layer_fields(scores: xr.Dataset, measure: str) -> dict[str, Any]:
     return {"best_layer": names[int(shares.argmax())], "layers": curve}
 
 
-def _counts(scores: xr.Dataset, readout: xr.DataArray, comparison: Comparison) -> dict[str, Any]:
+def _counts(scores: xr.Dataset, readout: xr.DataArray, comparison: Contract) -> dict[str, Any]:
     neuroids = readout.sizes.get("neuroid")
     subjects = readout["subject"].values if _target(scores, readout) == "participant" else None
     null = read_out(scores["null"], scores["chosen"]) if "null" in scores else None
@@ -212,3 +212,44 @@ def _further(scores: xr.Dataset, measure: str) -> dict[str, float | None]:
         if "layer" in variable.dims and str(name) not in known and np.issubdtype(variable.dtype, np.floating):
             further[str(name)] = _number(_collapse(read_out(variable, scores["chosen"])))
     return further
+
+
+class LayerValue(BaseModel):
+    """One point of the curve over layers; no layer was chosen for it."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    value: float | None
+    read_out: float = Field(default=0.0, description="share of splits × neuroids in which this layer is read out")
+
+
+class Summary(BaseModel):
+    """A score with its context: never show ``value`` without ``statistic``, ``target`` and the counts."""
+
+    model_config = ConfigDict(extra="forbid")
+    statistic: str = Field(description="r, r2, r2_corrected, rho, …")
+    target: str = Field(description="participant, group-mean or pooled")
+    value: float | None
+    error: float | None = None
+    error_kind: str = "none"
+    interval_low: float | None = Field(default=None, description="2.5 % of the draws")
+    interval_high: float | None = Field(default=None, description="97.5 % of the draws")
+    resampled: str = "none"
+    ceiling: float | None = None
+    ceiling_lower: float | None = None
+    ceiling_upper: float | None = None
+    ceiling_estimator: str = "none"
+    ceiled: float | None = None
+    layer_rule: str
+    n_layers_searched: int
+    best_layer: str
+    layers: list[LayerValue] = Field(default_factory=list[LayerValue])
+    stage: Stage | None = Field(default=None, description="depth of the best layer; none for a single layer")
+    n_stimuli: int
+    n_subjects: int | None = None
+    n_neuroids: int | None = None
+    n_neuroids_total: int | None = None
+    n_splits: int | None = None
+    n_null: int = 0
+    also: dict[str, float | None] = Field(default_factory=dict, description="further measures, by name")
+    draws: list[float] | None = Field(default=None, exclude=True, description="bootstrap draws; kept in scores.nc")

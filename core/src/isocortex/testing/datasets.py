@@ -16,10 +16,8 @@ from isocortex.testing.processes import run_probe
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 
 if TYPE_CHECKING:
-    import numpy as np
     import xarray as xr
 
-    Array = np.ndarray[Any, Any]
 
 MIN_STIMULI = 2
 #: stimuli that are read in the check ``contents``

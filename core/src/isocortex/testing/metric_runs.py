@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from isocortex.interfaces import Comparison, MetricPlugin
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import synthetic_dataset, synthetic_features
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 N_STIMULI = 60
 N_UNITS = 30

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError, shorten
-from isocortex.results.result import Summary
+from isocortex.scoring.summary import Summary
 from isocortex.testing.metric_runs import (
     N_DRAWS,
     N_NOISE_LAYERS,
@@ -33,11 +33,11 @@ from isocortex.testing.metric_runs import (
 )
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.rows import skip_unless
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 KINDS = ("responses", "rdm", "trials")
 N_RELATED_SEEDS = 3

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.activations.output import LayerOutput
 from isocortex.activations.reductions import reduce_output
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import StimulusBatch, StimulusSet
 from isocortex.extraction.extractor import activations_in_memory
-from isocortex.interfaces import LayerOutput, LoadedModel, ModelPlugin
+from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.testing.memory import n_per_run
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.probe import N_STIMULI, REDUCTION
 from isocortex.testing.processes import run_probe
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import MODALITIES, synthetic_stimuli
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
 
-Array = np.ndarray[Any, Any]
 
 BATCHINGS = ("any", "equal-length", "single")
 WITHOUT_WEIGHTS = ("fixed", "random")

@@ -6,25 +6,25 @@ Variants that need no weights ("fixed" and "random") are checked, on stimuli tha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isocortex.activations.layer_names import match_layers
 from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import StimulusSet
 from isocortex.errors import shorten
 from isocortex.interfaces import LoadedModel
-from isocortex.scoring.layer_choice import match_layers
 from isocortex.testing.memory import check_memory
 from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.probe import N_STIMULI
 from isocortex.testing.rows import skip_unless
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
 
-Array = np.ndarray[Any, Any]
 
 #: largest difference in standard deviations of the layer; rounding to float32 is allowed for on top
 TOLERANCE = 1e-5

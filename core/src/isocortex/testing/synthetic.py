@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 SAMPLE_RATE = 16000.0
 DURATIONS_S = (0.5, 1.0, 1.5, 2.0)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from isocortex.typing import Array
 from isocortex_baselines.erb import BankSettings, erb_filter_bank
-
-Array = np.ndarray[Any, Any]
 
 #: a block is at least so many times as long as the widest band in it; measured: fastest on one core
 BLOCK_PER_BAND = 4

@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from isocortex.errors import DataError
+from isocortex.typing import Array
 from isocortex_baselines.cochleagram import (
     COCHCNN9_RATE,
     COMPRESSION,
@@ -31,8 +32,6 @@ from isocortex_baselines.cochleagram import (
 )
 from isocortex_baselines.erb import BankSettings
 from isocortex_cochnets.bands import BandGroup, band_plan
-
-Array = np.ndarray[Any, Any]
 
 #: samples, all blocks of all bands counted, that are worked on at once: on a CPU as many as a core's cache holds
 POINTS_PER_THREAD, POINTS_ELSEWHERE = 200_000, 16_000_000

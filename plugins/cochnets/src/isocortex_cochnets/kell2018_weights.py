@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from isocortex.errors import DataError
+from isocortex.typing import Array
 
-Array = np.ndarray[Any, Any]
 Layers = Mapping[str, Mapping[str, Array]]
 
 FILES = tuple(f"network_weights_{part}.npy" for part in ("early_layers", "word_branch", "genre_branch"))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from isocortex.typing import Array
 
 #: differences closer than this are rounding of equal ones
 ROUNDING_DIGITS = 12

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from isocortex.results import Result, Stage, Summary
-from isocortex.scoring import NESTED
+from isocortex.results import Result
+from isocortex.scoring import NESTED, Stage, Summary
 from isocortex_metrics.signed_rank import signed_rank
 
 COLUMNS = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from isocortex.errors import FilesError, shorten
 from isocortex.files import data_folder, digest_file
 from isocortex.interfaces import DataFiles
-from isocortex.testing.outcomes import CheckSkipped
+from isocortex.testing import CheckSkipped
 
 if TYPE_CHECKING:
     from isocortex.files import FileSpec

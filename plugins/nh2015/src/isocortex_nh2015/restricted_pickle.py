@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isocortex.errors import DataError
+from isocortex.typing import Array
 from isocortex_nh2015.pickle_machine import Made, Name, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[Any]
 
 #: larger files are not read; the tables of the release have a few megabytes and some forty columns
 MAX_BYTES: Final = 1 << 30

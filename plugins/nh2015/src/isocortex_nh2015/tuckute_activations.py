@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isocortex.errors import AlignmentError, DataError, shorten
+from isocortex.typing import Array
 from isocortex_nh2015.restricted_pickle import read_arrays
 from isocortex_nh2015.sounds import canonical_order
 from isocortex_nh2015.tuckute_models import PERMUTED, ReleasedModel, find_key, released_model
@@ -21,7 +21,6 @@ from isocortex_nh2015.tuckute_models import PERMUTED, ReleasedModel, find_key, r
 if TYPE_CHECKING:
     import h5py
 
-Array = NDArray[Any]
 Layers = Mapping[str, Array]
 
 IN_HOUSE: Final = "natsound_activations"
@@ -272,8 +271,8 @@ def write_activations(folder: Path, layers: Layers, ids: Sequence[str], about: M
     isocortex.errors.StoreError
         If the folder cannot be written.
     """
-    from isocortex.extraction import CHUNK_SIZE
-    from isocortex.files import ActivationFolder, check_space
+    from isocortex.activations import ActivationFolder
+    from isocortex.files import check_space
 
     for layer, values in layers.items():
         bad = [name for name, row in zip(ids, values, strict=True) if not np.isfinite(row).all()]
@@ -281,7 +280,7 @@ def write_activations(folder: Path, layers: Layers, ids: Sequence[str], about: M
             raise DataError(f"{folder.name}, {layer}: values of {len(bad)} stimuli are not finite: {shorten(bad)}.")
     check_space(folder, sum(4 * values.size for values in layers.values()), f"Activations of {folder.name}")
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    kept = ActivationFolder(partial, tuple(ids), CHUNK_SIZE)
+    kept = ActivationFolder(partial, tuple(ids), chunk_size=len(ids))
     try:
         for layer, values in layers.items():
             for chunk in range(kept.n_chunks):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isocortex.errors import DataError, shorten
 from isocortex.files import digest_file, digest_of, short
-from isocortex.scoring import best_layers, by_participant, over_participants, stage_of_neuroids, subject_codes
+from isocortex.scoring import by_participant, over_participants, subject_codes
+from isocortex.typing import Array
 from isocortex_nh2015.restricted_pickle import read_frame
 from isocortex_nh2015.tuckute_models import released_model
 from isocortex_nh2015.voxel_files import FUNCTIONAL, INSIDE
@@ -20,9 +20,9 @@ from isocortex_nh2015.voxel_files import FUNCTIONAL, INSIDE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from isocortex.results import Result, Summary
+    from isocortex.results import Result
+    from isocortex.scoring import Summary
 
-Array = NDArray[Any]
 
 N_SPLITS: Final = 10
 N_STIMULI: Final = 165
@@ -217,6 +217,7 @@ def result_of(published: Published) -> Result:
     paper reports needs the values of single splits, which these tables do not hold. Its stage is the paper's.
     """
     from isocortex.results import Result
+    from isocortex_metrics.tuckute2023.aggregation import best_layers
 
     metric = "tuckute2023-components" if published.target == COMPONENTS else "tuckute2023-ridge"
     everything = np.arange(published.values["r2"].shape[1])
@@ -252,7 +253,8 @@ def _rows(published: Published) -> dict[str, Array]:
 
 def _summary(published: Published, rows: Array, best_layer: tuple[Array, Array]) -> Summary:
     """Of some neuroids; ``best_layer``: that of every neuroid, and whether it was drawn from equals."""
-    from isocortex.results import LayerValue, Summary
+    from isocortex.scoring import LayerValue, Summary
+    from isocortex_metrics.tuckute2023.stages import stage_of_neuroids
 
     subjects = None if published.subjects is None else [published.subjects[row] for row in rows]
     codes = subject_codes(subjects, len(rows))

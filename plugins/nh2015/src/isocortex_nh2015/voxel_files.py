@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocortex.errors import AlignmentError, DataError, shorten
+from isocortex.typing import Array
 from isocortex_nh2015.reading import cell_texts, read_variables
 from isocortex_nh2015.restricted_pickle import read_arrays, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[Any]
 
 N_SCANS: Final = 3
 REGIONS: Final = ("Primary", "Lateral", "Posterior", "Anterior")

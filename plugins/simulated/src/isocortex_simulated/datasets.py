@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -82,9 +82,9 @@ def simulation_of(dataset_id: str) -> tuple[str, Simulation]:
     isocortex.errors.PluginError
         If it is not simulated.
     """
-    from isocortex.loading import resolver
+    from isocortex import load_card
 
-    card = resolver(offline=True).dataset_card(dataset_id)
+    card = cast("DatasetCard", load_card("dataset", dataset_id))
     return card.stimuli, read_simulation(card.id, card.options)
 
 

@@ -12,7 +12,6 @@ import click
 
 if TYPE_CHECKING:
     from isocortex.results import Result
-    from isocortex.run import Outcome
     from isocortex_simulated.recovery import Candidate, Verdict
     from isocortex_simulated.stages import Stage
 
@@ -55,19 +54,17 @@ def demo(out: Path) -> None:
     scoring names that model and layer among close neighbours, names none for noise, and names none once the true model
     is left out. Nothing is downloaded. Exit code 0: as it should be, 1: not.
     """
-    from isocortex.cli import tally
-    from isocortex.results import print_table
+    from isocortex.results import print_table, tally
 
-    outcomes = [outcome for dataset in CANDIDATES for outcome in _scored(dataset, out)]
-    results = [outcome.result for outcome in outcomes]
+    results = [result for dataset in CANDIDATES for result in _scored(dataset, out)]
     print_table(results)
     found = {dataset: check(dataset, results, out) for dataset in CANDIDATES}
     for dataset, findings in found.items():
         print(f"\n{dataset}: does scoring find what its regions are made of?")
         print("\n".join(finding.line for finding in findings))
     n_wrong = sum(not finding.right for findings in found.values() for finding in findings)
-    again = "" if any(outcome.computed for outcome in outcomes) else " (nothing was computed again)"
-    print(f"\n{tally(outcomes, ())}{again}")
+    again = " (nothing was computed again)" if all(result.cached for result in results) else ""
+    print(f"\n{tally(results)}{again}")
     print(
         f"{n_wrong} checks failed." if n_wrong else "Every check passed.",
         f"'isocortex show {out}' shows the table again.",
@@ -75,16 +72,14 @@ def demo(out: Path) -> None:
     sys.exit(1 if n_wrong else 0)
 
 
-def _scored(dataset: str, out: Path) -> list[Outcome]:
+def _scored(dataset: str, out: Path) -> list[Result]:
     from threadpoolctl import threadpool_limits
 
-    from isocortex.api import run
-    from isocortex.progress import Reporter
-    from isocortex.run import RunConfig
+    import isocortex
 
     # the matrices are small: threads that wait for busy cores make the demo several times slower
     with threadpool_limits(1):
-        return run(CANDIDATES[dataset], f"{dataset}.{METRIC}", RunConfig(out=out), Reporter())[0]
+        return isocortex.score(CANDIDATES[dataset], f"{dataset}.{METRIC}", out=out)
 
 
 def check(dataset: str, results: Sequence[Result], out: Path) -> list[Finding]:

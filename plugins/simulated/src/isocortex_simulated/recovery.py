@@ -26,7 +26,8 @@ from isocortex_simulated.draws import Floats
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isocortex.results import Result, Summary
+    from isocortex.results import Result
+    from isocortex.scoring import Summary
 
 EXPLAINED = 0.9
 """Share of the explainable variance that a model must be compatible with.

@@ -68,21 +68,13 @@ def computed_components(stimuli: StimulusSet, stage: Stage, reduction: str, n_co
 
 def stage_activations(stimuli: StimulusSet, stage: Stage, reduction: str) -> Activations:
     """Give the activations of a stage; they are shared with a run that scores the model."""
-    from isocortex.extraction import Extraction, activations_in_memory
-    from isocortex.loading import resolver, variant_of
-    from isocortex.progress import Reporter
-    from isocortex.results import Stopwatch
-    from isocortex.run import RunConfig
+    import isocortex
 
-    model = resolver(offline=True).model(stage.model)
-    variant = variant_of(model.card, None)
-    config, reporter = RunConfig(device="cpu"), Reporter(quiet=True)
-    extraction = Extraction(model, variant, stimuli, reduction, config, reporter, Stopwatch())
-    if extraction.key is None:
-        with model.load(variant, device="cpu") as loaded:
-            return activations_in_memory(loaded, stimuli, [stage.layer], reduction=reduction)[stage.layer]
-    with extraction.layers((stage.layer,)) as layers:
-        return layers[stage.layer]
+    config = isocortex.RunConfig(device="cpu", offline=True)
+    found = isocortex.extract(
+        stage.model, stimuli, reduction=reduction, layers=[stage.layer], config=config, quiet=True
+    )
+    return found[stage.layer]
 
 
 # --- components that are kept -----------------------------------------------------------------------------------------
@@ -124,7 +116,7 @@ def write_components(path: Path, components: Floats, stimuli: StimulusSet, reduc
 
 def main() -> None:
     """Compute and keep the components of every stage that the manifest names."""
-    from isocortex.loading import load_stimuli
+    from isocortex import load_stimuli
     from isocortex_simulated.datasets import DATASETS, simulation_of
 
     for dataset in DATASETS:

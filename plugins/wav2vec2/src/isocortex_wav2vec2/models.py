@@ -139,7 +139,8 @@ class SpeechNetwork(ModelPlugin):
         """Digest over the code, the card, the architecture, the variant, transformers' version and the files."""
         from importlib.metadata import version
 
-        from isocortex.files import digest_files, digest_of, digest_plugin
+        from isocortex.files import digest_files, digest_of
+        from isocortex.interfaces import digest_plugin
 
         checkpoint = self.checkpoint(variant)
         row = self.architecture()

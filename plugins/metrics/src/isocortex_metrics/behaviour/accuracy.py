@@ -17,6 +17,7 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.scoring import as_layered, draw_counts
+from isocortex.typing import Array
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import Trials, trials_of
 
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from isocortex.results import Summary
+    from isocortex.scoring import Summary
 
-Array = np.ndarray[Any, Any]
 
 _Z = 1.959963984540054  # 97.5 % of the normal distribution
 

@@ -8,7 +8,7 @@ a stimulus, ties between a model's outputs).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,7 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.scoring import draw_counts, over_participants
+from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
 from isocortex_metrics.behaviour.readout import Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import Trials, trials_of
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from isocortex.results import Summary
+    from isocortex.scoring import Summary
 
-Array = np.ndarray[Any, Any]
 
 #: expected disagreement below which kappa is undefined: both are always right, or both always wrong
 _NO_DISAGREEMENT = 1e-12

@@ -10,19 +10,19 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
 from isocortex.errors import DataError, shorten, suggest
+from isocortex.typing import Array
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
     from isocortex_metrics.behaviour.trials import Trials
 
-Array = np.ndarray[Any, Any]
 
 log = logging.getLogger(__name__)
 

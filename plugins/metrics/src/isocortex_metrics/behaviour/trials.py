@@ -14,12 +14,12 @@ import numpy as np
 
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten, suggest
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 ORDER_COLUMN = "trial"
 

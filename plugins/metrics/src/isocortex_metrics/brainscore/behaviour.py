@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,7 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.scoring import as_layered, read_out
+from isocortex.typing import Array
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import BinaryTrials, binary_trials, trials_of
 from isocortex_metrics.brainscore.behaviour_patterns import (
@@ -37,9 +38,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from isocortex.results import Summary
+    from isocortex.scoring import Summary
 
-Array = np.ndarray[Any, Any]
 
 _MIN_ENTRIES = 3
 #: by how much the probabilities of a stimulus may miss 1: those of half precision over a thousand classes do by 1e-4

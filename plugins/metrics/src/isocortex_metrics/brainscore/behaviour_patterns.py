@@ -7,11 +7,10 @@ means over the stimuli of an object, and a model is one fixed matrix of probabil
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from isocortex.typing import Array
 
 #: d' is clipped to ± this
 CAP = 5.0

@@ -10,12 +10,12 @@ import numpy as np
 
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.splits import N_SPLITS, SEED
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 ESTIMATOR = "internal consistency (10 split halves of the repetitions, Spearman-Brown)"
 #: values of one block of neuroids over all presentations: 64 MB in float64

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, cross_product
 from isocortex_metrics.numerics.correlation import ROUNDING, pearson
 from isocortex_metrics.numerics.dual_ridge import centred_responses, deviations, leave_one_out_errors, split_basis
 from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split
-
-Array = np.ndarray[Any, Any]
 
 #: scikit-learn's ``Ridge(alpha=1)``
 ALPHA = 1.0

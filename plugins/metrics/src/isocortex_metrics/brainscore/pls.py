@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isocortex.errors import DataError
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, compact_features, cross_product
 from isocortex_metrics.numerics.arrays import namespace, on_device, to_numpy
 from isocortex_metrics.numerics.dual_ridge import centred_responses
 from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split
-
-Array = np.ndarray[Any, Any]
 
 #: scikit-learn's defaults: squared change of the weights at which the iteration stops, and its longest run
 TOL, MAX_ITERATIONS = 1e-6, 500

@@ -19,6 +19,7 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.scoring import as_layered
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.dissimilarity import Blocks, FlatPatternError, correlation_distance, pairs_among
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, varies
@@ -28,9 +29,8 @@ from isocortex_metrics.target.splits import Split
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.results import Summary
+    from isocortex.scoring import Summary
 
-Array = np.ndarray[Any, Any]
 
 log = logging.getLogger(__name__)
 

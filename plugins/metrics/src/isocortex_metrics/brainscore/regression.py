@@ -13,6 +13,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import internal_consistency
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, compact_features
 from isocortex_metrics.brainscore.fits import (
@@ -42,8 +43,6 @@ from isocortex_metrics.target.splits import MIN_TEST, Split
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Array = np.ndarray[Any, Any]
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

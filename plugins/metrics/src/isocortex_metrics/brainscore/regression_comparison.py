@@ -13,8 +13,8 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.interfaces import Comparison
-from isocortex.results import LayerValue, Summary
-from isocortex.scoring import as_layered, ceiled, score_layers
+from isocortex.scoring import LayerValue, Summary, as_layered, ceiled, score_layers
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
 from isocortex_metrics.brainscore.fits import correlations
 from isocortex_metrics.brainscore.splits import SEED, Rows, brainscore_splits
@@ -24,7 +24,6 @@ from isocortex_metrics.target.splits import Split
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 ERROR_KIND = "standard error over splits (their standard deviation, by n, over the root of their number)"
 

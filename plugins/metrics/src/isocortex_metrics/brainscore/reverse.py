@@ -10,8 +10,8 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.interfaces import Comparison
-from isocortex.results import Summary
-from isocortex.scoring import score_layers
+from isocortex.scoring import Summary, score_layers
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import aggregate_splits
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, centred_columns, compact_features
 from isocortex_metrics.brainscore.fits import correlations
@@ -25,7 +25,6 @@ from isocortex_metrics.target.splits import Split
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: units that vary, in order, of which an iteration may start from the first that is left
 _N_STARTS = 64

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, SettingsError
+from isocortex.typing import Array
 from isocortex_metrics.target.responses import labels_of, responses_of
 from isocortex_metrics.target.splits import MIN_TEST, Split
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: as published
 N_SPLITS, TRAIN_SIZE, SEED = 10, 0.9, 1

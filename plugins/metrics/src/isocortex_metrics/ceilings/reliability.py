@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from isocortex.errors import DataError
+from isocortex.typing import Array
 from isocortex_metrics.numerics.correlation import signed_square
-
-Array = np.ndarray[Any, Any]
 
 
 def reliability(repetitions: Array, n_averaged: float | None = None) -> Array:

@@ -7,7 +7,7 @@ other participants bound what is common to people, which a model that is fitted 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,12 +15,12 @@ from isocortex.data import averaged, check_responses
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 from isocortex.interfaces import Ceiling
 from isocortex.scoring import by_participant, over_participants, subject_codes
+from isocortex.typing import Array
 from isocortex_metrics.ceilings.reliability import ceiling_of_r
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: columns that vary less than this share of their size are constant, up to rounding
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)

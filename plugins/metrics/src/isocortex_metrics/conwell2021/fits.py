@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, to_numpy
 from isocortex_metrics.numerics.dual_ridge import (
     ALPHA_GRID,
@@ -19,8 +19,6 @@ from isocortex_metrics.numerics.dual_ridge import (
 from isocortex_metrics.numerics.leave_one_out import leave_one_out_operator, neuroid_blocks
 from isocortex_metrics.numerics.parallel import in_threads
 from isocortex_metrics.numerics.threads import few_threads
-
-Array = np.ndarray[Any, Any]
 
 #: predictions whose deviation from the mean of the others varies less than this share of the responses are null
 NULL_SHARE = 1e-10

@@ -7,7 +7,7 @@ labels, as published. The maths lies in ``leave_one_out``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -16,8 +16,8 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, repetitions, stimulus_order
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.results import Summary
-from isocortex.scoring import aggregate, as_layered, codes_of, read_out, score_layers, summarise
+from isocortex.scoring import Summary, aggregate, as_layered, codes_of, read_out, score_layers, summarise
+from isocortex.typing import Array
 from isocortex_metrics.ceilings.reliability import ceiling_of_r, reliability
 from isocortex_metrics.conwell2021.fits import (
     explained_variance,
@@ -35,7 +35,6 @@ from isocortex_metrics.target.responses import refuse_seed, responses_of
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: as published; it belongs to z-scored units
 ALPHA = 1.0

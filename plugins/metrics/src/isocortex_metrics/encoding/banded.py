@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
-from typing import Any
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, to_numpy
 from isocortex_metrics.numerics.dual_ridge import TIE, fit_split, split_basis
-
-Array = np.ndarray[Any, Any]
 
 #: relative weights of the baselines among each other
 _RELATIVE = (0.0, 1.0, 10.0)

@@ -16,6 +16,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.typing import Array
 from isocortex_metrics.encoding.linear_comparison import LinearComparison, NoiseCorrection
 from isocortex_metrics.numerics.correlation import pearson
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
@@ -24,8 +25,6 @@ from isocortex_metrics.target.splits import MIN_TEST, Split
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Array = np.ndarray[Any, Any]
 
 
 class IdentitySettings(BaseModel):

@@ -10,8 +10,18 @@ import numpy as np
 from isocortex.activations import Activations
 from isocortex.data import averaged, repetitions, stimulus_order
 from isocortex.interfaces import Ceiling, Comparison
-from isocortex.results import LayerValue, Summary
-from isocortex.scoring import as_layered, by_participant, codes_of, draw_counts, over_participants, read_out, widened
+from isocortex.scoring import (
+    LayerValue,
+    Summary,
+    as_layered,
+    by_participant,
+    codes_of,
+    draw_counts,
+    over_participants,
+    read_out,
+    widened,
+)
+from isocortex.typing import Array
 from isocortex_metrics.ceilings.reliability import (
     ceiling_of_r,
     divisors,
@@ -29,7 +39,6 @@ from isocortex_metrics.target.splits import Split
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 NoiseCorrection = Literal["ratio-of-aggregates", "per-neuroid", "none"]
 
 #: neuroids whose bootstrap samples are drawn together

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -19,8 +19,8 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.files import digest_of
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.results import Summary
-from isocortex.scoring import as_layered, codes_of, over_participants, read_out
+from isocortex.scoring import Summary, as_layered, codes_of, over_participants, read_out
+from isocortex.typing import Array
 from isocortex_metrics.ceilings.reliability import ratio_by_participant
 from isocortex_metrics.encoding.banded import MixtureFit, baseline_mixtures, best_mixture, joint_mixtures
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
@@ -37,7 +37,6 @@ from isocortex_metrics.target.splits import Split
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: more than this many feature spaces make the grid of shares large
 MAX_BASELINES = 4

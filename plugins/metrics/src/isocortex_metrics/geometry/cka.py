@@ -17,8 +17,8 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.results import Summary
-from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
+from isocortex.scoring import Summary, as_layered, draw_counts, measure_of, score_layers
+from isocortex.typing import Array
 from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
 from isocortex_metrics.geometry.kernels import (
@@ -39,7 +39,6 @@ from isocortex_metrics.target.responses import refuse_seed, responses_of
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: values of one block of features: 32 MB in float64
 _BLOCK_VALUES = 4_000_000

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.errors import DataError, SettingsError, suggest
+from isocortex.typing import Array
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: what is left after centring below this share (of the size before) is rounding
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from isocortex.errors import DataError
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, on_device
 from isocortex_metrics.numerics.threads import few_threads
-
-Array = np.ndarray[Any, Any]
 
 #: the unbiased estimator divides by n − 3
 MIN_STIMULI = 4

@@ -7,17 +7,16 @@ halves of a halving choose once and test once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.errors import DataError
 from isocortex.scoring import over_participants
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Array = np.ndarray[Any, Any]
 
 
 def halves(n_stimuli: int, n_halvings: int, seed: int, min_half: int = 4) -> Array:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.threads import few_threads
-
-Array = np.ndarray[Any, Any]
 
 #: bytes of dissimilarities that are held in memory; more go to a file
 HELD_BYTES = 500_000_000

@@ -7,17 +7,16 @@ gives. Four of them are dot products of transformed matrices; Kendall's tau-a is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from isocortex.errors import DataError
 from isocortex.scoring import over_participants, widened
+from isocortex.typing import Array
 from isocortex_metrics.geometry.rdm_ceilings import leave_one_out
 from isocortex_metrics.numerics.ranks import average_ranks, broken_ranks, concordance, tau_a
 from isocortex_metrics.numerics.threads import few_threads
-
-Array = np.ndarray[Any, Any]
 
 #: dissimilarities closer than this share of the largest are equal: what should tie differs by rounding
 TIE_SHARE = 1e-10

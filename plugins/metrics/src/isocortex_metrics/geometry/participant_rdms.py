@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.data import Dataset, repetitions
 from isocortex.errors import DataError, shorten
 from isocortex.scoring import subject_codes
+from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import (
     DISSIMILARITIES,
     Blocks,
@@ -25,7 +26,6 @@ from isocortex_metrics.target.responses import rdm_pairs, responses_of
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 CROSS_VALIDATED = "cross-validated-euclidean"
 

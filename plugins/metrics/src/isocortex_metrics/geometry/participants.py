@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.data import averaged, stimulus_order
 from isocortex.scoring import draw_counts, subject_codes
+from isocortex.typing import Array
 from isocortex_metrics.geometry.pair_statistics import crossed_draws
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.typing import Array
 from isocortex_metrics.geometry.cka import kernel_of
 from isocortex_metrics.geometry.participants import Participants, participants_of
 from isocortex_metrics.geometry.shape_distance import procrustes_similarity, unit_factor
@@ -21,7 +22,6 @@ from isocortex_metrics.target.responses import responses_of
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: three points always make a flat cloud, which fits any other well
 _MIN_STIMULI = 4

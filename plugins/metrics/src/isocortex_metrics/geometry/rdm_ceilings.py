@@ -6,14 +6,15 @@ Pearson's r says nothing about a Spearman's rho.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     from isocortex_metrics.geometry.pair_statistics import PairStatistic
 
-Array = np.ndarray[Any, Any]
 Average = Literal["rank", "raw"]
 
 

@@ -23,6 +23,7 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
+from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import (
     FlatPatternError,
     pairs_among,
@@ -37,9 +38,8 @@ from isocortex_metrics.numerics.threads import few_threads
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.results import Summary
+    from isocortex.scoring import Summary
 
-Array = np.ndarray[Any, Any]
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace
 from isocortex_metrics.numerics.threads import few_threads
-
-Array = np.ndarray[Any, Any]
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,8 +19,8 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.results import LayerValue, Summary
-from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
+from isocortex.scoring import LayerValue, Summary, as_layered, draw_counts, measure_of, score_layers
+from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import DISSIMILARITIES, FlatPatternError, pairs_among
 from isocortex_metrics.geometry.layer_weights import held_out_predictions, padded, pair_table
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, varies, weighted_rho
@@ -32,7 +32,6 @@ from isocortex_metrics.target.splits import folds
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 log = logging.getLogger(__name__)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.threads import few_threads
-
-Array = np.ndarray[Any, Any]
 
 #: predictions that vary less than this share of the responses are null
 NULL_SHARE = 1e-10

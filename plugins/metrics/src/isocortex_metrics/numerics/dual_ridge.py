@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, on_device, to_numpy
 from isocortex_metrics.numerics.leave_one_out import (
     BLOCK,
@@ -44,7 +44,6 @@ __all__ = [
     "stack_tests",
 ]
 
-Array = np.ndarray[Any, Any]
 
 #: multiples of the mean eigenvalue of the training Gram matrix, half a decade apart, ascending
 ALPHA_GRID: Array = 10.0 ** np.arange(-5.0, 5.25, 0.5)

@@ -6,13 +6,10 @@ bootstrap sample, so that a sample is judged by a few matrix products.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.correlation import ROUNDING
-
-Array = np.ndarray[Any, Any]
 
 #: a bootstrap sample in which a column keeps less than this share of its variance holds one value over and over
 _SAMPLE_FLOOR = 1e-12

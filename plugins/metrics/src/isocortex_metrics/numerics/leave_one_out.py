@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, to_numpy
 
 if TYPE_CHECKING:
     from isocortex_metrics.numerics.dual_ridge import SplitBasis
 
-Array = np.ndarray[Any, Any]
 
 #: neuroids that are worked on together: their rotated responses and residuals stay in the cache of a core
 BLOCK = 384

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from isocortex.typing import Array
 
 #: of a packed integer: its sign is not used
 _KEY_BITS = 63

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from isocortex.errors import DataError, SettingsError, shorten, suggest
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Array = np.ndarray[Any, Any]
 
 
 def responses_of(target: Dataset | xr.DataArray, metric: str) -> xr.DataArray:

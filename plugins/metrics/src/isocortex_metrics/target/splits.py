@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from isocortex.errors import DataError
-
-Array = np.ndarray[Any, Any]
+from isocortex.typing import Array
 
 #: a correlation over fewer stimuli means nothing: two points always give 1 or -1
 MIN_TEST = 3

@@ -7,13 +7,11 @@ chose: values of models with several layers are too high ("overlapping"). It is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from isocortex.scoring import best_layers, by_participant, relative_depth
-
-Array = np.ndarray[Any, Any]
+from isocortex.scoring import by_participant, relative_depth
+from isocortex.typing import Array
 
 #: times that the splits are halved, as published
 N_ITERATIONS = 10
@@ -202,3 +200,33 @@ def within_participant_error(table: Array) -> Array:
     """
     within = table - table.mean(axis=1, keepdims=True)
     return np.std(within, axis=0) / np.sqrt(len(table) - 1)
+
+
+def best_layers(values: Array) -> tuple[Array, Array]:
+    """The best layer of each neuroid, and whether it was drawn from several that are equally good.
+
+    ``RandomState(0)``, made anew by every call, draws uniformly among equals, neuroid after neuroid, as Tuckute et al.
+    2023 do.
+
+    Parameters
+    ----------
+    values
+        (n_layers, n_neuroids).
+
+    Returns
+    -------
+    Place of the layer and whether there was a tie, (n_neuroids,).
+
+    Examples
+    --------
+    >>> chosen, tied = best_layers(np.array([[1.0, 0.0], [0.5, 2.0]]))
+    >>> chosen.tolist(), tied.tolist()
+    ([0, 1], [False, False])
+    """
+    best = values == values.max(axis=0)
+    chosen, tied = best.argmax(axis=0), best.sum(axis=0) > 1
+    # a draw from one layer leaves the generator as it is, so that only ties need one
+    choice = np.random.RandomState(0).choice
+    for neuroid in np.flatnonzero(tied):
+        chosen[neuroid] = choice(np.flatnonzero(best[:, neuroid]))
+    return chosen, tied

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, to_numpy
 from isocortex_metrics.numerics.dual_ridge import (
     ROUNDING,
@@ -26,8 +26,6 @@ from isocortex_metrics.numerics.dual_ridge import (
 from isocortex_metrics.numerics.leave_one_out import Operators, column_products, kept_operators, neuroid_blocks
 from isocortex_metrics.numerics.parallel import in_threads
 from isocortex_metrics.target.splits import Split
-
-Array = np.ndarray[Any, Any]
 
 #: the published grid, absolute, ascending
 ALPHAS: Array = 10.0 ** np.arange(-50, 50)

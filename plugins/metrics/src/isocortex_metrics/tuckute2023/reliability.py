@@ -6,18 +6,17 @@ They come with the published data, where they describe voxels; no published scor
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.data import check_responses, repetitions
 from isocortex.errors import DataError
+from isocortex.typing import Array
 from isocortex_metrics.ceilings.split_half import column_correlation, spearman_brown
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Array = np.ndarray[Any, Any]
 
 
 def kell_reliability(scans: Array) -> Array:

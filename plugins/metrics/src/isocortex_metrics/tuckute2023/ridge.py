@@ -16,8 +16,8 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, LayerError, SettingsError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.results import LayerValue, Summary
-from isocortex.scoring import codes_of, measure_of, over_participants
+from isocortex.scoring import LayerValue, Summary, codes_of, measure_of, over_participants
+from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.dual_ridge import gram_matrix
 from isocortex_metrics.target.responses import refuse_seed, responses_of
@@ -35,7 +35,6 @@ from isocortex_metrics.tuckute2023.stages import CORRECTED, LIMITS, stage_over_s
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray[Any, Any]
 
 #: values of one block of features: 16 MB in float64
 _BLOCK_VALUES = 2_000_000

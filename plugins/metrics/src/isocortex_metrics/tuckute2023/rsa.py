@@ -19,8 +19,8 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.results import LayerValue
-from isocortex.scoring import OVER_PARTICIPANTS, as_layered, measure_of, read_out, region_rows, score_layers
+from isocortex.scoring import OVER_PARTICIPANTS, LayerValue, as_layered, measure_of, read_out, region_rows, score_layers
+from isocortex.typing import Array
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, unit_values, varies
 from isocortex_metrics.geometry.participants import Participants, participants_of
 from isocortex_metrics.target.responses import labels_of, refuse_seed, responses_of
@@ -40,9 +40,8 @@ from isocortex_metrics.tuckute2023.stages import stage_over_sounds
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.results import Summary
+    from isocortex.scoring import Summary
 
-Array = np.ndarray[Any, Any]
 
 log = logging.getLogger(__name__)
 

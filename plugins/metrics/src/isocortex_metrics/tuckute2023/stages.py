@@ -6,24 +6,29 @@ sounds that it is about, and is not comparable with a nested one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.scoring import (
-    ALL_SOUNDS,
+    Stage,
     best_depths,
-    best_layers,
-    stage_of_neuroids,
+    by_participant,
+    relative_depth,
     stage_of_participants,
+    subject_codes,
 )
-from isocortex_metrics.tuckute2023.aggregation import layer_medians
+from isocortex.typing import Array
+from isocortex_metrics.tuckute2023.aggregation import best_layers, layer_medians
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.results import Stage
-
+#: each neuroid's layer with the largest median over all ten splits, as Tuckute et al. 2023 do for regressions
+ALL_SPLITS = "tuckute2023 all splits"
+#: each participant's layer with the largest Spearman's rho over all sounds, as Tuckute et al. 2023 do for RSA
+ALL_SOUNDS = "tuckute2023 all sounds"
 CORRECTED = "r2_corrected"
 #: what is clipped after the median over splits
 LIMITS = {CORRECTED: 1.0}
@@ -90,3 +95,35 @@ def stage_over_sounds(scores: xr.Dataset) -> Stage | None:
     found = scores["whole_rho"].transpose("layer", "subject")
     names = list(map(str, found["subject"].values)) if scores.attrs.get("target") == "participant" else None
     return stage_of_participants(best_depths(found.values), names, len(found), ALL_SOUNDS)
+
+
+def stage_of_neuroids(
+    chosen: Array, tied: Array, subjects: Sequence[object] | Array | None, n_layers: int, procedure: str = ALL_SPLITS
+) -> Stage | None:
+    """Median over the neuroids of each participant of the depth of their layers, mean over participants.
+
+    Parameters
+    ----------
+    chosen, tied
+        (n_neuroids,): place of each neuroid's layer, and whether it was drawn from equals; see ``best_layers``.
+    subjects
+        Participant of each neuroid; None for pooled data.
+    n_layers, procedure
+        As for ``stage_of_participants``.
+
+    Returns
+    -------
+    None for a single layer.
+
+    Examples
+    --------
+    >>> stage = stage_of_neuroids(np.array([0, 1, 2]), np.array([False, True, False]), ["a", "a", "b"], 3)
+    >>> stage.participants, round(stage.tied, 3)
+    ({'a': 0.25, 'b': 1.0}, 0.333)
+    """
+    if n_layers == 1:
+        return None
+    names = None if subjects is None else list(dict.fromkeys(map(str, subjects)))
+    depths = by_participant(relative_depth(chosen, n_layers), subject_codes(subjects, len(chosen)))
+    stage = stage_of_participants(depths, names, n_layers, procedure)
+    return stage and stage.model_copy(update={"tied": float(np.mean(tied))})

@@ -1,1 +1,0 @@
-from .score import tally as tally

@@ -1,0 +1,122 @@
+"""A folder of activations is a model: no package and no line of Python needed.
+
+It holds either what ``isocortex extract`` writes, or one ``<layer>.csv`` (first column stimulus_id), ``<layer>.nc``, or
+``<layer>.npy`` with the IDs of its rows in ``stimulus_id.txt``, per layer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isocortex.activations.folder import ActivationFolder
+from isocortex.activations.layer import Activations
+from isocortex.activations.output import Emit, LayerOutput
+from isocortex.catalogue.cards import ModelCard, Variant
+from isocortex.errors import DataError, UsageError
+from isocortex.files.digests import digest_files, digest_of
+from isocortex.files.disk import read_json
+from isocortex.interfaces import LoadedModel, ModelPlugin
+from isocortex.loading.folder_dataset import FOLDER_PACKAGE, read_netcdf, read_table
+
+if TYPE_CHECKING:
+    from isocortex.data.stimuli import StimulusBatch
+
+
+class FolderActivations(ModelPlugin):
+    """Activations that lie in files, as a model for any stimuli that they cover."""
+
+    @classmethod
+    def at(cls, path: Path) -> FolderActivations:
+        """The model of a folder.
+
+        Raises
+        ------
+        UsageError
+            The folder holds no activations.
+        """
+        layers = _layers_of(path)
+        if not layers:
+            raise UsageError(
+                f"{path} holds no activations. Expected what 'isocortex extract' writes, or <layer>.npy with "
+                "stimulus_id.txt, <layer>.csv or <layer>.nc."
+            )
+        identity = f"activations:{path.resolve().name}"
+        card = ModelCard(
+            id=identity,
+            object="isocortex.loading.folder_activations:FolderActivations",
+            modality="any",
+            layers=tuple(layers),
+            package=FOLDER_PACKAGE,
+            options={"path": str(path)},
+        )
+        return cls(card)
+
+    def load(self, variant: Variant, *, device: str) -> LoadedModel:
+        """Open the files; nothing is read yet."""
+        del variant, device
+        return _LoadedActivations(_layers_of(Path(self.card.options["path"])))
+
+    def digest(self, variant: Variant) -> str | None:
+        """Digest over names and contents of the files."""
+        del variant
+        path = Path(self.card.options["path"])
+        digests = digest_files(file for file in path.rglob("*") if file.is_file())
+        return digest_of({file.relative_to(path).as_posix(): digest for file, digest in digests.items()})
+
+
+class _LoadedActivations(LoadedModel):
+    def __init__(self, openers: dict[str, Callable[[], Activations]]) -> None:
+        self.layers = list(openers)
+        self._openers = openers
+        self._opened: dict[str, Activations] = {}
+
+    def run(self, batch: StimulusBatch, layers: Sequence[str], emit: Emit) -> None:
+        for layer in layers:
+            if layer not in self._opened:
+                self._opened[layer] = self._openers[layer]()
+                self._opened[layer].rows(batch.whole.ids)  # all that are absent are named at once
+            activations = self._opened[layer]
+            emit(layer, LayerOutput(activations.array(batch.ids), ("unit",), units=activations.units))
+
+
+def _layers_of(path: Path) -> dict[str, Callable[[], Activations]]:
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder.")
+    about = read_json(path / "activations.json")
+    if isinstance(about, dict):
+        kept = ActivationFolder(path, tuple(about["stimulus_id"]), int(about["chunk_size"]))
+        return {str(layer): lambda layer=layer: kept.open(layer) for layer in about["layers"]}
+    files = sorted((file for file in path.iterdir() if file.suffix in ACTIVATION_READERS), key=_natural)
+    return {file.stem: lambda file=file: ACTIVATION_READERS[file.suffix](file) for file in files}
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem)]
+
+
+def _activations_npy(path: Path) -> Activations:
+    listing = path.with_name("stimulus_id.txt")
+    if not listing.exists():
+        raise DataError(
+            f"{path} has no stimulus IDs: write them into {listing}, one per line, in the order of the rows."
+        )
+    return Activations(path.stem, listing.read_text(encoding="utf-8").split(), [path])
+
+
+def _activations_csv(path: Path) -> Activations:
+    table = read_table(path)
+    return Activations(path.stem, list(table.index), [table.to_numpy(dtype="float32")], units=list(table.columns))
+
+
+def _activations_nc(path: Path) -> Activations:
+    return Activations.from_xarray(read_netcdf(path, None), path.stem)  # pyright: ignore[reportArgumentType]
+
+
+ACTIVATION_READERS: dict[str, Callable[[Path], Activations]] = {
+    ".npy": _activations_npy,
+    ".csv": _activations_csv,
+    ".nc": _activations_nc,
+}

@@ -1,2 +1,0 @@
-from .plan import RunConfig as RunConfig
-from .runner import Outcome as Outcome

@@ -1,0 +1,164 @@
+"""One cell on its way: what it needs, its digest, and its score."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from isocortex.catalogue.cards import ANY_MODALITY, Variant
+from isocortex.devices import device_of
+from isocortex.errors import DataError, ModalityError
+from isocortex.extraction import extractor as extraction
+from isocortex.extraction.cached import Extraction
+from isocortex.files.digests import digest_array, digest_of, jsonable
+from isocortex.loading.resolver import split_model_name, variant_of
+from isocortex.progress import Stopwatch
+from isocortex.results.provenance import provenance
+from isocortex.results.result import Result
+from isocortex.scoring.summary import by_region
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.interfaces import ModelPlugin
+    from isocortex.loading.resolver import Resolver
+    from isocortex.progress import Reporter
+    from isocortex.run.plan import Cell, RunConfig
+    from isocortex.scoring.comparison import Comparison
+    from isocortex.scoring.summary import Summary
+
+
+#: part of every digest of a result: raised when the same scores are summarised in another way
+VERSION = 3
+
+
+class CellWork:
+    """A model variant on a benchmark: what it needs, its digest, and its score.
+
+    Parameters
+    ----------
+    cell
+        What is scored.
+    watch
+        Counts the time of its phases.
+    resolver, config, reporter
+        As of the run.
+    """
+
+    def __init__(
+        self, cell: Cell, watch: Stopwatch, *, resolver: Resolver, config: RunConfig, reporter: Reporter
+    ) -> None:
+        self.cell, self.watch, self.resolver, self.config, self.reporter = cell, watch, resolver, config, reporter
+        self.variant = Variant.parse(cell.variant)
+        self.card = resolver.benchmark_card(cell.benchmark)
+        self.model: ModelPlugin = resolver.model(cell.model)
+        self.device = device_of(config.device, accelerated=self.model.accelerated)
+        self.dtype = str(self.model.card.options.get("dtype", "float32"))
+        self.metric = resolver.metric(cell.metric)
+        self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
+        with watch.phase("data"):
+            self.dataset = resolver.dataset(cell.dataset)
+            self.digests = self._digests()
+        self._check_fit()
+        self.digest = digest_of(self.digests)
+
+    def _digests(self) -> dict[str, str | None]:
+        card = self.card.model_dump(mode="json", exclude={"folder", "title", "notes", "licence", "published"})
+        return {
+            "model": self.model.digest(self.variant),
+            "dataset": self.dataset.digest,
+            "stimuli": self.dataset.stimuli.digest,
+            "metric": self.metric.digest(),
+            "benchmark": digest_of(jsonable(card)),
+            "run": digest_of(
+                [
+                    VERSION,
+                    extraction.VERSION,
+                    self.cell.layers,
+                    self.cell.seed,
+                    self.config.keep,
+                    device_of(self.config.device),
+                    self.device,
+                    self.cell.model,
+                ]
+            ),
+            **{f"baseline {name}": model.digest(variant) for name, model, variant in self.baselines},
+        }
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether a result on disk can stand for this cell."""
+        return None not in self.digests.values()
+
+    def _check_fit(self) -> None:
+        found = self.dataset.stimuli.modality
+        for name, model in ((self.cell.model, self.model), *((name, model) for name, model, _ in self.baselines)):
+            if ANY_MODALITY not in (found, model.card.modality) and found != model.card.modality:
+                raise ModalityError(f"{name!r} takes {model.card.modality}, but the stimuli are {found}.")
+        accepts = self.metric.card.accepts
+        if self.dataset.kind not in accepts:
+            raise DataError(
+                f"The metric {self.cell.metric!r} takes {accepts}, but the data set holds {self.dataset.kind}."
+            )
+
+    def score(self, prepared: Callable[[CellWork], Comparison]) -> tuple[Result, xr.Dataset]:
+        """Extract, compare and summarise; ``prepared`` gives the brain side."""
+        with contextlib.ExitStack() as stack:
+            _, layers = stack.enter_context(self._extraction(self.model, self.variant).in_folder(self.cell.layers))
+            baselines = {
+                f"{name} {layer}": activations
+                for name, model, variant in self.baselines
+                for layer, activations in stack.enter_context(self._extraction(model, variant).in_folder())[1].items()
+            }
+            with self.watch.phase("prepare"):
+                comparison = prepared(self)
+                comparison.baselines = baselines
+            with self.watch.phase("score"):
+                scores = comparison.score_all(layers)
+        with self.watch.phase("summarise"):
+            summary, regions = comparison.summarise(scores), by_region(comparison, scores)
+        return self._result(summary, regions, list(layers), _splits_digest(scores)), scores
+
+    def _extraction(self, model: ModelPlugin, variant: Variant) -> Extraction:
+        stimuli, reduction = self.dataset.stimuli, self.cell.reduction
+        device = device_of(self.config.device, accelerated=model.accelerated)
+        return Extraction(model, variant, stimuli, reduction, device, self.reporter, self.watch, self.config.batch_size)
+
+    def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str], splits: str | None) -> Result:
+        cell = self.cell
+        plugins = {
+            f"{card.package or 'python'}::{card.id}": card.package_version
+            for card in (self.model.card, self.metric.card, self.card, self.resolver.dataset_card(cell.dataset))
+        }
+        return Result(
+            status="scored",
+            digest=self.digest,
+            model=cell.model,
+            variant=cell.variant,
+            benchmark=self.card.id,
+            benchmark_version=self.card.version,
+            dataset=self.dataset.id,
+            stimuli=self.dataset.stimuli.id,
+            metric=cell.metric,
+            settings=jsonable(self.card.settings),
+            reduction=cell.reduction,
+            seed=cell.seed,
+            layers=layers,
+            digests={**self.digests, "splits": splits},
+            summary=summary,
+            regions=regions,
+            provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),
+        )
+
+
+def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]:
+    """A model that a benchmark names as baseline, with its variant."""
+    model, variant = split_model_name(name)
+    plugin = resolver.model(model)
+    return name, plugin, variant_of(plugin.card, variant)
+
+
+def _splits_digest(scores: xr.Dataset) -> str | None:
+    """Digest of which stimuli each split tests, where the metric has splits."""
+    return digest_array(scores["test_stimulus"].values) if "test_stimulus" in scores else None
