@@ -81,7 +81,7 @@ class Problem:
 
     def rotated(self) -> tuple[Array, Array]:
         """Training (83, 82) and test (82, 82) features with the Gram matrix of the first split."""
-        from isocortex_metrics.numerics.dual_ridge import gram_matrix, split_basis
+        from isocortex_metrics.numerics.gram import gram_matrix, split_basis
 
         basis = split_basis(gram_matrix([self.features], N_STIMULI), self.train, self.test)
         root = np.sqrt(basis.values)

@@ -19,7 +19,8 @@ from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.conwell2021.fits import leave_one_out_deviations, mean_of_others, standardised
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, gram_matrix
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
+from isocortex_metrics.numerics.gram import gram_matrix
 
 GOLDEN = Path(os.environ.get("ISOCORTEX_GOLDEN", Path(__file__).parents[3] / "tests" / "golden"))
 BOTH = ("conwell-ridge", "conwell-ridge-searched")

@@ -14,18 +14,12 @@ import pytest
 import isocortex
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
-from isocortex_metrics.numerics import parallel
+from isocortex_metrics.numerics import threads
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
-from isocortex_metrics.numerics.dual_ridge import (
-    ALPHA_GRID,
-    BLOCK,
-    fit_split,
-    gram_matrix,
-    leave_one_out_errors,
-    split_basis,
-)
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, BLOCK, fit_split, leave_one_out_errors
+from isocortex_metrics.numerics.gram import gram_matrix, split_basis
 from isocortex_metrics.numerics.leave_one_out import Operators
-from isocortex_metrics.numerics.parallel import in_threads
+from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.tuckute2023.fits import reliabilities, score_splits
 from isocortex_metrics.tuckute2023.splits import tuckute_splits
 
@@ -123,7 +117,7 @@ def test_splits_in_threads_give_the_same_numbers(monkeypatch) -> None:
     names = ["r2_corrected", "alpha_index", "prediction"]
     found = []
     for n_threads in (1, 3):
-        monkeypatch.setattr(parallel, "blas_threads", lambda n=n_threads: n)
+        monkeypatch.setattr(threads, "blas_threads", lambda n=n_threads: n)
         found.append(score_splits(gram, splits, scans, reliability, 60, names))
     for name in names:
         np.testing.assert_array_equal(found[1][name], found[0][name])
@@ -149,7 +143,8 @@ import json
 import numpy as np
 from threadpoolctl import threadpool_info
 from isocortex_metrics.numerics.correlation import pearson
-from isocortex_metrics.numerics.dual_ridge import fit_split, gram_matrix, split_basis
+from isocortex_metrics.numerics.dual_ridge import fit_split
+from isocortex_metrics.numerics.gram import gram_matrix, split_basis
 from isocortex_metrics.target.splits import folds
 from isocortex_metrics.tuckute2023.fits import reliabilities, score_splits
 from isocortex_metrics.tuckute2023.splits import tuckute_splits

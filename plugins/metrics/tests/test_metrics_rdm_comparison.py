@@ -17,7 +17,6 @@ from isocortex_metrics.geometry.dissimilarity import (
 )
 from isocortex_metrics.geometry.pair_statistics import (
     COMPARISONS,
-    crossed_draws,
     noise_ceiling,
     pair_sums,
     scaled_ranks,
@@ -26,6 +25,7 @@ from isocortex_metrics.geometry.pair_statistics import (
     varies,
     weighted_rho,
 )
+from isocortex_metrics.geometry.participants import crossed_draws
 from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, inter_subject, leave_one_out
 from isocortex_metrics.numerics.ranks import (
     average_ranks,

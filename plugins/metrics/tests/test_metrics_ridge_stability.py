@@ -33,7 +33,7 @@ SCRIPT = """
 import json
 import numpy as np
 from threadpoolctl import threadpool_info
-from isocortex_metrics.numerics.dual_ridge import gram_matrix
+from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.encoding.split_fits import FitPlan, score_split
 from isocortex_metrics.target.splits import folds
 

@@ -16,7 +16,8 @@ from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.scoring.contract import Rules
 from isocortex.scoring.stats import draw_counts
-from isocortex_metrics.geometry.pair_statistics import COMPARISONS, crossed_draws, unit_ranks, weighted_rho
+from isocortex_metrics.geometry.pair_statistics import COMPARISONS, unit_ranks, weighted_rho
+from isocortex_metrics.geometry.participants import crossed_draws
 
 N_STIMULI = 24
 IDS = [f"s{number}" for number in range(N_STIMULI)]

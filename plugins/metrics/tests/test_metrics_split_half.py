@@ -11,13 +11,11 @@ import xarray as xr
 
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
+from isocortex_metrics.ceilings.inter_subject import inter_subject, inter_subject_ceiling, shared_neuroids
 from isocortex_metrics.ceilings.reliability import reliability
 from isocortex_metrics.ceilings.split_half import (
     column_correlation,
     half_correlations,
-    inter_subject,
-    inter_subject_ceiling,
-    shared_neuroids,
     spearman_brown,
     split_half_ceiling,
     split_half_reliability,

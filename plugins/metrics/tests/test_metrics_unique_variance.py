@@ -17,8 +17,9 @@ from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.scoring.contract import Rules
 from isocortex_metrics.encoding.banded import baseline_mixtures, best_mixture, joint_mixtures, training_traces
 from isocortex_metrics.encoding.unique_variance import MODEL_SHARES
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, gram_matrix
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.explained import out_of_sample_r2
+from isocortex_metrics.numerics.gram import gram_matrix
 
 
 @cache

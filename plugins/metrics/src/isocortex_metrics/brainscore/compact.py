@@ -13,7 +13,7 @@ import numpy as np
 
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
-from isocortex_metrics.numerics.dual_ridge import gram_matrix
+from isocortex_metrics.numerics.gram import gram_matrix
 
 #: values of one block of units: 16 MB in float64
 BLOCK_VALUES = 2_000_000

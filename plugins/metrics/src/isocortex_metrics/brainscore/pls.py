@@ -17,7 +17,7 @@ from isocortex.errors import DataError
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, compact_features, cross_product
 from isocortex_metrics.numerics.arrays import namespace, on_device, to_numpy
-from isocortex_metrics.numerics.dual_ridge import centred_responses
+from isocortex_metrics.numerics.gram import centred_responses
 from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split
 

@@ -37,7 +37,7 @@ from isocortex_metrics.brainscore.splits import (
     brainscore_splits,
 )
 from isocortex_metrics.numerics.arrays import on_device
-from isocortex_metrics.numerics.dual_ridge import gram_matrix
+from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.target.responses import labels_of, refuse_seed, responses_of
 from isocortex_metrics.target.splits import MIN_TEST, Split
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-class SplitSettings(BaseModel):
+class CrossValidationSettings(BaseModel):
     """Settings of Brain-Score's cross-validated regressions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +61,7 @@ class SplitSettings(BaseModel):
     )
 
 
-class PlsSettings(SplitSettings):
+class PlsSettings(CrossValidationSettings):
     """Settings of ``pls``, ``brainscore-pls`` and ``brainscore-reverse-pls``."""
 
     n_components: int = Field(default=25, ge=1, description="components; at most as many as there are features")
@@ -76,7 +76,7 @@ class FixedSplitSettings(BaseModel):
     )
 
 
-def draw_splits(rows: Rows, settings: SplitSettings) -> tuple[list[Split], dict[str, str]]:
+def published_splits(rows: Rows, settings: CrossValidationSettings) -> tuple[list[Split], dict[str, str]]:
     """The published splits of the rows, and how they were drawn."""
     by = "" if rows.labels is None else f" stratified by {settings.stratify or STRATA}"
     how = f"{N_SPLITS} folds" if settings.kfold else f"{N_SPLITS} draws of {TRAIN_SIZE:.0%} training stimuli"
@@ -200,7 +200,7 @@ class SearchedRidgeRegression(Regression):
 class _CrossValidated(MetricPlugin):
     """A regression on Brain-Score's ten splits."""
 
-    schema: ClassVar[type[SplitSettings]] = SplitSettings
+    schema: ClassVar[type[CrossValidationSettings]] = CrossValidationSettings
 
     def against(
         self,
@@ -224,7 +224,7 @@ class _CrossValidated(MetricPlugin):
         on_device(np.zeros(1), device)  # a device that is not there is refused here
         rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
         responses = responses_of(target, self.card.id)
-        splits, attrs = draw_splits(rows, chosen)
+        splits, attrs = published_splits(rows, chosen)
         return RegressionComparison(
             rows,
             stimulus_order(responses),
@@ -236,7 +236,7 @@ class _CrossValidated(MetricPlugin):
         )
 
     @abstractmethod
-    def regression(self, settings: SplitSettings, device: str) -> Regression:
+    def regression(self, settings: CrossValidationSettings, device: str) -> Regression:
         """What predicts."""
 
 
@@ -245,7 +245,7 @@ class Pls(_CrossValidated):
 
     schema = PlsSettings
 
-    def regression(self, settings: SplitSettings, device: str) -> Regression:
+    def regression(self, settings: CrossValidationSettings, device: str) -> Regression:
         """Partial least squares, on the device."""
         assert isinstance(settings, PlsSettings)
         return PlsRegression(settings.n_components, device)
@@ -254,7 +254,7 @@ class Pls(_CrossValidated):
 class FixedRidge(_CrossValidated):
     """Brain-Score's ``ridge``."""
 
-    def regression(self, settings: SplitSettings, device: str) -> Regression:
+    def regression(self, settings: CrossValidationSettings, device: str) -> Regression:
         """Ridge with alpha 1, on the CPU."""
         del settings, device
         return FixedRidgeRegression()
@@ -263,7 +263,7 @@ class FixedRidge(_CrossValidated):
 class Linear(_CrossValidated):
     """Brain-Score's ``linear_predictivity``."""
 
-    def regression(self, settings: SplitSettings, device: str) -> Regression:
+    def regression(self, settings: CrossValidationSettings, device: str) -> Regression:
         """Least squares, on the CPU."""
         del settings, device
         return LinearRegression()
@@ -272,7 +272,7 @@ class Linear(_CrossValidated):
 class NeuronToNeuron(_CrossValidated):
     """Brain-Score's ``neuron_to_neuron``."""
 
-    def regression(self, settings: SplitSettings, device: str) -> Regression:
+    def regression(self, settings: CrossValidationSettings, device: str) -> Regression:
         """The best unit, on the CPU."""
         del settings, device
         return BestUnitRegression()

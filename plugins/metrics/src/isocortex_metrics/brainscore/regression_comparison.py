@@ -18,8 +18,7 @@ from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
 from isocortex_metrics.brainscore.fits import correlations
 from isocortex_metrics.brainscore.splits import SEED, Rows, brainscore_splits
-from isocortex_metrics.numerics.dual_ridge import stack_tests
-from isocortex_metrics.target.splits import Split
+from isocortex_metrics.target.splits import Split, stack_tests
 
 if TYPE_CHECKING:
     import xarray as xr

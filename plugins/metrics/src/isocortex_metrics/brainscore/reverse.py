@@ -19,7 +19,7 @@ from isocortex_metrics.brainscore.pls import PlsComponents, pls_components
 from isocortex_metrics.brainscore.regression_comparison import ERROR_KIND, summarise_splits
 from isocortex_metrics.brainscore.splits import Rows, brainscore_splits
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
-from isocortex_metrics.numerics.dual_ridge import centred_responses
+from isocortex_metrics.numerics.gram import centred_responses
 from isocortex_metrics.target.splits import Split
 
 if TYPE_CHECKING:

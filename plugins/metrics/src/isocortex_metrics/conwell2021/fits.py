@@ -9,16 +9,10 @@ import numpy as np
 
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, to_numpy
-from isocortex_metrics.numerics.dual_ridge import (
-    ALPHA_GRID,
-    ROUNDING,
-    centred_responses,
-    fit_split,
-    split_basis,
-)
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
+from isocortex_metrics.numerics.gram import ROUNDING, centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import leave_one_out_operator, neuroid_blocks
-from isocortex_metrics.numerics.parallel import in_threads
-from isocortex_metrics.numerics.threads import few_threads
+from isocortex_metrics.numerics.threads import few_threads, in_threads
 
 #: predictions whose deviation from the mean of the others varies less than this share of the responses are null
 NULL_SHARE = 1e-10

@@ -29,7 +29,8 @@ from isocortex_metrics.conwell2021.fits import (
 )
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.correlation import pearson
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, gram_matrix
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
+from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.target.responses import refuse_seed, responses_of
 
 if TYPE_CHECKING:

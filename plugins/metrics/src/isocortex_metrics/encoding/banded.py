@@ -17,7 +17,8 @@ import numpy as np
 
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, to_numpy
-from isocortex_metrics.numerics.dual_ridge import TIE, fit_split, split_basis
+from isocortex_metrics.numerics.dual_ridge import TIE, fit_split
+from isocortex_metrics.numerics.gram import split_basis
 
 #: relative weights of the baselines among each other
 _RELATIVE = (0.0, 1.0, 10.0)

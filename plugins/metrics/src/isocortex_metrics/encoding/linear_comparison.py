@@ -32,9 +32,9 @@ from isocortex_metrics.ceilings.reliability import (
 )
 from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.correlation import signed_square, weighted_pearson
-from isocortex_metrics.numerics.dual_ridge import gram_matrix, stack_tests
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
-from isocortex_metrics.target.splits import Split
+from isocortex_metrics.numerics.gram import gram_matrix
+from isocortex_metrics.target.splits import Split, stack_tests
 
 if TYPE_CHECKING:
     import xarray as xr

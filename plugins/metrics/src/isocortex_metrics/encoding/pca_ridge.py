@@ -17,7 +17,7 @@ from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex_metrics.encoding.ridge import RidgeComparison, RidgeSettings
 from isocortex_metrics.encoding.split_fits import FitPlan
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.split_settings import draw_splits
+from isocortex_metrics.target.splits import draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -19,9 +19,9 @@ from isocortex.data import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
 from isocortex_metrics.encoding.split_fits import FitPlan, score_split
-from isocortex_metrics.numerics.parallel import in_threads
+from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.split_settings import SplitSettings, draw_splits
+from isocortex_metrics.target.splits import SplitSettings, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -29,10 +29,9 @@ from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.correlation import pearson, signed_square
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.explained import about, out_of_sample_r2
-from isocortex_metrics.numerics.parallel import in_threads
+from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.split_settings import SplitSettings, draw_splits
-from isocortex_metrics.target.splits import Split
+from isocortex_metrics.target.splits import Split, SplitSettings, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr

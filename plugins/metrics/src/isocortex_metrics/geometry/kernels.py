@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.activations import Activations
 from isocortex.errors import DataError
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, on_device
 from isocortex_metrics.numerics.threads import few_threads
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: the unbiased estimator divides by n − 3
 MIN_STIMULI = 4
@@ -24,6 +28,8 @@ MIN_STIMULI = 4
 _ROUNDING = 1e-12
 #: what Brain-Score adds to the denominator of its unbiased CKA
 _EPSILON = 1e-12
+#: values of one block of features: 32 MB in float64
+_BLOCK_VALUES = 4_000_000
 
 
 def linear_kernel(blocks: Iterable[Array], n_stimuli: int, *, device: str = "cpu") -> Any:
@@ -285,3 +291,23 @@ def participant_band(pairwise: Array) -> tuple[float, float]:
     rows, total = pairwise.sum(axis=1), float(pairwise.sum())
     others = np.sqrt(np.maximum(total - 2 * rows + 1.0, np.finfo(float).tiny))
     return float(np.mean((rows - 1.0) / others)), float(np.sqrt(max(total, 0.0))) / len(pairwise)
+
+
+def kernel_of(
+    activations: Activations | xr.DataArray, stimulus_id: tuple[str, ...], device: str = "cpu"
+) -> tuple[str, Any]:
+    """Name of a layer, and its centred linear kernel with the stimuli in the given order.
+
+    Raises
+    ------
+    AlignmentError, DataError
+        Stimuli without activations, or activations that are not finite.
+
+    Examples
+    --------
+    >>> kernel_of(Activations("layer", ["b", "a"], [np.array([[3.0], [1.0]])]), ("a", "b"))[1].tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
+    blocks = layer.blocks(stimulus_id, max(1, _BLOCK_VALUES // len(stimulus_id)))
+    return layer.layer, linear_kernel(blocks, len(stimulus_id), device=device)

@@ -13,7 +13,7 @@ from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.typing import Array
-from isocortex_metrics.geometry.cka import kernel_of
+from isocortex_metrics.geometry.kernels import kernel_of
 from isocortex_metrics.geometry.participants import Participants, participants_of
 from isocortex_metrics.geometry.shape_distance import procrustes_similarity, unit_factor
 from isocortex_metrics.numerics.arrays import on_device

@@ -8,6 +8,7 @@ import numpy as np
 
 from isocortex.activations import namespace
 from isocortex.errors import SettingsError
+from isocortex.typing import Array
 
 __all__ = ["namespace", "on_device", "to_numpy"]
 
@@ -62,3 +63,16 @@ def to_numpy(array: Any) -> np.ndarray[Any, Any]:
     [0, 1, 2]
     """
     return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
+
+
+def like(array: Array, other: Array) -> Array:
+    """Put a numpy array where another array lies.
+
+    Examples
+    --------
+    >>> like(np.ones(2), np.zeros(3)).tolist()
+    [1.0, 1.0]
+    """
+    if isinstance(other, np.ndarray):
+        return array
+    return namespace(other).asarray(array, device=other.device)

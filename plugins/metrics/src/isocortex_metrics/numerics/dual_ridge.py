@@ -6,23 +6,30 @@ same code works on numpy arrays and, on another device, on torch tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace, on_device, to_numpy
+from isocortex_metrics.numerics.arrays import like, namespace
+from isocortex_metrics.numerics.gram import (
+    ROUNDING,
+    SplitBasis,
+    centred_responses,
+    complement_of_constant,
+    gram_matrix,
+    split_basis,
+)
 from isocortex_metrics.numerics.leave_one_out import (
     BLOCK,
     Operators,
     distinct_alphas,
     distinct_errors,
     leave_one_out_errors,
-    like,
     neuroid_blocks,
 )
 from isocortex_metrics.numerics.threads import few_threads
+from isocortex_metrics.target.splits import stack_tests
 
 __all__ = [
     "ALPHA_GRID",
@@ -49,43 +56,6 @@ __all__ = [
 ALPHA_GRID: Array = 10.0 ** np.arange(-5.0, 5.25, 0.5)
 #: leave-one-out errors closer than this (relative) tie, and the largest alpha wins
 TIE = 1e-9
-#: responses that vary less than this share of their size are constant, up to rounding
-ROUNDING = 64 * float(np.finfo(np.float64).eps)
-_EPS = float(np.finfo(np.float64).eps)
-
-
-def gram_matrix(blocks: Iterable[Array], n_stimuli: int, device: str = "cpu") -> Array:
-    """K = X̃ X̃ᵀ of features centred by their mean over all stimuli, accumulated in float64 over column blocks.
-
-    Parameters
-    ----------
-    blocks
-        Column blocks (n_stimuli, width) of the features.
-    n_stimuli
-        Number of rows.
-    device
-        Where it is computed and stays (see ``backend.on_device``).
-
-    Returns
-    -------
-    (n_stimuli, n_stimuli) float64.
-
-    Examples
-    --------
-    >>> gram_matrix([np.array([[1.0], [3.0]])], 2).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
-    """
-    gram = on_device(np.zeros((n_stimuli, n_stimuli)), device)
-    for block in blocks:
-        # the first row goes before the mean does, because the rounded mean of equal values may differ from them
-        if device == "cpu":
-            centred = np.subtract(to_numpy(block), to_numpy(block)[:1], dtype=np.float64)
-        else:
-            values = on_device(block, device).to(gram.dtype)
-            centred = values - values[:1]
-        centred -= centred.mean(axis=0)
-        gram += centred @ centred.T
-    return gram
 
 
 @dataclass(frozen=True)
@@ -114,89 +84,6 @@ class SplitFit:
     def prediction(self) -> Array:
         """(n_test, n_neuroids) float64, in the units of the responses."""
         return self.deviation + self.mean
-
-
-@dataclass(frozen=True)
-class SplitBasis:
-    """What a split needs of the Gram matrix; arrays lie where the Gram matrix lay.
-
-    Attributes
-    ----------
-    vectors
-        U (n_train, n_train − 1): eigenvectors of the centred training Gram matrix, orthogonal to the constant.
-    values
-        (n_train − 1,) eigenvalues, ≥ 0; those that are nothing but rounding are 0.
-    cross
-        (n_test, n_train − 1): K[test, train] U, both sides centred by the training mean; 0 where the eigenvalue is.
-    """
-
-    vectors: Array
-    values: Array
-    cross: Array
-
-    @property
-    def mean_eigenvalue(self) -> float:
-        """Scale of the alphas, so that rescaling the features changes nothing; 0 for features that do not vary."""
-        return float(self.values.mean())
-
-
-def split_basis(gram: Array, train: Array, test: Array, *, rounding: float | None = None) -> SplitBasis:
-    """Centre the Gram matrix by the training mean and decompose it.
-
-    The constant is removed by an orthonormal basis of its complement, so that the intercept is exact and there is no
-    spurious zero eigenvalue.
-
-    Parameters
-    ----------
-    gram
-        (n_stimuli, n_stimuli).
-    train, test
-        Places of the training and the test stimuli.
-    rounding
-        Eigenvalues below this share of the largest are 0; default twice the training stimuli times the precision.
-    """
-    xp = namespace(gram)
-    to_train = xp.mean(gram[:, train], axis=1)
-    mean = xp.mean(to_train[train])
-    inner = gram[train[:, None], train[None, :]] - to_train[train][:, None] - to_train[train][None, :] + mean
-    outer = gram[test[:, None], train[None, :]] - to_train[test][:, None] - to_train[train][None, :] + mean
-    basis = like(complement_of_constant(len(train)), gram)
-    with few_threads(len(train)):
-        values, rotation = xp.linalg.eigh(basis.T @ inner @ basis)
-        vectors, cross = basis @ rotation, outer @ (basis @ rotation)
-    precision = 2 * len(train) * _EPS
-    # features may vary over all stimuli and yet not over these; what centring leaves of them is rounding
-    if values.sum() <= 10 * precision * gram[train, train].sum():
-        values = xp.zeros_like(values)
-    values = xp.where(values > (rounding or precision) * values[-1], values, xp.zeros_like(values))
-    # without this, the smallest alphas would blow up the rounding of what is not there
-    cross = xp.where(values > 0, cross, xp.zeros_like(cross))
-    return SplitBasis(_determined(vectors, values, precision), values, cross)
-
-
-def _determined(vectors: Array, values: Array, precision: float) -> Array:
-    """Eigenvectors with exact zeros where a stimulus has no part in the directions that the features leave free.
-
-    Such a stimulus alone determines some coefficient; its leave-one-out error would be a ratio of roundings.
-    """
-    xp = namespace(vectors)
-    free = values == 0
-    share = xp.sum(xp.where(free, vectors, xp.zeros_like(vectors)) ** 2, axis=1)  # (n_train,)
-    return xp.where(free[None, :] & (share <= precision)[:, None], xp.zeros_like(vectors), vectors)
-
-
-def complement_of_constant(n: int) -> Array:
-    """Orthonormal columns (n, n − 1) that are orthogonal to the constant vector (a Householder reflection).
-
-    Examples
-    --------
-    >>> bool(np.allclose(complement_of_constant(4).sum(axis=0), 0))
-    True
-    """
-    mirror = np.full(n, 1 / np.sqrt(n))
-    mirror[0] += 1.0
-    reflection = np.eye(n) - 2.0 * np.outer(mirror, mirror) / (mirror @ mirror)
-    return reflection[:, 1:]
 
 
 # --- choosing alpha and predicting ------------------------------------------------------------------------------------
@@ -242,22 +129,6 @@ def fit_split(basis: SplitBasis, responses: Array, grid: Array = ALPHA_GRID) -> 
     varies = without > 0
     selection = xp.where(varies, 1.0 - best / xp.where(varies, without, xp.ones_like(without)), xp.zeros_like(best))
     return SplitFit(deviation, mean, chosen, selection)
-
-
-def centred_responses(responses: Array) -> tuple[Array, Array]:
-    """Responses (…, n_stimuli, n_neuroids) less their mean over stimuli, exactly 0 where constant; and the mean.
-
-    Examples
-    --------
-    >>> centred, mean = centred_responses(np.array([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]]))
-    >>> centred.tolist(), mean.round(12).tolist()
-    ([[0.0, -1.0], [0.0, 0.0], [0.0, 1.0]], [0.1, 2.0])
-    """
-    xp = namespace(responses)
-    mean = xp.mean(responses, axis=-2)
-    centred = responses - mean[..., None, :]
-    constant = xp.max(xp.abs(centred), axis=-2) <= ROUNDING * xp.abs(mean)
-    return xp.where(constant[..., None, :], xp.zeros_like(centred), centred), mean
 
 
 def chosen_alphas(
@@ -333,19 +204,3 @@ def largest_of_the_best(errors: Array, tie: float = TIE) -> Array:
     xp = namespace(errors)
     tied = errors <= xp.min(errors, axis=0) * (1.0 + tie)
     return len(errors) - 1 - xp.argmax(xp.astype(xp.flip(tied, axis=0), xp.int8), axis=0)
-
-
-def stack_tests(arrays: Sequence[Array]) -> Array:
-    """Stack arrays (n_test, …) of unequal length, the short ones filled with NaN (or −1 for places).
-
-    Examples
-    --------
-    >>> stack_tests([np.array([1, 2]), np.array([3])]).tolist()
-    [[1, 2], [3, -1]]
-    """
-    longest = max(len(array) for array in arrays)
-    fill = -1 if np.issubdtype(arrays[0].dtype, np.integer) else np.nan
-    stacked = np.full((len(arrays), longest, *arrays[0].shape[1:]), fill, dtype=arrays[0].dtype)
-    for row, array in zip(stacked, arrays, strict=True):
-        row[: len(array)] = array
-    return stacked

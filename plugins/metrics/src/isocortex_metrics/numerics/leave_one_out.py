@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace, to_numpy
+from isocortex_metrics.numerics.arrays import like, to_numpy
 
 if TYPE_CHECKING:
-    from isocortex_metrics.numerics.dual_ridge import SplitBasis
+    from isocortex_metrics.numerics.gram import SplitBasis
 
 
 #: neuroids that are worked on together: their rotated responses and residuals stay in the cache of a core
@@ -52,7 +52,7 @@ def leave_one_out_errors(basis: SplitBasis, rotated: Array, alphas: Array) -> Ar
 
     Examples
     --------
-    >>> from isocortex_metrics.numerics.dual_ridge import gram_matrix, split_basis
+    >>> from isocortex_metrics.numerics.gram import gram_matrix, split_basis
     >>> basis = split_basis(gram_matrix([np.eye(3)], 3), np.arange(3), np.array([0]))
     >>> leave_one_out_errors(basis, basis.vectors.T @ np.array([[0.0], [3.0], [6.0]]), np.array([np.inf])).round(9)
     array([[40.5]])
@@ -196,16 +196,3 @@ def neuroid_blocks(values: Array) -> Iterator[slice]:
     width = BLOCK if isinstance(values, np.ndarray) else DEVICE_BLOCK
     n_neuroids = values.shape[-1]
     return (slice(start, min(start + width, n_neuroids)) for start in range(0, n_neuroids, width))
-
-
-def like(array: Array, other: Array) -> Array:
-    """Put a numpy array where another array lies.
-
-    Examples
-    --------
-    >>> like(np.ones(2), np.zeros(3)).tolist()
-    [1.0, 1.0]
-    """
-    if isinstance(other, np.ndarray):
-        return array
-    return namespace(other).asarray(array, device=other.device)

@@ -15,16 +15,10 @@ import numpy as np
 
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import namespace, to_numpy
-from isocortex_metrics.numerics.dual_ridge import (
-    ROUNDING,
-    SplitBasis,
-    centred_responses,
-    chosen_alphas,
-    deviations,
-    split_basis,
-)
+from isocortex_metrics.numerics.dual_ridge import chosen_alphas, deviations
+from isocortex_metrics.numerics.gram import ROUNDING, SplitBasis, centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import Operators, column_products, kept_operators, neuroid_blocks
-from isocortex_metrics.numerics.parallel import in_threads
+from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.splits import Split
 
 #: the published grid, absolute, ascending
@@ -122,7 +116,7 @@ def score_split(
 
     Examples
     --------
-    >>> from isocortex_metrics.numerics.dual_ridge import gram_matrix
+    >>> from isocortex_metrics.numerics.gram import gram_matrix
     >>> x = np.random.default_rng(0).standard_normal((20, 4))
     >>> y = x @ np.ones((4, 1))
     >>> basis = split_basis(gram_matrix([x], 20), np.arange(10), np.arange(10, 20))

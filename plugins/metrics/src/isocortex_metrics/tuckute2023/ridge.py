@@ -19,7 +19,7 @@ from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.scoring import LayerValue, Summary, codes_of, measure_of, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
-from isocortex_metrics.numerics.dual_ridge import gram_matrix
+from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.target.responses import refuse_seed, responses_of
 from isocortex_metrics.tuckute2023.aggregation import (
     layer_medians,

@@ -1,0 +1,180 @@
+"""Brain-Score's ``cka`` family, exact to the published package, which pools all neuroids: are two kernels aligned?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from isocortex.activations import Activations
+from isocortex.data import Dataset
+from isocortex.errors import DataError
+from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.scoring import Summary, as_layered
+from isocortex.typing import Array
+from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
+from isocortex_metrics.geometry.kernels import (
+    MIN_STIMULI,
+    biased_cka,
+    kernel_of,
+    linear_kernel,
+    unbiased_cka,
+)
+from isocortex_metrics.numerics.arrays import to_numpy
+from isocortex_metrics.target.responses import refuse_seed
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class BrainScoreSettings(BaseModel):
+    """There are no settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrainScoreCvSettings(BaseModel):
+    """Settings of ``brainscore-cka-cv``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    stratify: str | bool | None = Field(
+        default=None,
+        description="column that splits are stratified by; default object_name if there is one; false: none",
+    )
+
+
+class BrainScoreComparison(Comparison):
+    """All neuroids pooled, and a CKA of kernels as published.
+
+    Parameters
+    ----------
+    rows
+        Responses as Brain-Score has them.
+    alignment_of
+        (kernel, kernel) → CKA.
+    subsets
+        Places of the stimuli that each split is evaluated on; None: one value over all of them.
+    device
+        Where kernels are formed.
+    """
+
+    statistic = "cka"
+    measure = "score"
+    ceiling_modes = ()
+    error_kind = "standard error over splits"
+
+    def __init__(
+        self,
+        rows: Rows,
+        alignment_of: Callable[[Array, Array], float],
+        subsets: Sequence[Array] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
+        smallest = min((len(part) for part in subsets or ()), default=self.n_stimuli)
+        if smallest < MIN_STIMULI:
+            raise DataError(f"CKA needs at least {MIN_STIMULI} stimuli in what it is evaluated on; found {smallest}.")
+        self.alignment_of, self.subsets, self.device = alignment_of, subsets, device
+        self.brain = to_numpy(linear_kernel([rows.values], self.n_stimuli, device=device))
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """CKA of one layer.
+
+        Returns
+        -------
+        score, without dimension or ("split",), and null alike: where layer or responses have no geometry, so that score
+        is 0, or NaN if biased.
+        """
+        import xarray as xr
+
+        name, kernel = kernel_of(activations, self.stimulus_id, self.device)
+        layer, dims = to_numpy(kernel), ("split",) if self.subsets else ()
+        subsets = self.subsets or [np.arange(self.n_stimuli)]
+        found = np.array(
+            [self.alignment_of(layer[np.ix_(part, part)], self.brain[np.ix_(part, part)]) for part in subsets]
+        )
+        shape = found.shape if self.subsets else ()
+        scores = {
+            "score": (dims, found.reshape(shape)),
+            "null": (dims, (np.isnan(found) | (found == 0)).reshape(shape)),
+        }
+        return xr.Dataset(scores, attrs={"layer": name, "target": "pooled"})
+
+    def summarise(self, scores: xr.Dataset) -> Summary:
+        """Mean over splits, with their standard deviation over the root of their number, as published."""
+        summary = super().summarise(scores)
+        if not self.subsets:
+            return summary
+        splits = as_layered(self, scores)["readout"].values
+        return summary.model_copy(
+            update={"error": float(splits.std() / np.sqrt(len(splits))), "error_kind": self.error_kind}
+        )
+
+
+class _BrainScore(MetricPlugin):
+    """Brain-Score's CKA over all stimuli."""
+
+    alignment_of: ClassVar[Callable[[Array, Array], float]]
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions and form the kernel of all neuroids.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Any setting, a seed other than 0, no responses, or fewer than four stimuli.
+        """
+        check_settings(BrainScoreSettings, settings, self.card.id)
+        refuse_seed(seed, self.card.id)
+        rows = brainscore_rows(target, stratify=False, metric=self.card.id)
+        return BrainScoreComparison(rows, type(self).alignment_of, device=device)
+
+
+class BrainScoreCka(_BrainScore):
+    """Brain-Score's ``cka``."""
+
+    alignment_of = unbiased_cka
+
+
+class BrainScoreCkaBiased(_BrainScore):
+    """Brain-Score's ``cka_biased``."""
+
+    alignment_of = biased_cka
+
+
+class BrainScoreCkaCv(MetricPlugin):
+    """Brain-Score's ``cka_cv``."""
+
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object],
+        seed: int,
+        device: str = "cpu",
+    ) -> Comparison:
+        """Average repetitions, form the kernel of all neuroids and draw the published splits.
+
+        Raises
+        ------
+        SettingsError, DataError
+            Settings that are not valid, a seed other than 0, no responses, or strata that cannot be split.
+        """
+        chosen = check_settings(BrainScoreCvSettings, settings, self.card.id)
+        refuse_seed(seed, self.card.id)
+        rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
+        splits = brainscore_splits(len(rows.stimulus_id), rows.labels, test_size=_TEST_SIZE)
+        return BrainScoreComparison(rows, unbiased_cka, [split.test for split in splits], device)
+
+
+#: share of the stimuli on which each split of cka_cv is evaluated
+_TEST_SIZE = 0.9
