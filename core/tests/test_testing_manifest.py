@@ -245,3 +245,25 @@ def test_modules_are_imported_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found["module_first"] == {"heavy": ["torch"], "problems": []}
     assert "ended with 3" in found["module_ends"]["error"]
     assert found["module_last"] == {"heavy": [], "problems": []}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from isocortex.data.stimuli import Stimulus",
+        "import isocortex.run.plan",
+        "from isocortex.data import stimuli",
+        "from isocortex import api",
+        "def late():\n    from isocortex.catalogue import Catalogue",
+    ],
+)
+def test_what_lies_behind_the_faces_of_core_is_not_imported(failed, line: str) -> None:
+    found = failed(WHOLE.replace("MODULE", "{module}"), code__py=line + "\n")
+    assert list(found) == ["faces"]
+    assert "code.py:" in found["faces"]
+
+
+def test_faces_may_be_imported_and_so_may_types(failed) -> None:
+    lines = "from isocortex import score\nfrom isocortex.data import Stimulus\nimport isocortex.errors\nimport numpy\n"
+    types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from isocortex.run.plan import Plan\n"
+    assert failed(WHOLE, code__py=lines + types) == {}

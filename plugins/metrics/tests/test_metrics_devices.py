@@ -16,9 +16,9 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex_metrics.numerics import threads
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, BLOCK, fit_split, leave_one_out_errors
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
 from isocortex_metrics.numerics.gram import gram_matrix, split_basis
-from isocortex_metrics.numerics.leave_one_out import Operators
+from isocortex_metrics.numerics.leave_one_out import BLOCK, Operators, leave_one_out_errors
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.tuckute2023.fits import reliabilities, score_splits
 from isocortex_metrics.tuckute2023.splits import tuckute_splits

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, BLOCK, fit_split, largest_of_the_best, leave_one_out_error
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split, largest_of_the_best, leave_one_out_error
 from isocortex_metrics.numerics.gram import complement_of_constant, gram_matrix, split_basis
+from isocortex_metrics.numerics.leave_one_out import BLOCK
 from isocortex_metrics.target.splits import stack_tests
 
 N_TRAIN, N_TEST = 24, 9

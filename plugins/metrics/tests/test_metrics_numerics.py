@@ -11,8 +11,9 @@ import pytest
 from scipy.stats import pearsonr
 
 from isocortex_metrics.numerics.correlation import pearson
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split, largest_of_the_best, leave_one_out_errors
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split, largest_of_the_best
 from isocortex_metrics.numerics.gram import gram_matrix, split_basis
+from isocortex_metrics.numerics.leave_one_out import leave_one_out_errors
 from isocortex_metrics.target.splits import folds
 
 GOLDEN = Path(os.environ.get("ISOCORTEX_GOLDEN", Path(__file__).parents[3] / "tests" / "golden"))

@@ -18,8 +18,8 @@ from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, LayerError, SettingsError
 from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
-from isocortex_metrics.numerics.dual_ridge import leave_one_out_errors
 from isocortex_metrics.numerics.gram import gram_matrix, split_basis
+from isocortex_metrics.numerics.leave_one_out import leave_one_out_errors
 from isocortex_metrics.target.splits import Split
 from isocortex_metrics.tuckute2023 import fits as tuckute_fits
 from isocortex_metrics.tuckute2023.fits import (

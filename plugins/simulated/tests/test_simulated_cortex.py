@@ -14,17 +14,11 @@ import isocortex
 from isocortex.data.dataset import averaged, repetitions
 from isocortex.errors import PluginError
 from isocortex_simulated import truth
+from isocortex_simulated.components_command import write_components
 from isocortex_simulated.cortex import principal_components, reliability, responses, signals
 from isocortex_simulated.datasets import DATASETS, read_simulation, simulate, simulation_of
 from isocortex_simulated.draws import Stream
-from isocortex_simulated.stages import (
-    Stage,
-    components_of,
-    computed_components,
-    kept_path,
-    read_components,
-    write_components,
-)
+from isocortex_simulated.stages import Stage, components_of, computed_components, kept_path, read_components
 
 MINIMAL = {
     "snr": 2.0,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from isocortex.catalogue.cards import BenchmarkCard, Card, DatasetCard, MetricCard, ModelCard, read_card
 from isocortex.catalogue.rows import Broken, Catalogue, Plugin, Row
 from isocortex.errors import IsocortexError, PluginError, SettingsError, shorten
+from isocortex.testing.faces import FACES, imports_behind_faces
 from isocortex.testing.outcomes import CheckSkipped, expect
 from isocortex.testing.probe import HEAVY
 from isocortex.testing.processes import run_probe
@@ -191,6 +194,19 @@ def check_light_imports(tested: PackageUnderTest) -> None:
     )
 
 
+def check_faces(tested: PackageUnderTest) -> None:
+    """The package imports core through its faces: what lies behind them may move without a word."""
+    plugin = tested.plugin
+    spec = None if plugin is None else importlib.util.find_spec(plugin.module)
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    found = [item for folder in folders for item in imports_behind_faces(Path(folder))]
+    expect(
+        not found,
+        f"Plugins import isocortex itself and isocortex.{{{', '.join(FACES)}}}, not what lies behind; found "
+        f"{shorten(found, 3)}.",
+    )
+
+
 def check_objects(tested: PackageUnderTest) -> None:
     """Every object exists and is of the class that its kind of row asks for."""
     without_name = [
@@ -220,5 +236,6 @@ MANIFEST_CHECKS: dict[str, Callable[[PackageUnderTest], None]] = {
     "references": check_references,
     "imports": check_imports,
     "light-imports": check_light_imports,
+    "faces": check_faces,
     "objects": check_objects,
 }

@@ -1,8 +1,7 @@
 """Stages of models: the components that a region reads, kept in the package or computed from the model.
 
 The components of the stages that the manifest names lie beside this module, so that the data sets load at once and
-are the same everywhere; they were written by ``python -m isocortex_simulated.stages``, which computes them as any other
-stage is computed: from the model, through the same store of activations as a score.
+are the same everywhere; they were written by ``python -m isocortex_simulated.components_command``.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def components_of(stimuli: StimulusSet, stage: Stage, reduction: str, n_componen
     isocortex.errors.IsocortexError
         If the model is not installed, has no such layer, or cannot take the stimuli.
     """
-    kept = read_components(kept_path(stimuli, stage), _fingerprint(stimuli, reduction))
+    kept = read_components(kept_path(stimuli, stage), fingerprint_of(stimuli, reduction))
     if kept is not None and kept.shape[1] >= n_components:
         return kept[:, :n_components]
     return computed_components(stimuli, stage, reduction, n_components)
@@ -87,7 +86,7 @@ def kept_path(stimuli: StimulusSet, stage: Stage) -> Path:
     return FOLDER / stimuli.id / f"{folder_name(stage.model)}.{folder_name(stage.layer)}.csv"
 
 
-def _fingerprint(stimuli: StimulusSet, reduction: str) -> str:
+def fingerprint_of(stimuli: StimulusSet, reduction: str) -> str:
     """Give what kept components must have been made of, to stand for computed ones."""
     return f"{stimuli.digest} {reduction}"
 
@@ -101,33 +100,3 @@ def read_components(path: Path, fingerprint: str) -> Floats | None:
     if header[0] != fingerprint:
         return None
     return np.array([[float(value) for value in row[1:]] for row in rows])
-
-
-def write_components(path: Path, components: Floats, stimuli: StimulusSet, reduction: str) -> None:
-    """Keep components: one row per stimulus, nine digits, the fingerprint in the corner."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    names = [f"component.{number}" for number in range(components.shape[1])]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([_fingerprint(stimuli, reduction), *names])
-        for stimulus_id, row in zip(stimuli.ids, components, strict=True):
-            writer.writerow([stimulus_id, *(f"{value:.9g}" for value in row)])
-
-
-def main() -> None:
-    """Compute and keep the components of every stage that the manifest names."""
-    from isocortex import load_stimuli
-    from isocortex_simulated.datasets import DATASETS, simulation_of
-
-    for dataset in DATASETS:
-        stimuli_id, simulation = simulation_of(dataset)
-        stimuli = load_stimuli(stimuli_id)
-        for stage in simulation.stages.values():
-            if stage is not None:
-                computed = computed_components(stimuli, stage, simulation.reduction, simulation.n_components)
-                write_components(kept_path(stimuli, stage), computed, stimuli, simulation.reduction)
-                print(f"{dataset}: {stage.model} {stage.layer}, {computed.shape}")
-
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,9 @@ import numpy as np
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, cross_product
 from isocortex_metrics.numerics.correlation import ROUNDING, pearson
-from isocortex_metrics.numerics.dual_ridge import deviations, leave_one_out_errors
+from isocortex_metrics.numerics.dual_ridge import deviations
 from isocortex_metrics.numerics.gram import centred_responses, split_basis
+from isocortex_metrics.numerics.leave_one_out import leave_one_out_errors
 from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split
 

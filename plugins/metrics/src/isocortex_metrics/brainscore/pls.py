@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.errors import DataError
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, compact_features, cross_product
-from isocortex_metrics.numerics.arrays import namespace, on_device, to_numpy
+from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import centred_responses
 from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split

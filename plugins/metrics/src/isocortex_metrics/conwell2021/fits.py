@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace, to_numpy
+from isocortex_metrics.numerics.arrays import to_numpy
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
 from isocortex_metrics.numerics.gram import ROUNDING, centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import leave_one_out_operator, neuroid_blocks

@@ -15,8 +15,9 @@ from itertools import product
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace, to_numpy
+from isocortex_metrics.numerics.arrays import to_numpy
 from isocortex_metrics.numerics.dual_ridge import TIE, fit_split
 from isocortex_metrics.numerics.gram import split_basis
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace, to_numpy
+from isocortex_metrics.numerics.arrays import to_numpy
 from isocortex_metrics.numerics.correlation import pearson, signed_square
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error

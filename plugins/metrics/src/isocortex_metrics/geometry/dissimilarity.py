@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.errors import DataError
 from isocortex.typing import Array
 from isocortex_metrics.geometry.kernels import linear_kernel
-from isocortex_metrics.numerics.arrays import namespace, on_device, to_numpy
+from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.ranks import stable_order
 from isocortex_metrics.numerics.threads import few_threads
 

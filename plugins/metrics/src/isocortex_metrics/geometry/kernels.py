@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.activations import Activations
+from isocortex.activations import Activations, namespace
 from isocortex.errors import DataError
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace, on_device
+from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:

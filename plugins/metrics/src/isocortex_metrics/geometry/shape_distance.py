@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace
 from isocortex_metrics.numerics.threads import few_threads
 
 _EPS = float(np.finfo(np.float64).eps)

@@ -10,8 +10,6 @@ from isocortex.activations import namespace
 from isocortex.errors import SettingsError
 from isocortex.typing import Array
 
-__all__ = ["namespace", "on_device", "to_numpy"]
-
 
 def on_device(array: Any, device: str = "cpu") -> Any:
     """Put an array where it is worked on, as float64 where it holds floats.

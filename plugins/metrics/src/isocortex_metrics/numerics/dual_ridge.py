@@ -10,18 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import like, namespace
+from isocortex_metrics.numerics.arrays import like
 from isocortex_metrics.numerics.gram import (
-    ROUNDING,
     SplitBasis,
     centred_responses,
-    complement_of_constant,
-    gram_matrix,
-    split_basis,
 )
 from isocortex_metrics.numerics.leave_one_out import (
-    BLOCK,
     Operators,
     distinct_alphas,
     distinct_errors,
@@ -29,28 +25,6 @@ from isocortex_metrics.numerics.leave_one_out import (
     neuroid_blocks,
 )
 from isocortex_metrics.numerics.threads import few_threads
-from isocortex_metrics.target.splits import stack_tests
-
-__all__ = [
-    "ALPHA_GRID",
-    "BLOCK",
-    "ROUNDING",
-    "TIE",
-    "SplitBasis",
-    "SplitFit",
-    "centred_responses",
-    "chosen_alphas",
-    "complement_of_constant",
-    "deviations",
-    "fit_split",
-    "gram_matrix",
-    "largest_of_the_best",
-    "leave_one_out_error",
-    "leave_one_out_errors",
-    "split_basis",
-    "stack_tests",
-]
-
 
 #: multiples of the mean eigenvalue of the training Gram matrix, half a decade apart, ascending
 ALPHA_GRID: Array = 10.0 ** np.arange(-5.0, 5.25, 0.5)

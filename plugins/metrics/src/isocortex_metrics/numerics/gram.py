@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import like, namespace, on_device, to_numpy
+from isocortex_metrics.numerics.arrays import like, on_device, to_numpy
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from itertools import combinations
 
 import numpy as np
 
+from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import namespace, to_numpy
+from isocortex_metrics.numerics.arrays import to_numpy
 from isocortex_metrics.numerics.dual_ridge import chosen_alphas, deviations
 from isocortex_metrics.numerics.gram import ROUNDING, SplitBasis, centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import Operators, column_products, kept_operators, neuroid_blocks
