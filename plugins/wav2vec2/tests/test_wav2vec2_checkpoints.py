@@ -25,7 +25,7 @@ from isocortex.data.stimuli import StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
 from isocortex.loading.resolver import load_model, resolver  # noqa: E402
-from isocortex_wav2vec2 import checkpoints  # noqa: E402
+from isocortex.models.checkpoints import tensor_shapes  # noqa: E402
 from isocortex_wav2vec2.families import family_named, import_transformers  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("wav2vec2")
@@ -452,4 +452,4 @@ def test_real_rows_take_files_of_other_sizes(save: Any, tiny: Make) -> None:
             "encoder.layers.0.output.dense",
             "encoder.layers.1.output.dense",
         ]
-    assert checkpoints.shapes(folder / "model.safetensors")["classifier.dense.bias"] == [5]
+    assert tensor_shapes(folder / "model.safetensors")["classifier.dense.bias"] == [5]

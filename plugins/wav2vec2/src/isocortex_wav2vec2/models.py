@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import DataError, FilesError
 from isocortex.interfaces import LoadedModel, ModelPlugin
-from isocortex.models import TorchModel, TorchRecipe
-from isocortex_wav2vec2 import checkpoints
+from isocortex.models import (
+    Checkpoint,
+    TorchModel,
+    TorchRecipe,
+    adopt_checkpoint,
+    checkpoint_in,
+    find_or_download_checkpoint,
+    named_checkpoint,
+    own_folder_of,
+    tensor_shapes,
+)
 from isocortex_wav2vec2.architectures import Architecture, of_checkpoint, read_architecture
-from isocortex_wav2vec2.checkpoints import Checkpoint
 from isocortex_wav2vec2.families import build_network, family_named
 
 if TYPE_CHECKING:
@@ -94,9 +102,9 @@ class SpeechNetwork(ModelPlugin):
             They are not to be had.
         """
         if variant.path is not None:
-            return checkpoints.named(Path(variant.path))
+            return named_checkpoint(Path(variant.path))
         if variant.kind in ("pretrained", "permuted"):
-            return checkpoints.find_or_download(self.card, offline=self.offline)
+            return find_or_download_checkpoint(self.card, offline=self.offline)
         return None
 
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
@@ -160,13 +168,13 @@ class SpeechNetwork(ModelPlugin):
             It is not to be had, or does not fit the network.
         """
         if variant.path is not None:
-            return self._verified(checkpoints.named(Path(variant.path))).files
+            return self._verified(named_checkpoint(Path(variant.path))).files
         if variant.kind not in ("pretrained", "permuted"):
             return []
-        own = checkpoints.in_folder(checkpoints.own_folder(self.card))
+        own = checkpoint_in(own_folder_of(self.card))
         if source is not None and own is None:
-            return checkpoints.adopt(self.card, source, self.refuse_others).files
-        return self._verified(own or checkpoints.find_or_download(self.card, offline=self.offline)).files
+            return adopt_checkpoint(self.card, source, self.refuse_others).files
+        return self._verified(own or find_or_download_checkpoint(self.card, offline=self.offline)).files
 
     def _verified(self, checkpoint: Checkpoint) -> Checkpoint:
         try:
@@ -188,7 +196,7 @@ class SpeechNetwork(ModelPlugin):
 
         from isocortex.models import load_state
 
-        stored = checkpoints.shapes(checkpoint.weights)
+        stored = tensor_shapes(checkpoint.weights)
         blueprint = Blueprint(self.architecture(checkpoint))
         with torch.device("meta"):
             network = blueprint.build().to("meta")  # a few tensors come into being elsewhere all the same

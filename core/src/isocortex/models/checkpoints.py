@@ -1,5 +1,8 @@
 """Files of a checkpoint: named, in the data folder, in the cache of the Hugging Face hub, or on the hub.
 
+For models whose weights lie as ``save_pretrained`` writes them; a plugin that uses it requires huggingface_hub
+(``isocortex[hub]``).
+
 Weights are safetensors, or torch files that hold tensors alone; no code of a checkpoint is ever run.
 """
 
@@ -13,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import DataError, FilesError
+from isocortex.files.disk import check_space, data_folder, write_atomic
 
 if TYPE_CHECKING:
-    from isocortex.interfaces import ModelCard
+    from isocortex.catalogue.cards import ModelCard
 
 CONFIG, FEATURES = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-PACKAGE = "isocortex-wav2vec2"
 _WANTED = f"{CONFIG}, {FEATURES} and {' or '.join(WEIGHTS)}"
 
 
@@ -37,12 +40,12 @@ class Checkpoint:
         return [path for path in (self.config, self.features, self.weights) if path is not None]
 
 
-def in_folder(folder: Path, *, needs_config: bool = True) -> Checkpoint | None:
+def checkpoint_in(folder: Path, *, needs_config: bool = True) -> Checkpoint | None:
     """The checkpoint that lies directly in a folder; None where weights or configuration are absent.
 
     Examples
     --------
-    >>> in_folder(Path("nowhere")) is None
+    >>> checkpoint_in(Path("nowhere")) is None
     True
     """
     weights = [folder / name for name in WEIGHTS if (folder / name).is_file()]
@@ -52,7 +55,7 @@ def in_folder(folder: Path, *, needs_config: bool = True) -> Checkpoint | None:
     return Checkpoint(weights[0], config, features)
 
 
-def named(path: Path) -> Checkpoint:
+def named_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint that ``file:PATH`` names: a folder, or a file of weights with what lies beside it.
 
     Raises
@@ -63,7 +66,7 @@ def named(path: Path) -> Checkpoint:
     if path.is_file():
         beside = (path.with_name(CONFIG), path.with_name(FEATURES))
         return Checkpoint(path, *(found if found.is_file() else None for found in beside))
-    found = in_folder(path, needs_config=False) if path.is_dir() else None
+    found = checkpoint_in(path, needs_config=False) if path.is_dir() else None
     if found is None:
         shards = " Its weights are in several files; save them again in one (max_shard_size)."
         sharded = path.is_dir() and any(path.glob("*.index.json"))
@@ -74,11 +77,9 @@ def named(path: Path) -> Checkpoint:
     return found
 
 
-def own_folder(card: ModelCard) -> Path:
-    """Where a model's files lie in the data folder: ``<ISOCORTEX_DATA>/isocortex-wav2vec2/<ID>``."""
-    from isocortex.files import data_folder
-
-    return data_folder() / (card.package or PACKAGE) / card.id
+def own_folder_of(card: ModelCard) -> Path:
+    """Where a model's files lie in the data folder: ``<ISOCORTEX_DATA>/<package>/<ID>``."""
+    return data_folder() / (card.package or "python") / card.id
 
 
 def repository(card: ModelCard) -> str:
@@ -86,22 +87,22 @@ def repository(card: ModelCard) -> str:
     return (card.weights or card.id).removeprefix("hf:")
 
 
-def find(card: ModelCard) -> Checkpoint | None:
+def find_checkpoint(card: ModelCard) -> Checkpoint | None:
     """The checkpoint in the data folder, or else in the cache of the hub."""
     from huggingface_hub import try_to_load_from_cache
 
-    own = in_folder(own_folder(card))
+    own = checkpoint_in(own_folder_of(card))
     if own is not None:
         return own
     for name in WEIGHTS:
         cached = try_to_load_from_cache(repository(card), name)
-        found = in_folder(Path(cached).parent) if isinstance(cached, str) else None
+        found = checkpoint_in(Path(cached).parent) if isinstance(cached, str) else None
         if found is not None:
             return found
     return None
 
 
-def find_or_download(card: ModelCard, *, offline: bool) -> Checkpoint:
+def find_or_download_checkpoint(card: ModelCard, *, offline: bool) -> Checkpoint:
     """The checkpoint, after downloading it into the data folder where it is nowhere else.
 
     Raises
@@ -109,7 +110,7 @@ def find_or_download(card: ModelCard, *, offline: bool) -> Checkpoint:
     FilesError
         It is nowhere, and the network is forbidden or did not give it; the message names every place.
     """
-    return find(card) or _download(card, offline=offline)
+    return find_checkpoint(card) or _download(card, offline=offline)
 
 
 def _download(card: ModelCard, *, offline: bool) -> Checkpoint:
@@ -124,7 +125,7 @@ def _download(card: ModelCard, *, offline: bool) -> Checkpoint:
     except Exception as error:  # each version of the hub's client raises errors of another network library
         first = str(error).strip().partition("\n")[0] or "no reason given"
         raise absent(card, f"{where}: {type(error).__name__}: {first}") from error
-    found = in_folder(own_folder(card))
+    found = checkpoint_in(own_folder_of(card))
     if found is None:
         raise absent(card, f"{where}: it has not all of these files")
     return found
@@ -132,7 +133,7 @@ def _download(card: ModelCard, *, offline: bool) -> Checkpoint:
 
 def _fetch_files(card: ModelCard) -> None:
     """Download the first file of weights that the hub has, and what stands beside it; nothing else."""
-    folder = own_folder(card)
+    folder = own_folder_of(card)
     folder.mkdir(parents=True, exist_ok=True)
     with _progress_on_a_terminal():
         _fetch_file(card, CONFIG, folder)
@@ -183,7 +184,7 @@ def absent(card: ModelCard, hub: str) -> FilesError:
     """
     from huggingface_hub import constants
 
-    places = [str(own_folder(card)), f"the hub's cache, {constants.HF_HUB_CACHE}", hub]
+    places = [str(own_folder_of(card)), f"the hub's cache, {constants.HF_HUB_CACHE}", hub]
     looked = "".join(f"\n  {place}" for place in places)
     return FilesError(
         f"The trained weights of {card.id} are not here.\nLooked for {_WANTED} in{looked}\n"
@@ -192,7 +193,7 @@ def absent(card: ModelCard, hub: str) -> FilesError:
     )
 
 
-def adopt(card: ModelCard, source: Path, fits: Callable[[Checkpoint], None]) -> Checkpoint:
+def adopt_checkpoint(card: ModelCard, source: Path, fits: Callable[[Checkpoint], None]) -> Checkpoint:
     """Copy a model's files from a folder into the data folder.
 
     The folder may be the checkpoint itself, or hold it at any depth in a folder with the model's name: ``OWNER/NAME``,
@@ -233,24 +234,22 @@ def _candidates(card: ModelCard, source: Path) -> list[Checkpoint]:
     inside = sorted({path.parent for file in WEIGHTS for path in source.rglob(file)} - {source})
     fitting = [path for path in inside if path.name == name or cached in path.parts]
     fitting.sort(key=lambda path: not path.as_posix().endswith(f"/{card.id}"))
-    return [found for path in (*fitting, source) if (found := in_folder(path)) is not None]
+    return [found for path in (*fitting, source) if (found := checkpoint_in(path)) is not None]
 
 
 def _copy(card: ModelCard, found: Checkpoint) -> Checkpoint:
-    from isocortex.files import check_space, write_atomic
-
-    folder = own_folder(card)
+    folder = own_folder_of(card)
     check_space(folder, sum(path.stat().st_size for path in found.files), f"Copying {card.id}")
     for path in found.files:  # the weights last: with them the checkpoint is there
         with path.open("rb") as source:
             write_atomic(folder / path.name, lambda file, source=source: shutil.copyfileobj(source, file))
-    copied = in_folder(folder)
+    copied = checkpoint_in(folder)
     if copied is None:
         raise absent(card, f"{found.weights.parent}: it was not copied whole")
     return copied
 
 
-def shapes(path: Path) -> dict[str, Sequence[int]]:
+def tensor_shapes(path: Path) -> dict[str, Sequence[int]]:
     """Name → shape of every tensor in a file of weights, without reading more of it than that takes.
 
     Raises
@@ -259,7 +258,7 @@ def shapes(path: Path) -> dict[str, Sequence[int]]:
         The file is damaged, or holds more than tensors.
     """
     if path.suffix != ".safetensors":
-        from isocortex.models import read_state
+        from isocortex.models.variants import read_state
 
         return {name: tuple(tensor.shape) for name, tensor in read_state(path).items()}
     from safetensors import SafetensorError, safe_open
