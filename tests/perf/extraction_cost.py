@@ -5,7 +5,7 @@
 All leaf modules of a torchvision network, 64 images of 224 × 224, batches of 16, one thread, CPU time: means may take
 1.10 of the bare forward pass, projections to 4,096 units 1.6. Then the peak memory of processes that extract means of
 300 and of 3,000 small images, which may differ by 10 %; and of one that flattens all layers of a chunk of 32 images of
-224 × 224, which may hold ``isocortex.chunks.HELD_BYTES`` and one batch of the widest layer more than one that takes
+224 × 224, which may hold ``chunk_rows.HELD_BYTES`` and one batch of the widest layer more than one that takes
 means.
 """
 

@@ -173,7 +173,7 @@ def compare(
     """Compare models within each benchmark and region on the same bootstrap draws, as ``isocortex compare`` does.
 
     Every pair, or each model against one: difference of the values, its 95 % interval and two-sided p over draws that
-    both models share (``isocortex.stats.paired_p``), and q after Benjamini & Hochberg over all rows of the table.
+    both models share (``scoring.stats.paired_p``), and q after Benjamini & Hochberg over all rows of the table.
 
     Parameters
     ----------

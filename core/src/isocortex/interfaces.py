@@ -107,7 +107,7 @@ class ModelPlugin(ABC):
         """Digest over code, card and weights, found without loading the model; None: never cached.
 
         The default covers the source of the plugin's package, the card and the variant. A model with weights in files
-        adds their digest (``isocortex.digests.digest_files``); that of ``file:PATH`` is part of it already.
+        adds their digest (``isocortex.files.digest_files``); that of ``file:PATH`` is part of it already.
         """
 
         return digest_plugin(self, self.card.id, self.card.options, str(variant), digests_of_variant(variant))

@@ -321,7 +321,7 @@ def test_draws_equal_correlations_over_pairs_written_out() -> None:
     metric = against(make_responses(mixed(), IDS), n_folds=2, n_repeats=1, comparison="pearson")
     scores = metric.score_all({"a": layer(1, "a"), "b": layer(2, "b")})
     draws, resampled = metric.resample(scores, 6, seed=3)
-    counts = isocortex.stats.draw_counts(N_STIMULI, 6, 3, "stimuli").astype(int)
+    counts = isocortex.scoring.draw_counts(N_STIMULI, 6, 3, "stimuli").astype(int)
     brain = squareform(pdist(mixed(), "correlation"))
     for draw, count in zip(draws, counts, strict=True):
         parts = []

@@ -51,7 +51,7 @@ class StimulusSet:
     table
         Optional, indexed by ``stimulus_id``: category and whatever else is known. Missing rows are an error.
     read
-        Turns a file into (array, sample rate); by default what ``isocortex.media`` has for the modality.
+        Turns a file into (array, sample rate); by default what ``isocortex.data.media`` has for the modality.
 
     Raises
     ------

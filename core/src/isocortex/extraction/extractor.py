@@ -1,9 +1,9 @@
 """Stimuli → batches → model → reductions → chunks, once per model variant, stimuli and reduction.
 
 Stimuli run in canonical order in chunks of ``CHUNK_SIZE``; what a layer gives is reduced inside ``emit`` and nothing
-else is kept. Memory: one batch of the model, and at most ``isocortex.chunks.HELD_BYTES`` of reduced layers, whatever
-the number of stimuli and of units. One stimulus is run before all others, so that a disk that is too small and a batch
-that is too large are found before the work (``isocortex.batching``).
+else is kept. Memory: one batch of the model, and at most ``chunk_rows.HELD_BYTES`` of reduced layers, whatever the
+number of stimuli and of units. One stimulus is run before all others, so that a disk that is too small and a batch
+that is too large are found before the work (``batch_size``).
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def extract(
     Parameters
     ----------
     folder
-        Where the layers go (see ``isocortex.store.ActivationFolder``).
+        Where the layers go (see ``isocortex.activations.ActivationFolder``).
     batch_size
-        Stimuli per batch; None: the number that the folder began with, or else chosen (``isocortex.batching``).
+        Stimuli per batch; None: the number that the folder began with, or else chosen (``BatchSize``).
     progress
         Called as (chunk, n_chunks, computed) after each chunk.
 

@@ -2,7 +2,7 @@
 
 A plugin lists its files in a CSV beside its manifest (``name,url,sha256,bytes`` and optionally ``unpack``); they lie in
 ``<ISOCORTEX_DATA>/<package>/<name>``. Where a publisher states no checksum, ``sha256`` is empty, and a file is held to
-what it was at first use (`isocortex.recorded`); where he states no size, ``bytes`` is empty.
+what it was at first use (`isocortex.files.checksums`); where he states no size, ``bytes`` is empty.
 """
 
 from __future__ import annotations

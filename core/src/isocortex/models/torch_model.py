@@ -55,7 +55,7 @@ class TorchRecipe:
         Layer or pattern → names of the axes after the first; others have ``DEFAULT_AXES``. An axis "batch" says that
         the batch is not the first axis: ``("time", "batch", "channel")`` names all of them.
     weights, rename, front_end
-        As for ``isocortex.torch_variants.build_variant``.
+        As for ``isocortex.models.variants.build_variant``.
     lengths
         (input, layer, n_steps) → valid steps along "time" for each stimulus, where a batch is padded.
     batching

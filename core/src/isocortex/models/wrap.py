@@ -110,7 +110,7 @@ def wrap(
     axes
         Names of the axes after the first ("time", "channel", …), so that a benchmark's reduction can find time;
         default: all are units. For a module also layer or pattern → names; its defaults are those of
-        ``isocortex.torch_model``.
+        ``isocortex.models.torch_model``.
     layers
         Names of the layers that a mapping holds; default: the single layer "output". Of a module: names of its modules,
         or patterns over them (``*`` stays inside one dotted segment); required. A mapping layer → names of its units

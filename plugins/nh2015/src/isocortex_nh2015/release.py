@@ -1,7 +1,7 @@
 """The data files of the Tuckute et al. 2023 release: found in a folder that the user gives, kept with their checksums.
 
 No checksum of the release is published: core records the SHA-256 of each file the first time, verifies it against that
-from then on, and refuses another file of the same name (`isocortex.recorded`).
+from then on, and refuses another file of the same name (`isocortex.files.checksums`).
 """
 
 from __future__ import annotations

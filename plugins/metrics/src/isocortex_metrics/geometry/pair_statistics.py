@@ -267,7 +267,7 @@ def noise_ceiling(rdms: Array, comparison: str = "spearman") -> tuple[float, flo
 
     See Also
     --------
-    isocortex_metrics.rdm_ceiling.leave_one_out
+    isocortex_metrics.geometry.rdm_ceilings.leave_one_out
 
     Examples
     --------
