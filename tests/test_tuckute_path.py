@@ -19,8 +19,8 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.files.file_store import DataFiles
+from isocortex.interfaces import Comparison, Rules
 from isocortex.loading.resolver import make_plugin
-from isocortex.scoring.contract import Comparison, Rules
 from isocortex.scoring.summary import by_region
 from isocortex_nh2015 import release
 from plugins.nh2015.tests import release as synthetic

@@ -15,7 +15,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex.scoring.contract import Comparison, Rules
+from isocortex.interfaces import Comparison, Rules
 from isocortex.scoring.layer_choice import as_layered, score_layers
 from isocortex.scoring.stats import interval
 from isocortex_metrics.ceilings.reliability import reliability, unbiased_reliability

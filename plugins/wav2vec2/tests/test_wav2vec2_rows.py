@@ -11,10 +11,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("isocortex_wav2vec2")
 
+from isocortex.activations.layer_names import match_layers  # noqa: E402
 from isocortex.catalogue.cards import ModelCard, read_card  # noqa: E402
 from isocortex.catalogue.rows import Catalogue, package_that_offers  # noqa: E402
 from isocortex.loading.resolver import resolver  # noqa: E402
-from isocortex.scoring.layer_choice import match_layers  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
 from isocortex_wav2vec2.families import build_network, family_named, import_transformers  # noqa: E402
 
@@ -57,7 +57,7 @@ def test_the_manifest_is_sound() -> None:
 
 def test_every_row_is_the_network_that_it_describes() -> None:
     found, built = cards(), {}
-    assert len(found) == 30
+    assert len(found) >= 30
     for name, card in found.items():
         key = card.options["architecture"]
         if key not in built:

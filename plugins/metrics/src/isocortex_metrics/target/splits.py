@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError, SettingsError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: a correlation over fewer stimuli means nothing: two points always give 1 or -1
 MIN_TEST = 3
+
+Labels = Mapping[str, Sequence[object] | Array]
 
 
 class Split(NamedTuple):
@@ -185,13 +187,43 @@ class SplitSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    scheme: Literal["k-fold", "leave-one-group-out"] = Field(
-        default="k-fold", description="leave-one-group-out tests each group of 'group' in turn"
-    )
+    scheme: str = Field(default="k-fold", description="k-fold, or leave-one-group-out: each group of 'group' in turn")
     n_folds: int = Field(default=5, ge=2, description="folds per repeat")
     n_repeats: int = Field(default=2, ge=1, description="times the folds are drawn")
     stratify: str | None = Field(default=None, description="stimulus column of which every fold gets its share")
     group: str | None = Field(default=None, description="column whose stimuli are never on both sides")
+
+    @field_validator("scheme")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SCHEMES:
+            raise ValueError(f"expected {' or '.join(SCHEMES)}, found {value!r}")
+        return value
+
+
+def _k_fold(n_stimuli: int, labels: Labels, settings: SplitSettings, seed: int) -> list[Split]:
+    return folds(
+        n_stimuli,
+        n_folds=settings.n_folds,
+        n_repeats=settings.n_repeats,
+        seed=seed,
+        strata=labels.get("stratify"),
+        groups=labels.get("group"),
+    )
+
+
+def _each_group(n_stimuli: int, labels: Labels, settings: SplitSettings, seed: int) -> list[Split]:
+    del n_stimuli, seed
+    if "group" not in labels:
+        raise SettingsError(f"scheme = {settings.scheme!r} needs 'group', the stimulus column that is left out.")
+    return leave_one_group_out(labels["group"])
+
+
+#: scheme → splits of so many stimuli in canonical order, from their labels ("stratify", "group"), settings and seed
+SCHEMES: dict[str, Callable[[int, Labels, SplitSettings, int], list[Split]]] = {
+    "k-fold": _k_fold,
+    "leave-one-group-out": _each_group,
+}
 
 
 def draw_splits(
@@ -221,15 +253,4 @@ def draw_splits(
         raise SettingsError("Splits are stratified or grouped, not both; give 'stratify' or 'group'.")
     stimulus_id = stimulus_order(responses)
     labels = {name: labels_of(target, responses, str(column), stimulus_id) for name, column in asked.items() if column}
-    if settings.scheme == "leave-one-group-out":
-        if "group" not in labels:
-            raise SettingsError("scheme = 'leave-one-group-out' needs 'group', the stimulus column that is left out.")
-        return leave_one_group_out(labels["group"])
-    return folds(
-        len(stimulus_id),
-        n_folds=settings.n_folds,
-        n_repeats=settings.n_repeats,
-        seed=seed,
-        strata=labels.get("stratify"),
-        groups=labels.get("group"),
-    )
+    return SCHEMES[settings.scheme](len(stimulus_id), labels, settings, seed)
