@@ -22,11 +22,8 @@ from isocortex.scoring.comparison import Comparison
 from isocortex.scoring.contract import Ceiling, Rules
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
-    from isocortex.catalogue.cards import Variant
     from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
 
