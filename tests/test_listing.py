@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = {"numpy", "pydantic", "xarray", "pandas", "scipy", "sklearn", "torch", "rich"}
 PROBE = """
 import sys
-sys.argv = ["isocortex", "list", "--json"]
+sys.argv[0] = "isocortex"
 from isocortex.__main__ import main
 try:
     main()
@@ -20,17 +22,33 @@ print("\\n".join(sorted(sys.modules)), file=sys.stderr)
 
 
 def test_list_imports_neither_heavy_modules_nor_plugins() -> None:
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", PROBE, "list", "--json"], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert "isocortex" in loaded
     assert not loaded & HEAVY
     assert not {name for name in loaded if name.startswith("isocortex_")}
+    commands = {name for name in done.stderr.split() if name.startswith("isocortex.cli.")}
+    assert commands == {"isocortex.cli.commands", "isocortex.cli.list"}
     listed = json.loads(done.stdout)
     assert {"ridge", "rsa"} <= {row["id"] for row in listed["metrics"]}
     assert {"spectrotemporal", "pixels", "noise"} <= {row["id"] for row in listed["models"]}
     assert {"NH2015comp.ridge", "Kriegeskorte2008.human-IT.rsa"} <= {row["id"] for row in listed["benchmarks"]}
     assert listed["broken"] == []
     assert listed["conflicts"] == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["compare", "--help"]])
+def test_help_imports_neither_heavy_modules_nor_plugins(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert not loaded & HEAVY
+    assert not {name for name in loaded if name.startswith("isocortex_")}
+
+
+def test_every_command_of_core_is_where_the_table_says() -> None:
+    from isocortex.cli.commands import COMMANDS, cli
+
+    assert {name: cli.commands[name].name for name in COMMANDS} == {name: name for name in COMMANDS}
 
 
 def test_where_filters_by_field_and_tag(isocortex) -> None:
@@ -46,7 +64,8 @@ def test_a_wrong_condition_or_list_is_a_usage_error(isocortex) -> None:
     assert "KEY=VALUE" in wrong.stderr
     unknown = isocortex("list", "modles")
     assert unknown.returncode == 2
-    assert "models" in unknown.stderr
+    assert "'modles' is not one of 'models'" in unknown.stderr
+    assert unknown.stdout == ""
 
 
 def test_public_names_resolve() -> None:

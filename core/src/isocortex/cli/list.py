@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import click
 
 from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import UsageError
@@ -31,26 +32,17 @@ _COLUMNS = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print what is installed; returns the exit code."""
-    import argparse
+@click.command("list")
+@click.argument("what", required=False, type=click.Choice(LISTS))
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field or tag.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
+    """List what is installed, without importing any of it.
 
-    parser = argparse.ArgumentParser(
-        "isocortex list", description="List what is installed, without importing any of it."
-    )
-    parser.add_argument("what", nargs="?", choices=LISTS, help="one list; default: all")
-    parser.add_argument(
-        "--where", action="append", default=[], metavar="KEY=VALUE", help="only rows with that field or tag"
-    )
-    parser.add_argument("--json", action="store_true", help="JSON to stdout")
-    chosen = parser.parse_args(list(arguments))
-    try:
-        found = listing(Catalogue.discover(), chosen.what, chosen.where)
-    except UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(found, indent=1) if chosen.json else as_text(found))
-    return 0
+    One list where it is named, else all; what cannot be read, and IDs that two packages offer, are always shown.
+    """
+    found = listing(Catalogue.discover(), what, where)
+    print(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
 def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
