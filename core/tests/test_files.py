@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from isocortex.errors import FilesError, IsocortexError, PluginError, StoreError
-from isocortex.files import archives, digests, file_store as files
+from isocortex.files import archives, digests
 from isocortex.files.archives import unpack
 from isocortex.files.file_store import FileSpec, FileStore, read_specs
 from isocortex.progress import Reporter
@@ -270,7 +271,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that are waited between attempts; nobody waits in a test."""
     asked: list[float] = []
-    monkeypatch.setattr(files.time, "sleep", asked.append)
+    monkeypatch.setattr("time.sleep", asked.append)
     return asked
 
 
@@ -316,6 +317,25 @@ def test_a_download_that_fails_leaves_nothing(
     ):
         store.present("p", [spec], "x")
     assert len(server.asked) == 3
+    assert [name for name in below(tmp_path) if not name.endswith(".lock")] == []
+
+
+def test_another_size_than_published_is_named(server: Server, waits: list[float], tmp_path: Path) -> None:
+    spec = spec_of("a", url=server.offer("/a", CONTENT[:-1]))
+    with pytest.raises(FilesError, match="in 3 attempts: 499 bytes came where 500 were expected"):
+        FileStore(tmp_path).present("p", [spec], "x")
+    assert [name for name in below(tmp_path) if not name.endswith(".lock")] == []
+
+
+def test_a_full_disk_is_not_tried_again(waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object, url: str, output_file: str, pooch: object) -> None:
+        Path(output_file).write_bytes(CONTENT[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", full)
+    with pytest.raises(FilesError, match=r"/never could not be downloaded in 1 attempt: .*No space left on device"):
+        FileStore(tmp_path).present("p", [spec_of("a")], "x")
+    assert waits == []
     assert [name for name in below(tmp_path) if not name.endswith(".lock")] == []
 
 

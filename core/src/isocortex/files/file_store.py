@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,8 +22,6 @@ from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from isocortex.progress import Reporter
 
 N_ATTEMPTS = 3
@@ -257,34 +254,42 @@ class FileStore:
         import pooch
 
         path, known = self.path(package, spec), spec.sha256 or read_record(self.root / package).get(spec.name)
-        problem: Exception | None = None
-        for attempt in range(N_ATTEMPTS):
-            try:
-                path.unlink(missing_ok=True)  # pooch keeps what is there where it knows no checksum
-                pooch.retrieve(
-                    spec.url,
-                    known_hash=f"sha256:{known}" if known else None,
-                    fname=path.name,
-                    path=path.parent,
-                    downloader=pooch.HTTPDownloader(timeout=TIMEOUT_S),  # pyright: ignore[reportArgumentType]
-                )
-                if not _has_size(path, spec.n_bytes):
-                    raise ValueError(f"{path.stat().st_size} bytes came where {spec.n_bytes} were expected")
-            except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
-                problem = error
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-                if attempt + 1 < N_ATTEMPTS:
-                    time.sleep(0.2 * 2**attempt)
-            else:
-                return
-        expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
-        damaged = "does not match the known hash" in str(problem)
-        cause = f"the file has another checksum than {expected}" if damaged else str(problem)
-        raise FilesError(
-            f"{spec.url} could not be downloaded in {N_ATTEMPTS} attempts: {cause}. Nothing of it was kept. Try again, "
-            "or get the file elsewhere and use 'isocortex fetch --from FOLDER'."
-        ) from problem
+        download = _Download(spec.n_bytes)
+        remote = pooch.create(
+            path.parent,
+            base_url="",
+            registry={path.name: f"sha256:{known}" if known else None},
+            urls={path.name: spec.url},
+            retry_if_failed=N_ATTEMPTS - 1,
+        )
+        try:
+            path.unlink(missing_ok=True)  # pooch keeps what is there where it knows no checksum
+            remote.fetch(path.name, downloader=download)  # pyright: ignore[reportArgumentType]
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
+            expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
+            damaged = "does not match the known hash" in str(error)
+            cause = f"the file has another checksum than {expected}" if damaged else str(error)
+            attempts = f"{download.n_attempts} attempt{'s' if download.n_attempts != 1 else ''}"
+            raise FilesError(
+                f"{spec.url} could not be downloaded in {attempts}: {cause}. Nothing of it was kept. Try again, "
+                "or get the file elsewhere and use 'isocortex fetch --from FOLDER'."
+            ) from error
+
+
+class _Download:
+    """What pooch calls for each attempt: a ValueError or an error of the network makes it try again."""
+
+    def __init__(self, n_bytes: int | None) -> None:
+        self.n_bytes, self.n_attempts = n_bytes, 0
+
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:
+        from pooch import HTTPDownloader
+
+        self.n_attempts += 1
+        HTTPDownloader(timeout=TIMEOUT_S)(url, output_file, pooch)
+        found = Path(output_file).stat().st_size
+        if self.n_bytes not in (None, found):
+            raise ValueError(f"{found} bytes came where {self.n_bytes} were expected")
 
 
 def copy_file(source: Path, target: Path) -> None:
