@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,7 +18,7 @@ from isocortex.catalogue.cards import (
     Variant,
     read_card,
 )
-from isocortex.catalogue.rows import MANIFEST, Catalogue, Row
+from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import PluginError, UsageError
 from isocortex.interfaces import DatasetPlugin, MetricPlugin, ModelPlugin, StimuliPlugin
 
@@ -242,38 +241,10 @@ def sibling(catalogue: Catalogue, card: Card, kind: str, name: str) -> str:
 
 
 def resolver(*, offline: bool = False) -> Resolver:
-    """A resolver over what is installed and the default data folder."""
+    """A resolver over what is installed now and the default data folder."""
     from isocortex.files.file_store import FileStore
 
-    return Resolver(_installed(), FileStore(offline=offline))
-
-
-_remembered: list[tuple[object, Catalogue]] = []
-
-
-def _installed() -> Catalogue:
-    """What is installed, read once; again where the path, a folder on it or a manifest has changed since."""
-    if _remembered and _remembered[0][0] == _stamp(_remembered[0][1]):
-        return _remembered[0][1]
-    catalogue = Catalogue.discover()
-    with_rows = {row.package for row in catalogue.rows}
-    known = not catalogue.broken and all(plugin.package in with_rows for plugin in catalogue.plugins)
-    _remembered[:] = [(_stamp(catalogue), catalogue)] if known else []  # every manifest must be known to be watched
-    return catalogue
-
-
-def _stamp(catalogue: Catalogue) -> object:
-    """The path, and when its folders and the manifests of a catalogue were changed."""
-    manifests = sorted({str(row.folder / MANIFEST) for row in catalogue.rows})
-    return [str(Path.cwd()), *((path, _changed(Path(path))) for path in (*sys.path, *manifests))]
-
-
-def _changed(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+    return Resolver(Catalogue.discover(), FileStore(offline=offline))
 
 
 def load_model(name: str, *, device: str = "cpu") -> LoadedModel:
