@@ -4,6 +4,36 @@ NIPALS (Wegelin 2000) finds the weights of each component by power iteration, an
 gives is not the singular vector. Every iterate lies in the cross-product C = XᵀY of the training stimuli, so that the
 same iterates, and the same stop, come from small matrices. Splits share XᵀY of all stimuli, less what they leave out,
 and advance together, one component at a time: the large matrices are read once for all of them.
+
+What ``_Group`` holds, with S splits that advance together, n stimuli, p columns of features, q columns of responses, m
+responses to start from and K components, of which k are found (arrays are filled up to there):
+
+==================  =============  ====================================================================================
+symbol              shape          what it is
+==================  =============  ====================================================================================
+X                   (n, p)         features, centred over all stimuli; the same for all splits
+Y                   (n, q)         responses, centred alike, or a factor of their Gram matrix (``compact_features``)
+starts              (n, m)         responses that an iteration may start from, in order
+inside              (S, n)         1 where a stimulus is for training in the split, else 0
+n_train             (S,)           number of training stimuli
+cross               (S, p, q)      C = XᵀY over the training stimuli, both centred there, as it was last formed
+P                   (S, p, K)      left factor of what was taken out of C since: XᵀT, a loading times tᵀt a column
+Q                   (S, q, K)      right factor: YᵀT / tᵀt. At present the cross-product is C − P Qᵀ
+small               (S, r, r)      the smaller of CᵀC (r = q) and CCᵀ (r = p), of the present C
+by_response         one            whether ``small`` is CᵀC, that is q ≤ p
+reference           (S,)           trace of ``small``, the squared norm of C, when C was last formed
+T                   (S, n, K)      scores t of all stimuli, orthogonal to each other over the training stimuli
+norms               (S, K)         tᵀt over the training stimuli; infinite where there is no such component
+scale               (p,)           norms of the columns of X times the norm of Y: what rounding in C is measured by
+live                (S,)           whether something is left to find in the split
+start               (S,)           column of ``starts`` that the iteration starts from, −1 before the first
+silent              (S,)           below this, what is left of that response counts as rounding
+seed                (S, n)         what components have left of that response over the training stimuli
+seed_weights        (S, p)         Xᵀ seed: along the weights w of a component before its first iteration
+single              one            whether m = 1: then the first weights are the last, and nothing is iterated
+==================  =============  ====================================================================================
+
+The weights w (S, p) and c = Cᵀw (S, q) of a component, and its t (S, n), live only while it is formed.
 """
 
 from __future__ import annotations
