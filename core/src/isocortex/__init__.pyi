@@ -1,4 +1,4 @@
-from .api import compare as compare, extract as extract, results as results, score as score
+from .api import compare as compare, extract as extract, load_results as load_results, score as score
 from .loading.resolver import (
     load_card as load_card,
     load_dataset as load_dataset,

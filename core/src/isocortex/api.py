@@ -1,4 +1,4 @@
-"""The Python calls behind ``isocortex.score``, ``isocortex.results`` and friends."""
+"""The Python calls behind ``isocortex.score``, ``isocortex.load_results`` and friends."""
 
 from __future__ import annotations
 
@@ -149,12 +149,12 @@ def extract(
     return wanted.in_memory(layers) if wanted.folder is None else wanted.kept_layers(layers, wanted.folder)
 
 
-def results(folder: Path | str = "results") -> pd.DataFrame:
+def load_results(folder: Path | str = "results") -> pd.DataFrame:
     """Read a results folder as a table with one row per model × benchmark (× region).
 
     Examples
     --------
-    >>> # isocortex.results("results").query("benchmark == 'NH2015comp.ridge'")[["model", "value"]]
+    >>> # isocortex.load_results("results").query("benchmark == 'NH2015comp.ridge'")[["model", "value"]]
     """
     from isocortex.results.result import read_results, table
 

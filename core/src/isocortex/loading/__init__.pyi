@@ -5,5 +5,4 @@ from .resolver import (
     load_metric as load_metric,
     load_model as load_model,
     load_stimuli as load_stimuli,
-    resolver as resolver,
 )

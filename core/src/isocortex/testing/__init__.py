@@ -10,31 +10,6 @@ and ``isocortex check isocortex-baselines`` does the same on the command line. `
 take objects, so that something can be checked before it is packaged.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from isocortex.testing.kit import (
-    check_dataset,
-    check_manifest,
-    check_metric,
-    check_model,
-    check_stimuli,
-    checks_of,
-    conformance,
-    run_checks,
-)
-from isocortex.testing.outcomes import Check, CheckFailed, CheckOutcome, CheckSkipped
-
-__all__ = [
-    "Check",
-    "CheckFailed",
-    "CheckOutcome",
-    "CheckSkipped",
-    "check_dataset",
-    "check_manifest",
-    "check_metric",
-    "check_model",
-    "check_stimuli",
-    "checks_of",
-    "conformance",
-    "run_checks",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -154,12 +154,14 @@ def _is_about(row: Mapping[str, str], statistic: str) -> bool:
 
 def _card(benchmark: str) -> BenchmarkCard | None:
     """The card of an installed benchmark."""
-    from isocortex.loading import resolver
+    import isocortex
+    from isocortex.interfaces import BenchmarkCard
 
     try:
-        return resolver(offline=True).benchmark_card(benchmark)
+        card = isocortex.load_card("benchmark", benchmark)
     except IsocortexError:
         return None
+    return card if isinstance(card, BenchmarkCard) else None
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 
 from isocortex.errors import DataError, FilesError
 from isocortex.interfaces import Variant
-from isocortex.loading import resolver
+from isocortex.loading.resolver import resolver
 from isocortex_yamnet.weights import FILES, dequantised, read_folder
 
 PRETRAINED = Variant.parse("pretrained")
