@@ -45,12 +45,6 @@ def test_help_imports_neither_heavy_modules_nor_plugins(arguments: list[str]) ->
     assert not {name for name in loaded if name.startswith("isocortex_")}
 
 
-def test_every_command_of_core_is_where_the_table_says() -> None:
-    from isocortex.cli.commands import COMMANDS, cli
-
-    assert {name: cli.commands[name].name for name in COMMANDS} == {name: name for name in COMMANDS}
-
-
 def test_where_filters_by_field_and_tag(isocortex) -> None:
     images = json.loads(isocortex("list", "models", "--where", "modality=image", "--json").stdout)["models"]
     assert {row["id"] for row in images} == {"pixels", "gabor-pyramid"}

@@ -1,36 +1,22 @@
-"""The command line: a group that imports a command when it is asked for, so that listing stays light."""
+"""The command line. Each command imports what it needs when it runs, so that listing stays light."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections import UserDict
-from importlib import import_module
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isocortex.catalogue.rows import Catalogue
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, UsageError
+from isocortex.cli.list import list_
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, StoreError, UsageError
 
-#: command of core → where it is defined, in modules that import at their top nothing that `--help` should not pay for
-COMMANDS = {
-    "check": "isocortex.cli.showing:check",
-    "compare": "isocortex.cli.showing:compare",
-    "extract": "isocortex.cli.running:extract",
-    "fetch": "isocortex.cli.running:fetch",
-    "info": "isocortex.cli.showing:info",
-    "list": "isocortex.cli.list:list_",
-    "score": "isocortex.cli.running:score",
-    "show": "isocortex.cli.showing:show",
-}
-
-
-class _Commands(UserDict[str, Any]):
-    """Commands by name; the module that ``module:name`` refers to is imported when its command is asked for."""
-
-    def __getitem__(self, key: str) -> Any:
-        module, _, name = self.data[key].partition(":")
-        return getattr(import_module(module), name)
+if TYPE_CHECKING:
+    from isocortex.run.plan import RunConfig
+    from isocortex.testing import CheckOutcome
 
 
 class Group(click.Group):
@@ -74,11 +60,7 @@ def _run_added(reference: str, arguments: tuple[str, ...]) -> None:
     command.main(args=list(arguments), prog_name=f"isocortex {command.name}", standalone_mode=False)
 
 
-@click.group(
-    cls=Group,
-    commands=_Commands(COMMANDS),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-)
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="isocortex", prog_name="isocortex")
 def cli() -> None:
     """Score how well artificial neural networks predict the sensory cortex."""
@@ -101,3 +83,183 @@ def main() -> None:
         print(f"Error: {error}", file=sys.stderr)
         code = EXIT_FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+cli.add_command(list_)
+
+
+# --- what is installed ------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("identity", metavar="ID")
+def info(identity: str) -> None:
+    """Show a card, with licence, citation, published scores, and ceilings where the data are here."""
+    from isocortex.cli.info import describe
+
+    print(describe(identity))
+
+
+@cli.command()
+@click.argument("what", required=False, metavar="[PLUGIN|ID]")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def check(what: str | None, as_json: bool) -> None:
+    """Run the conformance kit on a plugin, an ID, or everything installed."""
+    from isocortex.testing import run_checks
+
+    outcomes = run_checks(what, report=None if as_json else _print_outcome)
+    if as_json:
+        print(json.dumps([vars(outcome) for outcome in outcomes], indent=1, default=str))
+    sys.exit(EXIT_FAILED if any(outcome.status == "failed" for outcome in outcomes) else 0)
+
+
+def _print_outcome(outcome: CheckOutcome) -> None:
+    print(f"{outcome.status:8} {outcome.id}{': ' if outcome.message else ''}{outcome.message}", flush=True)
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+_Function = Callable[..., Any]
+
+
+def _options(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
+    def add(function: _Function) -> _Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+_RUN_OPTIONS = _options(
+    click.option("--layers", multiple=True, metavar="GLOB", help="Layers to take instead of the model's defaults."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+    click.option(
+        "--batch-size", type=click.IntRange(1), help="Stimuli per batch; halved where memory does not suffice."
+    ),
+    click.option("--offline", is_flag=True, help="Never use the network."),
+)
+
+
+@cli.command()
+@click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, required=True, help="ID, glob or folder:PATH:METRIC.")
+@_RUN_OPTIONS
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws splits and bootstrap samples."
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
+@click.option(
+    "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction, alpha, training_r2."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--dry-run", is_flag=True, help="Print cells, disk and memory needed; compute nothing.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
+    """Score models on benchmarks; finished cells are not computed again."""
+    from isocortex.cli.score import dry_run, score_here, score_in_jobs
+
+    config = _run_config(options)
+    as_json = bool(options["as_json"])
+    if options["dry_run"]:
+        dry_run(models, benchmarks, config, as_json=as_json)
+    elif options["jobs"] > 1:
+        sys.exit(score_in_jobs(models, benchmarks, config, n_jobs=options["jobs"], as_json=as_json))
+    else:
+        sys.exit(score_here(models, benchmarks, config, as_json=as_json))
+
+
+def _run_config(options: dict[str, Any]) -> RunConfig:
+    from isocortex.run.plan import RunConfig, parse_shard
+
+    return RunConfig(
+        layers=tuple(options["layers"]),
+        device=options["device"],
+        batch_size=options["batch_size"],
+        seed=options["seed"],
+        keep=tuple(options["keep"]),
+        offline=options["offline"],
+        out=options["out"],
+        shard=parse_shard(options["shard"]) if options["shard"] else None,
+    )
+
+
+@cli.command()
+@click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
+@click.option("--stimuli", required=True, metavar="ID|FOLDER", help="Stimulus set, or a folder of sounds or images.")
+@click.option("--reduction", default="flatten", show_default=True, help="For example time-mean, spatial-mean.")
+@click.option("--out", type=click.Path(path_type=Path), help="Copy the activations here; default: only into the cache.")
+@_RUN_OPTIONS
+def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | None, **options: Any) -> None:
+    """Compute activations only; '-m activations:FOLDER' scores what --out wrote."""
+    from isocortex.cli.score import extract_only
+    from isocortex.run.plan import RunConfig
+
+    config = RunConfig(
+        layers=tuple(options["layers"]),
+        device=options["device"],
+        batch_size=options["batch_size"],
+        offline=options["offline"],
+    )
+    extract_only(models, stimuli, reduction, out, config)
+
+
+@cli.command()
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Weights: ID[@VARIANT] or glob.")
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="BENCHMARK", help="Data: ID or glob.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER|ARCHIVE",
+    help="What holds the files at any depth; the network is not used.",
+)
+@click.option("--verify", is_flag=True, help="Only look at what is there; the network is not used.")
+def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | None, verify: bool) -> None:
+    """Fetch data and weights, for work without network.
+
+    What cannot be had is told at the end, with the reason; the rest is fetched.
+    """
+    from isocortex.run.fetch import fetch_all
+
+    if not models and not benchmarks:
+        raise click.UsageError("Name what to fetch with -m or -b.")
+    fetch_all(models, benchmarks, source, verify_only=verify)
+
+
+# --- what was computed ------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
+def show(results: Path, as_json: bool, as_csv: bool) -> None:
+    """Show the table of results; rows of different statistic or target are never ranked together."""
+    from isocortex.results.result import read_results
+    from isocortex.results.tables import print_csv, print_json, print_table
+
+    found = read_results(results)
+    if not found:
+        raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
+    printer = print_json if as_json else print_csv if as_csv else print_table
+    printer(found)
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="ID", help="Only these benchmarks; globs too.")
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Only these: ID[@VARIANT] or glob.")
+@click.option("--region", "regions", multiple=True, metavar="NAME", help="Only these regions; 'all' is the whole.")
+@click.option("--against", metavar="MODEL", help="Compare each model with this one only, not every pair.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
+def compare(results: Path, as_json: bool, as_csv: bool, against: str | None, **names: tuple[str, ...]) -> None:
+    """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
+    from isocortex.results.paired import Selection, compare_results
+    from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
+
+    table = compare_results(results, Selection(against=against, **names))
+    printer = print_pairs_json if as_json else print_pairs_csv if as_csv else print_pairs
+    printer(table)
