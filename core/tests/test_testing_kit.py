@@ -83,12 +83,13 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-def run_pytest(folder: Path, text: str, site: Path) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, text: str, site: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a test file in a process that sees a site."""
     path = folder / "test_plugin.py"
     path.write_text(text)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), "-v", "-rsx"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), "-v", "-rsx", str(path)],
+        [*command, *options, str(path)],
         env={**os.environ, **environment(site)},
         cwd=folder,
         capture_output=True,
@@ -197,7 +198,8 @@ def test_known_failures_of_a_manifest(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "not public yet" in by_id["manifest:isocortex-declares:references"].message
     assert "failed" not in {outcome.status for outcome in by_id.values()}
     parameters = conformance("isocortex_declares").pytestmark[0].args[1]
-    assert [item.id for item in parameters if item.marks] == ["manifest:isocortex-declares:references"]
+    declared_here = [item.id for item in parameters if any(mark.name == "xfail" for mark in item.marks)]
+    assert declared_here == ["manifest:isocortex-declares:references"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -256,3 +258,65 @@ def test_importing_the_kit_and_collecting_imports_neither_pytest_nor_plugins(sit
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def groups_of(package: str) -> dict[str, set[str]]:
+    """Row → groups of pytest-xdist of its checks."""
+    found: dict[str, set[str]] = {}
+    for parameter in conformance(package).pytestmark[0].args[1]:
+        names = [mark.args[0] for mark in parameter.marks if mark.name == "xdist_group"]
+        found.setdefault(parameter.id.rpartition(":")[0], set()).add(*names)
+    return found
+
+
+@pytest.mark.usefixtures("site")
+def test_checks_of_a_row_share_a_group_and_those_of_two_rows_do_not() -> None:
+    found = groups_of("isocortex_example")
+    assert len(found) == 6, "the manifest and five rows"
+    assert all(len(groups) == 1 for groups in found.values())
+    assert len(set.union(*found.values())) == len(found)
+    assert not set.union(*found.values()) & set.union(*groups_of("isocortex_twin_a").values())
+
+
+def test_checks_of_a_row_run_in_one_worker(tmp_path: Path) -> None:
+    """Under the pytest and the pytest-xdist that are installed here, which have not always agreed on that."""
+    write_package(tmp_path / "site", "isocortex-tiny", {"isocortex.toml": TINY})
+    lines = """
+import os
+from pathlib import Path
+import pytest
+from isocortex.testing import conformance
+@pytest.fixture(autouse=True)
+def written(request):
+    with Path("workers.txt").open("a") as file:
+        print(request.node.callspec.id, os.environ["PYTEST_XDIST_WORKER"], file=file)
+test_tiny = conformance("isocortex_tiny")
+"""
+    run_pytest(tmp_path, lines, tmp_path / "site", "-n", "2", "--dist", "loadgroup")
+    written = [line.split() for line in (tmp_path / "workers.txt").read_text().splitlines()]
+    assert len(written) == len(checks_of_manifest()) + 2
+    for row in ("manifest:isocortex-tiny", "benchmark:b"):
+        assert len({worker for name, worker in written if name.startswith(row)}) == 1, row
+    assert len({worker for _, worker in written}) == 2
+
+
+def checks_of_manifest() -> list[str]:
+    """Names of the checks of every manifest."""
+    from isocortex.testing.manifests import MANIFEST_CHECKS
+
+    return list(MANIFEST_CHECKS)
+
+
+@pytest.mark.parametrize("options", [(), ("--strict-markers",)], ids=["lenient", "strict"])
+def test_without_xdist_the_group_is_left_out_in_silence(tmp_path: Path, options: tuple[str, ...]) -> None:
+    write_package(tmp_path / "site", "isocortex-tiny", {"isocortex.toml": TINY})
+    lines = """
+from isocortex.testing import conformance
+test_tiny = conformance("isocortex_tiny")
+def test_no_group(request):
+    assert not [item for item in request.session.items if item.get_closest_marker("xdist_group")]
+    assert len(request.session.items) > 5
+"""
+    done = run_pytest(tmp_path, lines, tmp_path / "site", "-p", "no:xdist", "-W", "error", *options)
+    assert "test_no_group PASSED" in done.stdout, done.stdout
+    assert "warning" not in done.stdout.lower()

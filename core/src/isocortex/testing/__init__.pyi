@@ -5,9 +5,9 @@ from .kit import (
     check_model as check_model,
     check_stimuli as check_stimuli,
     checks_of as checks_of,
-    conformance as conformance,
     run_checks as run_checks,
 )
+from .nodes import conformance as conformance
 from .outcomes import (
     Check as Check,
     CheckFailed as CheckFailed,

@@ -12,7 +12,7 @@ from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, IsocortexError, SettingsError, shorten
 from isocortex.loading.resolver import Resolver, resolver, sibling
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
-from isocortex.testing.processes import run_probe
+from isocortex.testing.processes import imported_ahead, run_probe
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def check_order(data: DataUnderTest) -> None:
     again = second if data.kind == "stimuli" else second.stimuli
     _expect_order(ids, list(again.ids), "two loads in one process")
     expect(first.digest == second.digest, "Two loads must have one digest; contents or tables differ.")
-    fresh = run_probe("digest", kind=data.kind, reference=data.row.reference)
+    ahead = imported_ahead(data.row.row.package)
+    fresh = run_probe("digest", ahead=ahead, kind=data.kind, reference=data.row.reference)
     expect("error" not in fresh, f"It must load in a fresh interpreter; found {fresh.get('error')}.")
     _expect_order(ids, fresh["ids"], "this process and a fresh one")
     expect(first.digest == fresh["digest"], "This process and a fresh one must find one digest; contents differ.")

@@ -1,4 +1,4 @@
-"""The conformance kit: which checks a plugin has, running them, and making pytest nodes of them."""
+"""The conformance kit: which checks a plugin has, and running them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from isocortex.catalogue.rows import MANIFEST, Broken, Catalogue, Row, is_pattern
-from isocortex.errors import UnknownIDError, UsageError, shorten, suggest
+from isocortex.errors import UnknownIDError, suggest
 from isocortex.testing.outcomes import Check, CheckFailed, CheckOutcome, CheckSkipped
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def run_checks(
     --------
     >>> # [outcome.id for outcome in run_checks("isocortex-baselines") if outcome.status == "failed"]
     """
-    known = {**_declared_failures(Catalogue.discover()), **(known_failures or {})}
+    known = {**declared_failures(Catalogue.discover()), **(known_failures or {})}
     outcomes: list[CheckOutcome] = []
     for check in checks_of(what, also=also):
         outcomes.append(check.outcome(known))
@@ -226,7 +226,7 @@ def run_checks(
     return outcomes
 
 
-def _declared_failures(catalogue: Catalogue) -> dict[str, str]:
+def declared_failures(catalogue: Catalogue) -> dict[str, str]:
     """What manifests declare in ``[known_failures]``: "model:noise:memory" = "reason"; of a package's own rows only."""
     declared: dict[str, str] = {}
     for folder, package in {row.folder: row.package for row in catalogue.rows}.items():
@@ -239,57 +239,6 @@ def _declared_failures(catalogue: Catalogue) -> dict[str, str]:
             if name.rpartition(":")[0] in own:
                 declared[name] = str(reason)
     return declared
-
-
-def conformance(
-    package: str, *, known_failures: Mapping[str, str] | None = None, also: Sequence[str] = ()
-) -> Callable[[Check], None]:
-    """Make a pytest test with one node per check, named like ``model:pixels:determinism``.
-
-    The tests of a plugin package hold::
-
-        from isocortex.testing import conformance
-        test_conformance = conformance("isocortex_baselines")
-
-    Parameters
-    ----------
-    package
-        Import name or distribution name; an ID tests what it names.
-    known_failures
-        ID of a check → why it fails. The check must then fail (strictly: once it passes, the entry has to go). Added to
-        what the manifest declares in ``[known_failures]``.
-    also
-        IDs of models to check that are otherwise left out: members of families, and very large ones.
-
-    Raises
-    ------
-    UnknownIDError
-        No such package is installed.
-    UsageError
-        A known failure that names no check.
-    """
-    import pytest
-
-    catalogue = Catalogue.discover()
-    checks = checks_of(package, also=also)
-    ids = [check.id for check in checks]
-    unknown = [name for name in known_failures or {} if name not in ids]
-    if unknown:
-        raise UsageError(f"Known failures that name no check: {shorten(unknown)}.{suggest(unknown[0], ids)}")
-    known = {**_declared_failures(catalogue), **(known_failures or {})}
-
-    def parameter(check: Check) -> Any:
-        declared = pytest.mark.xfail(reason=known.get(check.id, ""), strict=True, raises=CheckFailed)
-        return pytest.param(check, id=check.id, marks=[declared] if check.id in known else [])
-
-    @pytest.mark.parametrize("check", [parameter(check) for check in checks])
-    def test_conformance(check: Check) -> None:
-        try:
-            check()
-        except CheckSkipped as error:
-            pytest.skip(str(error))
-
-    return test_conformance
 
 
 # --- one part at a time -----------------------------------------------------------------------------------------------

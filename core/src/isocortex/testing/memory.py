@@ -33,7 +33,7 @@ def check_memory(model: ModelUnderTest) -> None:
     if model.reference is None:
         raise CheckSkipped("Only the model of an installed package can run in a process of its own.")
     variant = model.variants()[0]
-    found = model.fresh_run(variant)
+    found = model.memory_run(variant)
     if "error" not in found and "memory" not in found:
         raise CheckSkipped(f"{N_MEMORY_RUNS} stimuli would take {N_MEMORY_RUNS * model.seconds_per_stimulus:.0f} s.")
     found = found.get("memory", found)

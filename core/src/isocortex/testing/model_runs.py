@@ -20,7 +20,7 @@ from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.testing.memory import n_per_run
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.probe import N_STIMULI, REDUCTION
-from isocortex.testing.processes import run_probe
+from isocortex.testing.processes import imported_ahead, run_probe
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import MODALITIES, synthetic_stimuli
 from isocortex.typing import Array
@@ -178,18 +178,26 @@ class ModelUnderTest:
         return self.whole_run(variant)
 
     def fresh_run(self, variant: Variant) -> dict[str, Any]:
-        """Digests of the plugin and of the layers in a fresh interpreter, and the memory of the first variant; kept."""
+        """Digests of the plugin and of the layers in a fresh interpreter; kept."""
         if str(variant) not in self._fresh:
-            self.whole_run(variant)  # which says how fast it is
-            measured = variant == self.variants()[0]
-            self._fresh[str(variant)] = run_probe(
-                "run",
-                reference=self.reference,
-                variant=str(variant),
-                modality=self.card.modality,
-                n_memory_stimuli=n_per_run(self.seconds_per_stimulus) if measured else 0,
-            )
+            self._fresh[str(variant)] = self._in_a_fresh_interpreter(variant, 0)
         return self._fresh[str(variant)]
+
+    def memory_run(self, variant: Variant) -> dict[str, Any]:
+        """The same, and memory in use after each of several runs on other stimuli."""
+        self.whole_run(variant)  # which says how fast it is
+        return self._in_a_fresh_interpreter(variant, n_per_run(self.seconds_per_stimulus))
+
+    def _in_a_fresh_interpreter(self, variant: Variant, n_memory_stimuli: int) -> dict[str, Any]:
+        package = str(self.reference).partition("::")[0]
+        return run_probe(
+            "run",
+            ahead=imported_ahead(package, self.card.requires),
+            reference=self.reference,
+            variant=str(variant),
+            modality=self.card.modality,
+            n_memory_stimuli=n_memory_stimuli,
+        )
 
 
 def digests(layers: dict[str, Activations]) -> dict[str, str]:
