@@ -1,22 +1,30 @@
-# make demo | test | lint | docs | clean    needs Python 3.11 or newer, make and git
+# make demo | test | test-all | lint | docs | clean    needs Python 3.11 or newer, make and git
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := core $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # The packages that need torch or more are installed by what uses them, not by the demo.
 LIGHT := core plugins/metrics plugins/baselines plugins/nh2015 plugins/kriegeskorte2008 plugins/simulated
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 MANIFESTS := pyproject.toml constraints.txt $(wildcard */pyproject.toml plugins/*/pyproject.toml)
 WORKERS ?= 2
+# Workers that each use all cores only get into each other's way.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=20
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-all lint docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
 	$(BIN)/isocortex demo
 
+# the gate: every promise, in a few minutes
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+	$(PYTEST) -m "not long"
+
+# the gate and the long proofs, with coverage, which costs two thirds more
+test-all: $(VENV)/.test
+	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

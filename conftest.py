@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from isocortex.testing.outcomes import Check
+from tests.command_line import run_in_process, run_process
+
 ROOT = Path(__file__).parent
+#: quick models, one of images and one of sounds
+MEMORY_IN_THE_GATE = ("model:pixels:memory", "model:noise/3:memory")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the memory of most models to ``make test-all``: what the check finds is tested in core."""
+    for item in items:
+        check = getattr(item, "callspec", None) and item.callspec.params.get("check")
+        if isinstance(check, Check) and check.id.endswith(":memory") and check.id not in MEMORY_IN_THE_GATE:
+            item.add_marker(pytest.mark.long)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is collected out of every full garbage collection, which models ask for when they close."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -36,16 +56,19 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def isocortex(tmp_path: Path) -> Command:
-    """Run the command line in a process of its own, in a folder of its own."""
+    """Run the command line in this process, in a folder of its own."""
 
     def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "isocortex", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        return run_in_process(arguments, tmp_path, env or {})
+
+    return run
+
+
+@pytest.fixture
+def isocortex_process(tmp_path: Path) -> Command:
+    """Run the command line in a process of its own: for what only a process proves."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return run_process(arguments, tmp_path, env or {})
 
     return run

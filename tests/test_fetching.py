@@ -361,13 +361,12 @@ def test_offline_reaches_models_in_score_and_extract(here, tmp_path, monkeypatch
         assert set(found) == {"load True", "fetch True"}, way
 
 
-@pytest.mark.slow
-def test_offline_reaches_models_in_processes_and_shards(isocortex, site, here, tmp_path) -> None:
+def test_offline_reaches_models_in_processes_and_shards(isocortex_process, site, here, tmp_path) -> None:
     folder = image_folder(tmp_path / "mine")
     fetch("net-*", source=here)
     seen(tmp_path)
     command = ("score", "-m", "net-*", "-b", f"folder:{folder}:ridge", "--offline", "--jobs", "2")
-    done = isocortex(*command, env=environment(site))
+    done = isocortex_process(*command, env=environment(site))
     assert done.returncode == 0, done.stderr
     found = seen(tmp_path)
     assert found.count("load True") == 2

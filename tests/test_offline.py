@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,16 +62,19 @@ id = "Remote.ridge"
 dataset = "Remote"
 metric = "ridge"
 """
-#: makes every connection fail, as a machine without network does
-NO_NETWORK = """
-import socket
 
-def refuse(*arguments, **options):
-    raise OSError(101, "Network is unreachable")
 
-socket.socket.connect = refuse
-socket.getaddrinfo = refuse
-"""
+@contextlib.contextmanager
+def no_network() -> Iterator[None]:
+    """Make every connection fail, as a machine without network does."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    with pytest.MonkeyPatch.context() as cut:
+        cut.setattr(socket.socket, "connect", refuse)
+        cut.setattr(socket, "getaddrinfo", refuse)
+        yield
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):
@@ -139,28 +143,27 @@ def listing(address: str, files: dict[str, bytes]) -> str:
 SCORE = ("score", "-m", "pixels", "-b", "Remote.ridge", "--json")
 
 
-def test_after_fetch_no_network_is_needed(isocortex, site, server, tmp_path) -> None:
-    cut = tmp_path / "cut"
-    cut.mkdir()
-    (cut / "sitecustomize.py").write_text(NO_NETWORK)
-    online, offline = {"PYTHONPATH": str(site)}, {"PYTHONPATH": f"{cut}:{site}"}
-    refused = isocortex(*SCORE, "--offline", env=offline)
-    assert refused.returncode == 1
-    assert "--offline forbids downloading" in refused.stderr
-    unreachable = isocortex("fetch", "-b", "Remote.ridge", env=offline)
-    assert unreachable.returncode == 1
-    assert "could not be downloaded in 3 attempts" in unreachable.stderr
-    assert "Traceback" not in unreachable.stderr
+def test_after_fetch_no_network_is_needed(isocortex, site, server) -> None:
+    env = {"PYTHONPATH": str(site)}
+    with no_network():
+        refused = isocortex(*SCORE, "--offline", env=env)
+        assert refused.returncode == 1
+        assert "--offline forbids downloading" in refused.stderr
+        unreachable = isocortex("fetch", "-b", "Remote.ridge", env=env)
+        assert unreachable.returncode == 1
+        assert "could not be downloaded in 3 attempts" in unreachable.stderr
+        assert "Traceback" not in unreachable.stderr
 
-    fetched = isocortex("fetch", "-b", "Remote.ridge", env=online)
+    fetched = isocortex("fetch", "-b", "Remote.ridge", env=env)
     assert fetched.returncode == 0, fetched.stderr
     n_requests = len(server[1].requests)
     assert n_requests == N_IMAGES + 1
-    for options in ((), ("--offline",)):
-        done = isocortex(*SCORE, *options, env=offline)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)[0]["value"] > 0.9
-    assert isocortex("fetch", "-b", "Remote.ridge", "--verify", env=offline).returncode == 0
+    with no_network():
+        for options in ((), ("--offline",)):
+            done = isocortex(*SCORE, *options, env=env)
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)[0]["value"] > 0.9
+        assert isocortex("fetch", "-b", "Remote.ridge", "--verify", env=env).returncode == 0
     assert len(server[1].requests) == n_requests
 
 

@@ -44,7 +44,6 @@ def test_readme_module_on_a_folder_of_sounds(tmp_path, monkeypatch, capsys) -> N
     assert float(value) > 0.8, "each filter's output grows with the level of the tone"
 
 
-@pytest.mark.slow
 def test_readme_function_on_real_sounds(realdata, tmp_path, monkeypatch, capsys) -> None:
     from isocortex.run.fetch import fetch_all
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.command_line import run_in_process
 
 #: one worker makes what these tests share
 pytestmark = pytest.mark.xdist_group("realdata")
@@ -20,24 +20,47 @@ COMPONENTS = ["lowfreq", "highfreq", "envsounds", "pitch", "speech", "music"]
 
 def run(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line with folders below ``base``."""
-    env = {**os.environ, "ISOCORTEX_DATA": str(base / "data"), "ISOCORTEX_CACHE": str(base / "cache")}
-    command = [sys.executable, "-m", "isocortex", *arguments]
-    return subprocess.run(command, cwd=base, env=env, capture_output=True, text=True, timeout=550)
+    return run_in_process(
+        arguments, base, {"ISOCORTEX_DATA": str(base / "data"), "ISOCORTEX_CACHE": str(base / "cache")}
+    )
+
+
+Rows = dict[tuple[str, str, str | None], dict]
 
 
 @pytest.fixture(scope="module")
-def scored(realdata, tmp_path_factory) -> dict[tuple[str, str, str | None], dict]:
-    """(model, benchmark, region) → row of the table of six models on NH2015comp."""
-    base = tmp_path_factory.mktemp("nh2015")
-    fetched = run(base, "fetch", "-b", "NH2015comp.ridge", "--from", str(realdata / "nh2015"))
+def base(realdata, tmp_path_factory) -> Path:
+    """Folder with the sounds and responses."""
+    folder = tmp_path_factory.mktemp("nh2015")
+    fetched = run(folder, "fetch", "-b", "NH2015comp.ridge", "--from", str(realdata / "nh2015"))
     assert fetched.returncode == 0, fetched.stderr
-    models = [text for model in MODELS for text in ("-m", model)]
-    done = run(base, "score", *models, "-b", "NH2015comp.*", "--offline", "--json")
+    return folder
+
+
+def scores(base: Path, *models: str) -> Rows:
+    """(model, benchmark, region) → row of the table of models on NH2015comp."""
+    named = [text for model in models for text in ("-m", model)]
+    done = run(base, "score", *named, "-b", "NH2015comp.*", "--offline", "--json")
     assert done.returncode == 0, done.stderr
     return {(row["model"], row["benchmark"], row["region"]): row for row in json.loads(done.stdout)}
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def scored(base) -> Rows:
+    """Rows of six models; those of sounds take a minute."""
+    return scores(base, *MODELS)
+
+
+def test_labels_predict_and_noise_does_not(base) -> None:
+    rows = scores(base, "category", "noise")
+    for benchmark in ("NH2015comp.ridge", "NH2015comp.rsa"):
+        noise = rows["noise", benchmark, None]
+        assert noise["interval_low"] < 0 < noise["interval_high"]
+        assert rows["category", benchmark, None]["interval_low"] > noise["value"]
+    expect_components(rows)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("benchmark", ["NH2015comp.ridge", "NH2015comp.rsa"])
 def test_spectrotemporal_beats_cochleagrams_and_all_beat_noise(scored, benchmark) -> None:
     value = {model: row["value"] for (model, name, part), row in scored.items() if (name, part) == (benchmark, None)}
@@ -48,17 +71,21 @@ def test_spectrotemporal_beats_cochleagrams_and_all_beat_noise(scored, benchmark
     assert noise["interval_low"] < 0 < noise["interval_high"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_component_has_its_row(scored) -> None:
-    for model in {model for model, _, _ in scored}:
-        regions = [region for name, benchmark, region in scored if (name, benchmark) == (model, "NH2015comp.ridge")]
+    expect_components(scored)
+
+
+def expect_components(rows: Rows) -> None:
+    """Every component has its row, and labels explain speech."""
+    for model in {model for model, _, _ in rows}:
+        regions = [region for name, benchmark, region in rows if (name, benchmark) == (model, "NH2015comp.ridge")]
         assert regions == [None, *COMPONENTS]
-    speech = scored["category", "NH2015comp.ridge", "speech"]
+    speech = rows["category", "NH2015comp.ridge", "speech"]
     assert speech["n_neuroids"] == 1
     assert speech["value"] > 0.8, "labels alone explain speech: R2 of about .85"
 
 
-@pytest.mark.slow
 def test_images_are_scored_on_both_monkey_and_human(realdata, tmp_path) -> None:
     fetched = run(tmp_path, "fetch", "-b", "Kriegeskorte2008.*", "--from", str(realdata / "kriegeskorte2008"))
     assert fetched.returncode == 0, fetched.stderr
@@ -79,7 +106,6 @@ def test_images_are_scored_on_both_monkey_and_human(realdata, tmp_path) -> None:
     assert "0.6657" in printed
 
 
-@pytest.mark.slow
 def test_own_function_on_real_sounds(realdata, tmp_path, monkeypatch) -> None:
     import isocortex
     from isocortex.run.fetch import fetch_all

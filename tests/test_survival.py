@@ -1,4 +1,7 @@
-"""A finished chunk or score survives anything: kills, eight processes at once, no network, no space."""
+"""A finished chunk or score survives anything: kills, eight processes at once, no network, no space.
+
+What is killed or runs beside others is a true process; the rest runs in this one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.command_line import run_in_process
 from tests.folders import image_folder
 
 #: one worker makes what these tests share
@@ -47,6 +51,13 @@ def values(base: Path) -> dict[tuple[str, str], float]:
     return {(record["model"], record["metric"]): record["summary"]["value"] for record in records}
 
 
+def here(folder: Path, base: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """The same command in this process, where nobody disturbs it."""
+    done = run_in_process(tuple(command(folder, *more)[3:]), base, environment(base))
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of 150 images."""
@@ -64,13 +75,13 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return found, time.perf_counter() - start
 
 
-@pytest.mark.slow
-def test_ten_kills_lose_nothing(folder, undisturbed, tmp_path) -> None:
+@pytest.mark.parametrize("n_kills", [2, pytest.param(10, marks=pytest.mark.long)])
+def test_kills_lose_nothing(folder, undisturbed, tmp_path, n_kills) -> None:
     expected, seconds = undisturbed
     generator = random.Random(0)
     chunks: dict[str, int] = {}
     results: dict[str, int] = {}
-    for _ in range(10):
+    for _ in range(n_kills):
         process = subprocess.Popen(
             command(folder), cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -87,21 +98,17 @@ def test_ten_kills_lose_nothing(folder, undisturbed, tmp_path) -> None:
         assert chunks.items() <= now_chunks.items()
         assert results.items() <= now_results.items()
         chunks, results = now_chunks, now_results
-    last = subprocess.run(
-        command(folder), cwd=tmp_path, env=environment(tmp_path), check=True, capture_output=True, text=True
-    )
+    last = here(folder, tmp_path)
     assert f"{len(expected) - len(results)} computed, {len(results)} cached, 0 failed" in last.stderr
     assert chunks.items() <= files(tmp_path, "*.npy").items()
     assert values(tmp_path) == expected
-    again = subprocess.run(
-        command(folder), cwd=tmp_path, env=environment(tmp_path), check=True, capture_output=True, text=True
-    )
+    again = here(folder, tmp_path)
     assert f"0 computed, {len(expected)} cached, 0 failed" in again.stderr
     assert "extracted" not in again.stderr
 
 
-@pytest.mark.slow
-def test_eight_processes_at_once_give_one_set_of_results(folder, undisturbed, tmp_path) -> None:
+@pytest.mark.parametrize("n_processes", [2, pytest.param(8, marks=pytest.mark.long)])
+def test_processes_at_once_give_one_set_of_results(folder, undisturbed, tmp_path, n_processes) -> None:
     expected, _ = undisturbed
     running = [
         subprocess.Popen(
@@ -112,7 +119,7 @@ def test_eight_processes_at_once_give_one_set_of_results(folder, undisturbed, tm
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(8)
+        for _ in range(n_processes)
     ]
     outputs = [process.communicate(timeout=500) for process in running]
     for process, (_, log) in zip(running, outputs, strict=True):
@@ -132,14 +139,7 @@ def test_shards_and_jobs_give_what_one_process_gives(folder, undisturbed, tmp_pa
     jobs.mkdir()
     seen: list[str] = []
     for number in (1, 2, 3):
-        done = subprocess.run(
-            command(folder, "--shard", f"{number}/3", "--json"),
-            cwd=shards,
-            env=environment(shards),
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        done = here(folder, shards, "--shard", f"{number}/3", "--json")
         seen += [row["digest"] for row in json.loads(done.stdout)]
     assert len(seen) == len(set(seen)) == len(expected)
     assert values(shards) == expected

@@ -15,6 +15,7 @@ from tests.torchvision_models import torchvision_models
 pytestmark = pytest.mark.xdist_group("torchvision")
 
 SIDE = 64
+VIT = pytest.param("vit_b_32", marks=pytest.mark.long)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,7 @@ def pixels(batch: Any) -> Any:
     return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["alexnet", "vgg19", "resnet18", "densenet121"])
+@pytest.mark.parametrize("name", ["alexnet", pytest.param("vgg19", marks=pytest.mark.long), "resnet18", "densenet121"])
 def test_one_layer_at_a_time_is_all_layers_at_once(networks: Any, name: str) -> None:
     stimuli = images()
     with model_of(getattr(networks, name), stimuli) as model:
@@ -84,8 +84,7 @@ def _size(activations: Any) -> float:
     return max(1.0, float(np.abs(activations.array()).max()))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "convnext_tiny", "resnet18"])
+@pytest.mark.parametrize("name", [VIT, "swin_t", "convnext_tiny", "resnet18"])
 def test_random_is_the_constructor_under_a_seed(networks: Any, name: str) -> None:
     import torch
 

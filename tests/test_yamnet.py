@@ -23,7 +23,7 @@ from tests.third_party.install import own_environment
 ABSENT = [name for name in ("torch", "pip", "setuptools") if find_spec(name) is None]
 #: one worker makes what these tests share
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.xdist_group("yamnet"),
     pytest.mark.skipif(bool(ABSENT), reason=f"building and running the package needs {', '.join(ABSENT)}"),
 ]

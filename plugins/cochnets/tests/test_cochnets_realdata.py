@@ -17,7 +17,7 @@ from isocortex.loading.resolver import load_dataset, load_metric, load_model, re
 from isocortex.scoring.contract import Rules  # noqa: E402
 from isocortex.scoring.summary import by_region  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cochcnn9")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("cochcnn9")]
 
 COMPONENTS = ("lowfreq", "highfreq", "envsounds", "pitch", "speech", "music")
 #: R² of single layers by the protocol of Tuckute et al. 2023, from an independent network, front end and regression

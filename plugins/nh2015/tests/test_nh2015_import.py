@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -515,18 +512,13 @@ def test_tables_that_do_not_fit_are_refused(described, tmp_path, case):
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "isocortex", *arguments]
-    return subprocess.run(command, cwd=cwd, env=dict(os.environ), capture_output=True, text=True, timeout=120)
-
-
-def test_the_command_is_found_and_its_errors_are_one_line(tmp_path):
-    done = run("import", "tuckute", str(tmp_path), cwd=tmp_path)
+def test_the_command_is_found_and_its_errors_are_one_line(isocortex, tmp_path):
+    done = isocortex("import", "tuckute", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert "holds nothing of the release" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "isocortex import tuckute" in run("import", "tuckute", "--help", cwd=tmp_path).stdout
+    assert "isocortex import tuckute" in isocortex("import", "tuckute", "--help").stdout
 
 
 def test_a_folder_of_activations_needs_its_layers(tmp_path):

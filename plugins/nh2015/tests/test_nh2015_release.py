@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,13 @@ from isocortex_nh2015 import read_frame
 from isocortex_nh2015.release import bring_components
 from plugins.nh2015.tests import release as synthetic
 from plugins.nh2015.tests.test_nh2015_voxels import expect_encoded, load
+from tests.command_line import run_in_process
 
 REALDATA = Path(os.environ.get("ISOCORTEX_REALDATA") or Path(__file__).parents[4] / "shared" / "realdata") / "nh2015"
 BENCHMARKS = ("NH2015.ridge", "NH2015.rsa", "NH2015.tuckute2023", "NH2015.tuckute2023-rsa", "B2021.tuckute2023")
 LAYERS = ("relu0", "relufc")
 
 
-@pytest.mark.slow
 def test_a_release_of_full_size_lands_value_by_value(tmp_path, monkeypatch):
     monkeypatch.setenv("ISOCORTEX_CACHE", str(tmp_path / "cache"))
     root = synthetic.write_data(tmp_path, synthetic.Sizes(**synthetic.FULL))
@@ -39,9 +38,9 @@ def test_a_release_of_full_size_lands_value_by_value(tmp_path, monkeypatch):
 
 
 def run(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "ISOCORTEX_DATA": str(base / "data"), "ISOCORTEX_CACHE": str(base / "cache")}
-    command = [sys.executable, "-m", "isocortex", *arguments]
-    return subprocess.run(command, cwd=base, env=env, capture_output=True, text=True, timeout=300)
+    return run_in_process(
+        arguments, base, {"ISOCORTEX_DATA": str(base / "data"), "ISOCORTEX_CACHE": str(base / "cache")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,6 @@ def outcomes(name: str, kind: str) -> list[CheckOutcome]:
     return [check.outcome() for check in checks_of(name) if check.id.startswith(f"{kind}:")]
 
 
-@pytest.mark.slow
 def test_without_the_release_its_checks_are_skipped_in_one_line_each(base, monkeypatch, tmp_path):
     monkeypatch.setenv("ISOCORTEX_DATA", str(base / "data"))
     monkeypatch.setenv("ISOCORTEX_CACHE", str(base / "cache"))
@@ -94,7 +92,6 @@ def test_without_the_release_its_checks_are_skipped_in_one_line_each(base, monke
     assert [item.status for item in outcomes("B2021.tuckute2023", "benchmark")] == ["skipped", "passed"]
 
 
-@pytest.mark.slow
 def test_the_conformance_kit_passes_on_the_data_that_were_brought_in(brought, monkeypatch):
     monkeypatch.setenv("ISOCORTEX_DATA", str(brought / "data"))
     monkeypatch.setenv("ISOCORTEX_CACHE", str(brought / "cache"))
@@ -104,7 +101,6 @@ def test_the_conformance_kit_passes_on_the_data_that_were_brought_in(brought, mo
         assert [item for item in outcomes(name, "benchmark") if item.status != "passed"] == []
 
 
-@pytest.mark.slow
 def test_activations_of_the_release_are_scored_beside_its_results(brought):
     true, other = (f"activations:tuckute2023/activations/{name}" for name in ("true", "CochCNN9-Word"))
     benchmarks = [word for name in BENCHMARKS for word in ("-b", name)]

@@ -22,7 +22,7 @@ from isocortex_simulated.recovery import recover
 from isocortex_simulated.stages import components_of, computed_components
 
 #: one worker runs the demo that these tests share
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("demo")]
 
 AUDITORY = {
     "cochleagram-kell2018": ("cochleagram",),

@@ -397,7 +397,7 @@ def hub() -> Iterator[tuple[str, type[Hub]]]:
 
 
 def test_fetch_downloads_just_what_is_needed_and_then_no_network_is(
-    tiny: Make, save: Any, sounds: Any, hub: Any, isocortex: Any, own_folders: Path, tmp_path: Path
+    tiny: Make, save: Any, sounds: Any, hub: Any, isocortex_process: Any, own_folders: Path, tmp_path: Path
 ) -> None:
     """An ID of a row, a hub that has a small checkpoint of its family in a torch file, as older ones are."""
     name = "facebook/hubert-base-ls960"
@@ -407,7 +407,7 @@ def test_fetch_downloads_just_what_is_needed_and_then_no_network_is(
     for path in saved.iterdir():
         handler.files[f"/{name}/resolve/main/{path.name}"] = path.read_bytes()
     variables = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
-    done = isocortex("fetch", "-m", name, env=variables)
+    done = isocortex_process("fetch", "-m", name, env=variables)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert name in done.stderr

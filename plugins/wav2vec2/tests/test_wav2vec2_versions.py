@@ -22,7 +22,7 @@ from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import StimulusSet
 from isocortex.extraction.extractor import activations_in_memory
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wav2vec2")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("wav2vec2")]
 
 TOLERANCE = 5e-6
 WAVEFORMS = ("wav2vec2", "wav2vec2-stable", "conformer-relative", "conformer-rotary", "hubert", "wavlm")

@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 class Group(click.Group):
     """Commands of core, and those that plugins add in their manifests."""
 
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run the command line and exit; errors are one message, without a traceback."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except click.exceptions.Abort:
+            print("Interrupted. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
+            code = 130
+        except click.ClickException as error:
+            error.show()
+            code = EXIT_USAGE
+        except IsocortexError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+        sys.exit(code if isinstance(code, int) else 0)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands; those of plugins come from manifests, without importing them."""
         added = [row.id for row in Catalogue.discover().of_kind("command")]
@@ -67,22 +84,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors are one message, without a traceback."""
-    try:
-        code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        print("Interrupted. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = EXIT_USAGE
-    except UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        code = EXIT_USAGE
-    except IsocortexError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        code = EXIT_FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+    """Run the command line."""
+    cli.main()
 
 
 cli.add_command(list_)
