@@ -23,7 +23,7 @@ test: $(VENV)/.test
 	$(PYTEST) -m "not long"
 
 # the gate and the long proofs, with coverage, which costs two thirds more
-test-all: $(VENV)/.test
+test-all: $(VENV)/.test $(VENV)/.docs
 	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
 lint: $(VENV)/.lint

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import image_folder
+from tests.folders import image_folder, sound_folder
 from tests.third_party.install import environment, fake_site
 
 BROKEN = ("isocortex-broken-import", "isocortex-broken-manifest", "isocortex-missing-object")
@@ -70,6 +70,21 @@ def test_the_example_passes_and_its_benchmark_is_scored(isocortex, tmp_path) -> 
     done = isocortex("score", *models, "-b", own["benchmarks"][0], "--json", env=env)
     assert done.returncode == 0, done.stderr
     assert {row["status"] for row in json.loads(done.stdout)} == {"scored"}
+
+
+def test_a_network_without_weights_is_scored_and_its_trained_one_named(isocortex, tmp_path) -> None:
+    """The small part of ``test_yamnet``, which installs the package and has its weights."""
+    pytest.importorskip("torch")
+    env = environment(fake_site(tmp_path, ["isocortex-yamnet"]))
+    sound_folder(tmp_path / "mine", n_sounds=6)
+    models = [text for name in ("yamnet@random:0", "yamnet") for text in ("-m", name)]
+    done = isocortex("score", *models, "-b", "folder:mine:rsa", "--offline", "--json", env=env)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    untrained, trained = json.loads(done.stdout)
+    assert (untrained["status"], len(untrained["layers"])) == ("scored", 16)
+    assert trained["status"] == "failed"
+    assert "isocortex fetch -m yamnet --from FOLDER" in trained["failure"]
 
 
 def test_two_packages_with_one_id(isocortex, folder, tmp_path) -> None:
