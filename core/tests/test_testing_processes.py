@@ -68,6 +68,7 @@ def test_tasks_share_an_interpreter_and_see_nothing_of_each_other(modules, monke
 def test_what_is_imported_ahead_is_imported_once_and_seen_by_those_who_ask_for_it(
     own_interpreter, tmp_path, monkeypatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "library.py").write_text(f"with open({str(tmp_path / 'trace')!r}, 'a') as file: file.write('once ')")
     (tmp_path / "sees.py").write_text("import sys\nassert {'library', 'isocortex.extraction'} <= sys.modules.keys()")
@@ -78,6 +79,18 @@ def test_what_is_imported_ahead_is_imported_once_and_seen_by_those_who_ask_for_i
         assert run_probe("import", ahead=ahead, objects={"sees": []}) == {"sees": fine}
         assert run_probe("import", objects={"not": []}) == {"not": fine}
     assert (tmp_path / "trace").read_text() == "once "
+
+
+def test_what_is_on_the_path_for_a_while_is_not_imported_ahead(own_interpreter, tmp_path, monkeypatch) -> None:
+    for folder in ("before", "now"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "library.py").write_text(f"where = {folder!r}")
+    (tmp_path / "now" / "sees.py").write_text("import library\nassert library.where == 'now'")
+    for folder, objects in (("before", {"json": []}), ("now", {"sees": []})):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "path", [str(tmp_path / folder), *sys.path])
+            [found] = run_probe("import", ahead=("library",), objects=objects).values()
+            assert "error" not in found
 
 
 def test_libraries_that_are_imported_ahead_are_those_that_a_package_requires() -> None:

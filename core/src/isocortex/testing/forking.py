@@ -145,7 +145,8 @@ class Server:
         if ahead not in self._warm:
             self._warm[ahead] = self._start_warm(ahead)
         child, line = self._warm[ahead]
-        line.write({**vars(request), "ahead": []})
+        with contextlib.suppress(BrokenPipeError):
+            line.write({**vars(request), "ahead": []})
         code = line.read(ends_with=self.line.reading)
         if code is not None:
             return code
@@ -188,7 +189,8 @@ def _end_with(action: Callable[[], None]) -> NoReturn:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        print(error, file=sys.stderr)
+        if not isinstance(error.code, int):
+            print(error, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:

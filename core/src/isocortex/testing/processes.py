@@ -23,6 +23,8 @@ from isocortex.testing.outcomes import CheckFailed
 
 TIMEOUT_S = 900
 _PATIENCE_S = 5.0
+#: the folder that holds the package isocortex
+_CORE = Path(__file__).parents[2]
 
 
 def run_probe(task: str, *, ahead: Sequence[str] = (), **arguments: Any) -> dict[str, Any]:
@@ -84,8 +86,11 @@ class Interpreter:
     def __init__(self) -> None:
         requests, writing = os.pipe()
         reading, codes = os.pipe()
+        # what was put on sys.path for a while is that of a task: here it could shadow what is imported for all tasks
+        path = [*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(_CORE)]
+        environment = {**_environment(), "PYTHONPATH": os.pathsep.join(filter(None, path))}
         self._process = subprocess.Popen(  # noqa: S603 - as above
-            _COMMAND, env=_environment(), stdin=requests, stdout=codes, start_new_session=True
+            _COMMAND, env=environment, stdin=requests, stdout=codes, start_new_session=True
         )
         os.close(requests)
         os.close(codes)
