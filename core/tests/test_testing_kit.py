@@ -90,7 +90,7 @@ def run_pytest(folder: Path, text: str, site: Path, *options: str) -> subprocess
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), "-v", "-rsx"]
     return subprocess.run(
         [*command, *options, str(path)],
-        env={**os.environ, **environment(site)},
+        env={**os.environ, **environment(site), "PYTEST_ADDOPTS": ""},
         cwd=folder,
         capture_output=True,
         text=True,
