@@ -32,7 +32,7 @@ def run_in_process(
         Variables on top of those of this process. Folders in ``PYTHONPATH`` are put first on ``sys.path``, and what
         is imported from there is forgotten afterwards.
     """
-    from isocortex.cli import cli
+    from isocortex.cli.commands import cli
 
     with _variables(env), contextlib.chdir(folder), _path_of(env), _warnings_of_a_process(), _argv(arguments):
         done = CliRunner().invoke(cli, list(arguments), prog_name="isocortex")

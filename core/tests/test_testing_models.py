@@ -15,8 +15,8 @@ from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.stimuli import Stimulus, StimulusBatch
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.testing import CheckFailed, check_model, checks_of, model_runs
-from isocortex.testing.memory import growth, n_per_run
-from isocortex.testing.model_runs import ModelUnderTest, output_problem
+from isocortex.testing.memory import growth
+from isocortex.testing.model_runs import ModelUnderTest, n_per_run, output_problem
 from isocortex.testing.models import MODEL_CHECKS, difference
 from isocortex.testing.outcomes import Check, CheckOutcome
 from tests.third_party.install import fake_site, write_package

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
 MAX_KEPT_BYTES = 32_000
 #: steps from run to run that are left out on either side: libraries set themselves up in the first runs and later, too
 N_LEFT_OUT = 2
-#: stimuli of one run: fewer for slow models, so that all runs take about this long
-MAX_PER_RUN, MEMORY_SECONDS = 8, 6.0
-#: a model that takes longer even so is not measured
-MAX_MEMORY_SECONDS = 400.0
 
 
 def check_memory(model: ModelUnderTest) -> None:
@@ -47,20 +42,6 @@ def check_memory(model: ModelUnderTest) -> None:
         f"{variant} must take no more memory the more stimuli it has run, within {MAX_KEPT_BYTES / 1e3:.0f} kB each; "
         f"found {kept / 1e3:.0f} kB more with every stimulus. Keep nothing of a batch after run() returns.",
     )
-
-
-def n_per_run(seconds_per_stimulus: float) -> int:
-    """Stimuli of one run, for a model of that speed; 0: even one would take too long.
-
-    Examples
-    --------
-    >>> n_per_run(0.001), n_per_run(0.11), n_per_run(5.0), n_per_run(60.0)
-    (8, 5, 1, 0)
-    """
-    if N_MEMORY_RUNS * seconds_per_stimulus > MAX_MEMORY_SECONDS:
-        return 0
-    affordable = MEMORY_SECONDS / max(N_MEMORY_RUNS * seconds_per_stimulus, 1e-6)
-    return int(min(MAX_PER_RUN, max(1, math.floor(affordable))))
 
 
 def growth(in_use: Sequence[int]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,9 +18,8 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import StimulusBatch, StimulusSet
 from isocortex.extraction.extractor import activations_in_memory
 from isocortex.interfaces import LoadedModel, ModelPlugin
-from isocortex.testing.memory import n_per_run
 from isocortex.testing.outcomes import CheckSkipped
-from isocortex.testing.probe import N_STIMULI, REDUCTION
+from isocortex.testing.probe import N_MEMORY_RUNS, N_STIMULI, REDUCTION
 from isocortex.testing.processes import imported_ahead, run_probe
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import MODALITIES, synthetic_stimuli
@@ -69,6 +69,12 @@ class RawRun:
         bad = [name for name, row in zip(batch.ids, values, strict=True) if not np.isfinite(row).all()]
         if bad:
             self.not_finite.setdefault(layer, []).extend(bad)
+
+
+#: stimuli of one run: fewer for slow models, so that all runs take about this long
+MAX_PER_RUN, MEMORY_SECONDS = 8, 6.0
+#: a model that takes longer even so is not measured
+MAX_MEMORY_SECONDS = 400.0
 
 
 class ModelUnderTest:
@@ -198,6 +204,20 @@ class ModelUnderTest:
             modality=self.card.modality,
             n_memory_stimuli=n_memory_stimuli,
         )
+
+
+def n_per_run(seconds_per_stimulus: float) -> int:
+    """Stimuli of one run, for a model of that speed; 0: even one would take too long.
+
+    Examples
+    --------
+    >>> n_per_run(0.001), n_per_run(0.11), n_per_run(5.0), n_per_run(60.0)
+    (8, 5, 1, 0)
+    """
+    if N_MEMORY_RUNS * seconds_per_stimulus > MAX_MEMORY_SECONDS:
+        return 0
+    affordable = MEMORY_SECONDS / max(N_MEMORY_RUNS * seconds_per_stimulus, 1e-6)
+    return int(min(MAX_PER_RUN, max(1, math.floor(affordable))))
 
 
 def digests(layers: dict[str, Activations]) -> dict[str, str]:
