@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 BATCHINGS = ("any", "equal-length", "single")
 WITHOUT_WEIGHTS = ("fixed", "random")
+#: stimuli of one run of the memory check: fewer for slow models, so that all runs take about this long
+MAX_PER_RUN, MEMORY_SECONDS = 8, 6.0
+#: a model that takes longer even so is not measured
+MAX_MEMORY_SECONDS = 400.0
 
 
 @dataclass
@@ -69,12 +73,6 @@ class RawRun:
         bad = [name for name, row in zip(batch.ids, values, strict=True) if not np.isfinite(row).all()]
         if bad:
             self.not_finite.setdefault(layer, []).extend(bad)
-
-
-#: stimuli of one run: fewer for slow models, so that all runs take about this long
-MAX_PER_RUN, MEMORY_SECONDS = 8, 6.0
-#: a model that takes longer even so is not measured
-MAX_MEMORY_SECONDS = 400.0
 
 
 class ModelUnderTest:
