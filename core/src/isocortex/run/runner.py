@@ -17,7 +17,7 @@ from isocortex.files import disk as store
 from isocortex.files.digests import digest_of, short
 from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
-from isocortex.results.result import Failure, Result
+from isocortex.results.result import FORMAT, Failure, Result
 from isocortex.results.scores_file import write_scores
 from isocortex.run.cell import CellWork
 from isocortex.scoring.contract import KEEPABLE, Rules
@@ -83,12 +83,12 @@ class Runner:
             work = CellWork(cell, watch, resolver=self.resolver, config=self.config, reporter=self.reporter)
             path = folder / short(work.digest) / "result.json"
             with lock(work.digest):
-                found = _finished(path) if work.cacheable else None
+                found = _finished(path, work.digest) if work.cacheable else None
                 result = found or self._scored(work, path)
             (folder / "failure.json").unlink(missing_ok=True)
             if found is not None:
                 return found
-        except Exception as error:  # a third party's plugin may raise anything; the run goes on
+        except (Exception, SystemExit) as error:  # a third party's plugin may raise anything; the run goes on
             result = _failed(cell, error, watch)
             store.write_json_if_possible(folder / "failure.json", result.model_dump(mode="json"))
         self._call("isocortex_after_cell", result=result)
@@ -122,17 +122,18 @@ class Runner:
         return self._comparison[1]
 
 
-def _finished(path: Path) -> Result | None:
-    """A result that is whole and of this format, or None."""
+def _finished(path: Path, digest: str) -> Result | None:
+    """A result of this digest that is whole and of this format, or None."""
     try:
         result = Result.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
+    own = result.format == FORMAT and result.digest == digest
     whole = result.status == "scored" and path.with_name("scores.nc").exists()
-    return result.model_copy(update={"cached": True}) if whole else None
+    return result.model_copy(update={"cached": True}) if own and whole else None
 
 
-def _failed(cell: Cell, error: Exception, watch: Stopwatch) -> Result:
+def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
     expected = isinstance(error, IsocortexError)
     message = str(error) if expected else f"{type(error).__name__}: {error}"
     return Result(

@@ -1,0 +1,207 @@
+"""A run is idempotent: what is finished is found, what failed is tried again, and nothing a plugin does ends it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isocortex.errors import SettingsError, StoreError, UsageError
+from isocortex.progress import Reporter
+from isocortex.results.result import Result
+from isocortex.run.plan import RunConfig, plan
+from isocortex.run.runner import Runner
+from tests.lab import CODE, Lab
+
+
+def states(results: list[Result]) -> list[str]:
+    """What became of each cell."""
+    return ["cached" if result.cached else result.status for result in results]
+
+
+def failure(lab: Lab) -> dict:
+    """The only failure record."""
+    (path,) = lab.records("failure.json")
+    return json.loads(path.read_text())
+
+
+# --- once and again ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_is_scored_once_and_found_again(lab: Lab) -> None:
+    (first,) = lab.score("lab-net", "lab.fit")
+    assert states([first]) == ["scored"]
+    assert lab.seen("load", "run", "against", "score")
+    (again,) = lab.score("lab-net", "lab.fit")
+    assert states([again]) == ["cached"]
+    assert lab.seen() == [], "neither model nor metric is touched"
+    assert again.rows() == first.rows()
+    assert again.provenance == first.provenance
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"layers": ("net.mean",)}, {"keep": ("alpha",)}], ids=["seed", "layers", "keep"]
+)
+def test_what_is_asked_in_another_way_has_a_place_of_its_own(lab: Lab, change: dict) -> None:
+    lab.score("lab-net", "lab.fit")
+    assert states(lab.score("lab-net", "lab.fit", **change)) == ["scored"]
+    assert len(lab.records("result.json")) == 2
+    assert states(lab.score("lab-net", "lab.fit")) == ["cached"]
+
+
+def test_a_model_without_digest_is_computed_in_each_run(lab: Lab, own_folders: Path) -> None:
+    for _ in range(2):
+        assert states(lab.score("lab-unkept", "lab.fit")) == ["scored"]
+        assert len(lab.seen("load")) == 1
+    assert not list(own_folders.rglob("*.npy"))
+    assert not list(own_folders.rglob("uncached-*"))
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "status", "format", "foreign", "no scores"])
+def test_a_result_that_is_not_whole_or_of_another_computation_is_computed_again(lab: Lab, damage: str) -> None:
+    (first,) = lab.score("lab-net", "lab.fit")
+    (path,) = lab.records("result.json")
+    text = path.read_text()
+    record = json.loads(text)
+    damaged = {
+        "half": text[: len(text) // 2],
+        "empty": "",
+        "status": json.dumps({**record, "status": "failed"}),
+        "format": json.dumps({**record, "format": 99}),
+        "foreign": json.dumps({**record, "digest": "0" * 64}),
+        "no scores": text,
+    }
+    path.write_text(damaged[damage])
+    if damage == "no scores":
+        path.with_name("scores.nc").unlink()
+    (again,) = lab.score("lab-net", "lab.fit")
+    assert states([again]) == ["scored"]
+    assert again.rows() == first.rows()
+    assert json.loads(path.read_text())["digest"] == first.digest
+    assert states(lab.score("lab-net", "lab.fit")) == ["cached"]
+
+
+def test_the_first_result_is_on_disk_before_the_second_model_is_loaded(lab: Lab) -> None:
+    lab.score(["lab-net", "lab-second"], "lab.fit")
+    loads = lab.seen("load")
+    assert [(name, len(found)) for _, name, found in loads] == [("lab-net@fixed", 0), ("lab-second@fixed", 1)]
+    (there,) = loads[1][2]
+    assert there.with_name("scores.nc").exists()
+
+
+def test_benchmarks_that_share_stimuli_and_reduction_share_one_extraction(lab: Lab) -> None:
+    results = lab.score(["lab-net", "lab-second"], ["lab.fit", "lab.mean", "lab.again"])
+    loads = [name for _, name, _ in lab.seen("load")]
+    assert loads == ["lab-net@fixed", "lab-second@fixed"] * 2, "once for each reduction"
+    assert [(result.model, result.benchmark) for result in results] == [
+        ("lab-net", "lab.fit"),
+        ("lab-net", "lab.again"),
+        ("lab-second", "lab.fit"),
+        ("lab-second", "lab.again"),
+        ("lab-net", "lab.mean"),
+        ("lab-second", "lab.mean"),
+    ]
+
+
+def test_the_brain_side_is_prepared_once_for_models_of_one_benchmark(lab: Lab) -> None:
+    lab.score(["lab-net", "lab-second", "lab-net@random:1"], "lab.again", seed=4)
+    assert lab.seen("against") == [("against", {"shift": 1}, 4)]
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "benchmark", "kind", "words"),
+    [
+        ("fault-load", "lab.fit", "ZeroDivisionError", "ZeroDivisionError: the tape is torn"),
+        ("fault-run", "lab.fit", "ZeroDivisionError", "the tape is torn"),
+        ("fault-exit", "lab.fit", "SystemExit", "no licence"),
+        ("fault-absent", "lab.fit", "PluginError", "has no 'Absent'"),
+        ("lab-net", "fault.torn", "ZeroDivisionError", "the tape is torn"),
+        ("lab-net", "fault.against", "ZeroDivisionError", "the brain is torn"),
+        ("lab-net", "fault.score", "ZeroDivisionError", "the brain is torn"),
+        ("lab-net", "fault.odd", "DataError", "takes ('responses',), but the data set holds rdm"),
+    ],
+)
+def test_what_a_plugin_raises_is_a_record_and_the_run_goes_on(
+    lab: Lab, model: str, benchmark: str, kind: str, words: str
+) -> None:
+    results = lab.score([model, "lab-second"], [benchmark, "lab.again"], offline=True)
+    by_cell = {(result.model, result.benchmark): result.status for result in results}
+    assert by_cell["lab-second", "lab.again"] == "scored"
+    assert by_cell[model, benchmark] == "failed"
+    path = Path("results") / benchmark / f"{model}@fixed" / "failure.json"
+    record = Result.model_validate_json(path.read_bytes())
+    assert record.failure is not None
+    assert record.failure.kind == kind
+    assert words in record.failure.message
+    ours = kind in ("PluginError", "DataError")
+    assert (record.failure.traceback is None) == ours, "only what nobody expected has a traceback"
+
+
+def test_what_a_person_stops_is_no_failure_and_what_was_finished_stays(lab: Lab) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        lab.score(["lab-net", "fault-stop", "lab-second"], "lab.fit")
+    assert lab.records("failure.json") == []
+    assert [path.parent.parent.name for path in lab.records("result.json")] == ["lab-net@fixed"]
+    assert states(lab.score("lab-net", "lab.fit")) == ["cached"]
+
+
+def test_a_failed_cell_is_tried_again_and_its_record_goes_with_success(lab: Lab) -> None:
+    for _ in range(2):
+        assert states(lab.score("lab-weighty", "lab.fit", layers=("net.absent",))) == ["failed"]
+        assert len(lab.seen("load")) == 1, "a failure is not believed"
+    assert failure(lab)["failure"]["kind"] == "LayerError"
+    assert failure(lab)["failure"]["traceback"] is None, "what is expected has none"
+    assert states(lab.score("lab-weighty", "lab.fit")) == ["scored"]
+    assert lab.records("failure.json") == []
+
+
+def test_a_record_beside_a_finished_result_goes_when_the_result_is_found(lab: Lab) -> None:
+    lab.score("lab-net", "lab.fit")
+    lab.score("lab-net", "lab.fit", layers=("net.absent",))
+    assert failure(lab)["model"] == "lab-net"
+    assert states(lab.score("lab-net", "lab.fit")) == ["cached"]
+    assert lab.records("failure.json") == []
+
+
+def test_a_failure_says_where_it_was_raised(lab: Lab) -> None:
+    lab.score("fault-run", "lab.fit")
+    assert "in go_wrong" in failure(lab)["failure"]["traceback"]
+    assert failure(lab)["digest"] == ""
+
+
+# --- before the first cell --------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_done_is_refused_before_the_first_cell(lab: Lab, monkeypatch) -> None:
+    monkeypatch.setattr("isocortex.devices.accelerators", lambda: ())  # spares the import of torch
+    with pytest.raises(SettingsError, match="--keep takes prediction, alpha, training_r2; found predictions"):
+        lab.score("lab-net", "lab.fit", keep=("alpha", "predictions"))
+    with pytest.raises(UsageError, match="no device 'abacus'"):
+        lab.score("lab-net", "lab.fit", device="abacus")
+    (lab.folder / "results").write_text("a file")
+    with pytest.raises(StoreError, match="results"):
+        lab.score("lab-net", "lab.fit")
+    assert lab.seen() == []
+
+
+def test_each_cell_is_told_with_its_number_and_the_reason_of_a_failure(lab: Lab, capsys) -> None:
+    resolver, config = lab.resolver(), RunConfig()
+    cells = plan(resolver, ["lab-net", "fault-run"], ["lab.fit"], config)
+    Runner(resolver, config, Reporter()).run(cells)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[")]
+    assert lines == [
+        "[1/2] lab-net@fixed × lab.fit: scored",
+        "[2/2] fault-run@fixed × lab.fit: failed (ZeroDivisionError: the tape is torn)",
+    ]
+
+
+def test_another_version_of_the_model_is_another_result(lab: Lab) -> None:
+    (first,) = lab.score("lab-net", "lab.fit")
+    (lab.site / "iso_lab" / "__init__.py").write_text(CODE + "\n# edited\n")
+    (second,) = lab.score("lab-net", "lab.fit")
+    assert states([second]) == ["scored"]
+    assert second.digest != first.digest
