@@ -1,0 +1,115 @@
+"""Raw scores on disk: draws of every row, float32, what was asked to be kept, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from isocortex.results.result import Result
+from isocortex.results.scores_file import write_scores
+from tests.lab import Lab
+
+BESIDE = {"prediction", "alpha", "alpha_at_bound", "training_r2"}
+
+
+def scored(lab: Lab, benchmark: str, **config: object) -> tuple[Result, xr.Dataset]:
+    """A result, and its scores as they lie on disk."""
+    (result,) = lab.score("lab-net", benchmark, **config)
+    (path,) = (path for path in lab.records("scores.nc") if path.parent.name == result.digest[:16])
+    return result, xr.load_dataset(path)
+
+
+def test_draws_of_the_whole_and_of_each_region_are_kept_in_single_precision(lab: Lab) -> None:
+    result, scores = scored(lab, "lab.regions")
+    rows = {"all": result.summary, **result.regions}
+    assert scores["row"].values.tolist() == ["all", "A", "B"]
+    for name, summary in rows.items():
+        assert summary is not None
+        assert np.array_equal(scores["draws"].sel(row=name), np.float32(summary.draws))
+    assert {str(item.dtype) for item in scores.data_vars.values() if item.dtype.kind == "f"} == {"float32"}
+    assert scores["test_stimulus"].values.tolist() == [list(range(20, 40))]
+
+
+def test_layers_and_neuroids_keep_their_names(lab: Lab) -> None:
+    _, scores = scored(lab, "lab.fit")
+    assert scores["layer"].values.tolist() == ["net.mean", "net.pixels"]
+    assert scores["neuroid_id"].values.tolist() == [f"neuroid{number}" for number in range(4)]
+    assert scores["region"].values.tolist() == ["A", "A", "B", "B"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ((), set()),
+        (("alpha",), {"alpha", "alpha_at_bound"}),
+        (("prediction", "training_r2"), {"prediction", "training_r2"}),
+        (("prediction", "alpha", "training_r2"), BESIDE),
+    ],
+)
+def test_what_lies_beside_the_scores_is_kept_on_request(lab: Lab, keep: tuple[str, ...], kept: set[str]) -> None:
+    _, scores = scored(lab, "lab.fit", keep=keep)
+    assert BESIDE & set(scores) == kept
+    assert {"r", "selection", "chosen", "readout", "draws"} <= set(scores)
+
+
+def test_a_result_folder_holds_two_files_and_nothing_else(lab: Lab) -> None:
+    result, _ = scored(lab, "lab.fit")
+    folder = lab.folder / "results" / "lab.fit" / "lab-net@fixed" / result.digest[:16]
+    assert sorted(path.name for path in folder.iterdir()) == ["result.json", "scores.nc"]
+    assert sorted(path.name for path in (lab.folder / "results").iterdir()) == ["lab.fit"]
+    record = json.loads((folder / "result.json").read_text())
+    assert record["digest"] == result.digest
+    assert "draws" not in record["summary"]
+    assert "cached" not in record
+
+
+def test_scores_that_cannot_be_written_leave_what_was_there(lab: Lab, monkeypatch) -> None:
+    result, scores = scored(lab, "lab.fit")
+    (path,) = lab.records("scores.nc")
+    before = path.read_bytes()
+
+    def fails(self: xr.Dataset, target: object, **_: object) -> None:
+        with open(target, "wb") as file:  # type: ignore[call-overload]  # noqa: PTH123
+            file.write(b"half")
+        raise OSError("No space left")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", fails)
+    with pytest.raises(OSError, match="No space left"):
+        write_scores(path, scores, result)
+    assert path.read_bytes() == before
+    assert sorted(item.name for item in path.parent.iterdir()) == ["result.json", "scores.nc"]
+
+
+def test_a_cell_whose_scores_cannot_be_written_has_no_result(lab: Lab, monkeypatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("No space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(xr.Dataset, "to_netcdf", fails)
+        (result,) = lab.score("lab-net", "lab.fit")
+    assert result.status == "failed"
+    assert lab.records("result.json") == []
+    assert [path.name for path in (lab.folder / "results").rglob("*") if path.is_file()] == ["failure.json"]
+    assert lab.score("lab-net", "lab.fit")[0].status == "scored"
+
+
+def test_a_metric_without_draws_has_a_file_without_draws(lab: Lab, monkeypatch) -> None:
+    lab.score("lab-net", "lab.fit")
+    import iso_lab  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(iso_lab.Fitted, "resample", lambda *_: None)
+    result, scores = scored(lab, "lab.regions")
+    assert "draws" not in scores
+    assert result.summary is not None
+    assert result.summary.resampled == "none"
+
+
+@pytest.mark.xfail(strict=True, reason="the row 'all' of the whole and a region called 'all' share one place")
+def test_a_region_that_is_called_all_does_not_replace_the_whole(lab: Lab) -> None:
+    result, scores = scored(lab, "lab.all")
+    assert result.summary is not None
+    assert set(result.regions) == {"all", "B"}
+    assert scores.sizes["row"] == 3
