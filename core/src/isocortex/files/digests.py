@@ -70,6 +70,8 @@ def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
     from isocortex.files import disk as store
 
     listed = sorted(set(paths))
+    if not listed:
+        return {}
     try:
         stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in listed]
     except OSError as error:

@@ -34,6 +34,8 @@ def extraction_need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[s
         per_stimulus = _bytes_per_stimulus(resolver, cell, stimuli, config)
     except IsocortexError as error:
         return {**about, "unknown_because": f"not known ({first_line(error)})"}
+    except (Exception, SystemExit) as error:  # whatever a third party's plugin raises
+        return {**about, "unknown_because": f"not known ({type(error).__name__}: {first_line(error)})"}
     chunk = min(HELD_BYTES, per_stimulus * min(extraction.CHUNK_SIZE, len(stimuli)))
     return {**about, "disk_bytes": per_stimulus * len(stimuli), "memory_bytes": chunk}
 
@@ -52,7 +54,7 @@ def _absent(resolver: Resolver, cell: Cell) -> list[str]:
             bring()
         except FilesError as error:
             absent.append(f"{what} ({first_line(error)})")
-        except Exception:  # noqa: S112 - whatever else is wrong is said where it is used
+        except (Exception, SystemExit):  # noqa: S112 - whatever else is wrong is said where it is used
             continue
     return absent
 

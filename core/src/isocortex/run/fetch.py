@@ -118,7 +118,7 @@ def _raise(failures: Failures, *, n_tried: int) -> None:
     raise FilesError(f"{len(failures)} of {n_tried} could not be fetched{more}:{lines}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What a message says in its first line.
 
     Examples
