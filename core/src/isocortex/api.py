@@ -123,7 +123,7 @@ def extract(
     Raises
     ------
     UsageError
-        An unknown ID, or a variant or layer that the model does not have.
+        An unknown ID, a variant or layer that the model does not have, or stimuli that it does not take.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def extract(
     """
     from isocortex.catalogue.rows import Catalogue
     from isocortex.devices import device_of
-    from isocortex.extraction.cached import Extraction
+    from isocortex.extraction.cached import Extraction, check_modality
     from isocortex.files.file_store import FileStore
     from isocortex.loading.resolver import Resolver, split_model_name, variant_of
     from isocortex.progress import Reporter, Stopwatch
@@ -143,6 +143,7 @@ def extract(
     plugin = resolver.model(name)
     device = device_of(chosen.device, accelerated=plugin.accelerated)
     played = resolver.stimuli(stimuli) if isinstance(stimuli, str) else stimuli
+    check_modality(name, plugin.card, played)
     wanted = Extraction(
         plugin, variant_of(plugin.card, variant), played, reduction, device, reporter, Stopwatch(), chosen.batch_size
     )

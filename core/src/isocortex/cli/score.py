@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from isocortex.api import run
 from isocortex.catalogue.cards import Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.devices import device_of
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, UsageError
-from isocortex.extraction.cached import Extraction
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, shorten
+from isocortex.extraction.cached import Extraction, check_modality, copy_layers
 from isocortex.files import disk as store
 from isocortex.files.file_store import FileStore
 from isocortex.loading.resolver import Resolver
@@ -90,29 +89,54 @@ def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig,
 
 
 def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path | None, config: RunConfig) -> None:
-    """Fill the store of activations; with ``out``, copy each model's folder there.
+    """Fill the store of activations; with ``out``, copy each model's layers there.
 
     Raises
     ------
     UsageError
-        A model without a digest, whose activations are kept nowhere, and no ``out``.
+        A model without a digest, whose activations are kept nowhere, and no ``out``; stimuli that a model does not
+        take, unless a glob named it: then it is left out.
+    StoreError
+        ``out`` cannot be written to.
     """
     reporter = Reporter()
     resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline, reporter=reporter))
     stimulus_set = resolver.stimuli(f"folder:{stimuli}" if Path(stimuli).is_dir() else stimuli)
-    for model_name, variant_text in choose_models(resolver, models):
-        model, variant = resolver.model(model_name), Variant.parse(variant_text)
+    wanted: dict[str, Extraction] = {}
+    left_out: list[str] = []
+    for (name, variant), globbed in choose_models(resolver, models).items():
+        model = resolver.model(name)
+        try:
+            check_modality(name, model.card, stimulus_set)
+        except ModalityError:
+            if not globbed:
+                raise
+            left_out.append(name)
+            continue
         device = device_of(config.device, accelerated=model.accelerated)
-        wanted = Extraction(
-            model, variant, stimulus_set, reduction, device, reporter, Stopwatch(), batch_size=config.batch_size
+        made = Extraction(
+            model,
+            Variant.parse(variant),
+            stimulus_set,
+            reduction,
+            device,
+            reporter,
+            Stopwatch(),
+            batch_size=config.batch_size,
         )
-        if wanted.folder is None and out is None:
-            raise UsageError(
-                f"{model_name} has no digest, so that its activations are kept nowhere. Give --out FOLDER."
-            )
-        with wanted.in_folder(config.layers) as (folder, layers):
-            target = folder if out is None else out / store.folder_name(f"{model_name}@{variant}")
+        if made.folder is None and out is None:
+            raise UsageError(f"{name} has no digest, so that its activations are kept nowhere. Give --out FOLDER.")
+        wanted[f"{name}@{made.variant}"] = made
+    if not wanted:
+        raise UsageError(f"Nothing to extract: every model was left out because of its modality ({shorten(left_out)}).")
+    if left_out:
+        reporter.line(f"{len(left_out)} models left out (another modality)")
+    if out is not None:
+        store.check_writable(out)
+    for name, one in wanted.items():
+        with one.in_folder(config.layers) as (folder, layers):
+            target = folder if out is None else out / store.folder_name(name)
             if target != folder:
-                shutil.copytree(folder, target, dirs_exist_ok=True)
+                copy_layers(folder, list(layers), target)
             for layer in layers.values():
-                print(f"{model_name}@{variant}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}")
+                print(f"{name}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}")

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer_names import choose_layers
+from isocortex.activations.reductions import parse_reduction
+from isocortex.catalogue.cards import ANY_MODALITY
+from isocortex.errors import ModalityError, StoreError
 from isocortex.extraction import extractor as extraction
 from isocortex.files import disk as store
 from isocortex.files.digests import digest_of, short
@@ -21,7 +24,7 @@ from isocortex.progress import Stopwatch
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
-    from isocortex.catalogue.cards import Variant
+    from isocortex.catalogue.cards import ModelCard, Variant
     from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LoadedModel, ModelPlugin
     from isocortex.progress import Reporter
@@ -51,6 +54,9 @@ class Extraction:
     reporter: Reporter
     watch: Stopwatch
     batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        parse_reduction(self.reduction)  # an unknown step is told before the model is loaded
 
     @cached_property
     def key(self) -> str | None:
@@ -142,6 +148,36 @@ class Extraction:
 def _selection(patterns: tuple[str, ...], folder: Path) -> Path:
     """The record of the layers that patterns stand for."""
     return folder / "selections" / f"{short(digest_of(patterns))}.json"
+
+
+def check_modality(name: str, card: ModelCard, stimuli: StimulusSet) -> None:
+    """Refuse stimuli that a model does not take.
+
+    Raises
+    ------
+    ModalityError
+        Model and stimuli are of different modalities.
+    """
+    found = stimuli.modality
+    if ANY_MODALITY not in (found, card.modality) and found != card.modality:
+        raise ModalityError(f"{name!r} takes {card.modality}, but the stimuli are {found}.")
+
+
+def copy_layers(folder: Path, layers: Sequence[str], target: Path) -> None:
+    """Copy layers of a folder of activations; the copy names these alone, whatever else lies in the folder.
+
+    Raises
+    ------
+    StoreError
+        The copy cannot be written.
+    """
+    try:
+        for name in map(store.folder_name, layers):
+            shutil.copytree(folder / name, target / name, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+    except OSError as error:
+        raise StoreError(store.why_not_written(target, error)) from error
+    about = store.read_json(folder / "activations.json")
+    store.write_json(target / "activations.json", {**about, "layers": list(layers)})
 
 
 def lock(key: str) -> AbstractContextManager[None]:

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from isocortex.catalogue.cards import ANY_MODALITY, Variant
+from isocortex.catalogue.cards import Variant
 from isocortex.devices import device_of
-from isocortex.errors import DataError, ModalityError
+from isocortex.errors import DataError
 from isocortex.extraction import extractor as extraction
-from isocortex.extraction.cached import Extraction
+from isocortex.extraction.cached import Extraction, check_modality
 from isocortex.files.digests import digest_array, digest_of, jsonable
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
@@ -92,10 +92,8 @@ class CellWork:
         return None not in self.digests.values()
 
     def _check_fit(self) -> None:
-        found = self.dataset.stimuli.modality
         for name, model in ((self.cell.model, self.model), *((name, model) for name, model, _ in self.baselines)):
-            if ANY_MODALITY not in (found, model.card.modality) and found != model.card.modality:
-                raise ModalityError(f"{name!r} takes {model.card.modality}, but the stimuli are {found}.")
+            check_modality(name, model.card, self.dataset.stimuli)
         accepts = self.metric.card.accepts
         if self.dataset.kind not in accepts:
             raise DataError(
