@@ -26,6 +26,7 @@ from isocortex.loading.resolver import (
 from isocortex.progress import Reporter
 
 if TYPE_CHECKING:
+    from isocortex.catalogue.cards import BenchmarkCard
     from isocortex.interfaces import DatasetPlugin
 
 #: variants that are nothing without trained weights
@@ -100,7 +101,7 @@ def _noting(failures: Failures, what: str) -> Generator[None]:
         yield
     except IsocortexError as error:
         failures[what] = error
-    except Exception as error:  # whatever a third party's plugin raises
+    except (Exception, SystemExit) as error:  # whatever a third party's plugin raises
         failures[what] = PluginError(f"{what} cannot be fetched: {type(error).__name__}: {error}")
 
 
@@ -160,8 +161,10 @@ def _of_benchmarks(
 ) -> Iterator[Need]:
     for pattern in patterns:
         if pattern.startswith(FOLDER_PREFIX):
-            resolver.benchmark_card(pattern)
+            card = resolver.benchmark_card(pattern)
             reporter.line(f"{pattern}: a folder is where it is")
+            with _refusing_usage(failures, pattern):
+                yield from _baselines(resolver, card)
             continue
         for row in resolver.catalogue.match("benchmark", pattern):
             with _refusing_usage(failures, row.id):
@@ -173,11 +176,14 @@ def _of_benchmark(resolver: Resolver, row: Row) -> list[Need]:
     card = resolver.benchmark_card(row.reference)
     name = sibling(resolver.catalogue, card, "dataset", card.dataset)
     dataset = resolver.dataset_card(name)
-    needs = [Need("dataset", name), Need("stimuli", sibling(resolver.catalogue, dataset, "stimuli", dataset.stimuli))]
-    for baseline in card.baselines:
-        model, text = split_model_name(baseline)
-        needs.append(Need("model", model, variant_of(resolver.model_card(model), text)))
-    return needs
+    stimuli = sibling(resolver.catalogue, dataset, "stimuli", dataset.stimuli)
+    return [Need("dataset", name), Need("stimuli", stimuli), *_baselines(resolver, card)]
+
+
+def _baselines(resolver: Resolver, card: BenchmarkCard) -> list[Need]:
+    """The models that a benchmark names as baselines."""
+    named = [split_model_name(baseline) for baseline in card.baselines]
+    return [Need("model", model, variant_of(resolver.model_card(model), text)) for model, text in named]
 
 
 @contextlib.contextmanager
