@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import Any
 
 from isocortex.catalogue.cards import BenchmarkCard, Card, ModelCard, read_card
 from isocortex.catalogue.rows import Catalogue, is_pattern
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
 from isocortex.files.file_store import FileStore, amount, read_specs
-from isocortex.loading.resolver import Resolver, row_of, variant_of
+from isocortex.loading.resolver import FOLDER_PREFIX, Resolver, row_of, sibling, variant_of
 from isocortex.scoring.contract import Ceiling, Rules
 
 _HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
@@ -23,23 +24,38 @@ def describe(identity: str) -> str:
     ------
     UnknownIDError
         Nothing installed has that ID.
+    UsageError
+        A folder that is none.
     """
     catalogue = Catalogue.discover()
+    resolver = Resolver(catalogue, FileStore(offline=True))
+    is_folder = identity.startswith(FOLDER_PREFIX)
+    kind, card = _of_folder(resolver, identity) if is_folder else _installed(catalogue, identity)
+    origin = f"{card.package} {card.package_version}".rstrip()
+    lines = [f"{kind} {card.id}  ({origin})", *_fields(card)]
+    lines += _files(card)
+    if isinstance(card, ModelCard) and not is_pattern(card.id):
+        lines += _weights(resolver, f"{card.package}::{card.id}", card)
+    if isinstance(card, BenchmarkCard):
+        lines += _published(card) + _ceilings(resolver, identity, card)
+    return "\n".join(lines)
+
+
+def _installed(catalogue: Catalogue, identity: str) -> tuple[str, Card]:
     row = row_of(catalogue, identity)
     if row is None:
         known = [item.id for item in catalogue.rows]
         raise UnknownIDError(
             f"Nothing installed is called {identity!r}.{suggest(identity, known)} 'isocortex list' shows all."
         )
-    card = read_card(row)
-    lines = [f"{row.kind} {row.id}  ({row.package} {row.version})", *_fields(card)]
-    lines += _files(card)
-    resolver = Resolver(catalogue, FileStore(offline=True))
-    if isinstance(card, ModelCard) and not is_pattern(card.id):
-        lines += _weights(resolver, row.reference, card)
-    if isinstance(card, BenchmarkCard):
-        lines += _published(card) + _ceilings(resolver, identity, card)
-    return "\n".join(lines)
+    return row.kind, read_card(row)
+
+
+def _of_folder(resolver: Resolver, identity: str) -> tuple[str, Card]:
+    """The data set ``folder:PATH``, or the benchmark ``folder:PATH:METRIC``."""
+    if Path(identity.removeprefix(FOLDER_PREFIX)).is_dir():
+        return "dataset", resolver.dataset_card(identity)
+    return "benchmark", resolver.benchmark_card(identity)
 
 
 def _fields(card: Card) -> list[str]:
@@ -78,7 +94,7 @@ def _weights(resolver: Resolver, reference: str, card: ModelCard) -> list[str]:
             f"  weights of {variant}: not here; 'isocortex fetch -m {card.id}' brings them, or says how to get them",
             f"    {first_line(error)}",
         ]
-    except Exception as error:  # a plugin that cannot be loaded still has a card
+    except (Exception, SystemExit) as error:  # a plugin that cannot be loaded still has a card
         return [f"  weights of {variant}: whether they are here is not known: {first_line(error)}"]
     return [f"  weights of {variant}: {describe_paths(paths)}"] if paths else []
 
@@ -91,17 +107,20 @@ def _published(card: BenchmarkCard) -> list[str]:
 
 
 def _ceilings(resolver: Resolver, identity: str, card: BenchmarkCard) -> list[str]:
+    catalogue = resolver.catalogue
     try:
-        dataset = resolver.dataset(card.dataset)
-        metric = resolver.metric(card.metric)
+        dataset = resolver.dataset(sibling(catalogue, card, "dataset", card.dataset))
+        metric = resolver.metric(sibling(catalogue, card, "metric", card.metric))
         comparison = metric.against(dataset.select(**card.select), settings=card.settings, seed=0)
+        comparison.rules = Rules.of(card, 0)
+        size = f"  {comparison.n_stimuli} stimuli of {len(dataset.stimuli)}"
+        return [size, *_ceiling_lines(comparison.ceiling)]
     except FilesError:
         return [f"  ceilings are not known before the data are here; 'isocortex fetch -b {identity}' brings them"]
     except IsocortexError as error:
         return [f"  ceilings are not known: {error}"]
-    comparison.rules = Rules.of(card, 0)
-    size = f"  {comparison.n_stimuli} stimuli of {len(dataset.stimuli)}"
-    return [size, *_ceiling_lines(comparison.ceiling)]
+    except (Exception, SystemExit) as error:  # whatever a third party's plugin raises
+        return [f"  ceilings are not known: {type(error).__name__}: {error}"]
 
 
 def _ceiling_lines(ceiling: Ceiling | None) -> list[str]:
