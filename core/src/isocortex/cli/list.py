@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ _COLUMNS = {
 
 @click.command("list")
 @click.argument("what", required=False, type=click.Choice(LISTS))
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field or tag.")
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field, tag, package or version.")
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
     """List what is installed, without importing any of it.
@@ -42,7 +43,18 @@ def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
     One list where it is named, else all; what cannot be read, and IDs that two packages offer, are always shown.
     """
     found = listing(Catalogue.discover(), what, where)
-    print(json.dumps(found, indent=1) if as_json else as_text(found))
+    print(json.dumps(_plain(found), indent=1) if as_json else as_text(found))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a manifest: dates become text; nan and inf, which TOML knows and JSON does not, none."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -81,10 +93,8 @@ def _condition(text: str) -> tuple[str, str]:
 
 def _fits(row: Row, conditions: Iterable[tuple[str, str]]) -> bool:
     tags = row.table.get("tags", {})
-    return all(
-        value in _texts(row.table.get(key, tags.get(key) if isinstance(tags, dict) else None))
-        for key, value in conditions
-    )
+    known = {**(tags if isinstance(tags, dict) else {}), **row.table, "package": row.package, "version": row.version}
+    return all(value in _texts(known.get(key)) for key, value in conditions)
 
 
 def _texts(value: object) -> list[str]:
