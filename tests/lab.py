@@ -243,6 +243,7 @@ stimuli = "lab-sounds"
 [[dataset]]
 id = "LabPairs"
 kind = "rdm"
+options = { holds = "rdm" }
 
 [[dataset]]
 id = "LabOdd"

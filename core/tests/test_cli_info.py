@@ -79,6 +79,23 @@ def test_a_benchmark_with_published_scores_and_its_ceiling(lab: Lab) -> None:
     assert "  baselines: lab-second, lab-net@random:3" in lines("lab.added")
 
 
+@pytest.mark.parametrize(
+    ("ceiling", "expected"),
+    [
+        ("None", ["  ceiling: none"]),
+        ("Ceiling('band', 'r', lower=0.25, upper=0.5)", ["  ceiling of r by band", "    lower 0.2500, upper 0.5000"]),
+        (
+            "Ceiling('halves', 'r', xr.DataArray([0.1, 0.7, np.nan, 0.9], dims='neuroid'))",
+            ["  ceiling of r by halves", "    median 0.7000 over 4"],
+        ),
+    ],
+)
+def test_a_ceiling_is_shown_as_it_is_known(lab: Lab, ceiling: str, expected: list[str]) -> None:
+    code = lab.site / "iso_lab" / "__init__.py"
+    code.write_text(code.read_text().replace('Ceiling("made up", "r", 0.9)', ceiling))
+    assert lines("lab.fit")[-len(expected) :] == expected
+
+
 def test_a_benchmark_whose_data_are_not_here(lab: Lab) -> None:
     assert lines("fault.away")[-1] == (
         "  ceilings are not known before the data are here; 'isocortex fetch -b fault.away' brings them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,42 @@ def test_a_benchmark_needs_its_data_its_stimuli_and_its_baselines(lab: Lab, sour
         "lab-net@random:3: needs no weights",
     ], "each need once"
     assert lab.seen("fetch") == [("fetch", "lab-weighty@pretrained", source)]
+
+
+def test_listed_files_are_taken_from_a_folder_by_their_checksum(lab: Lab, own_folders: Path, capsys) -> None:
+    content = b"listed away"
+    listing = lab.site / "iso_lab" / "away.csv"
+    digest = hashlib.sha256(content).hexdigest()
+    listing.write_text(f"name,url,sha256,bytes\nlab-away.bin,http://127.0.0.1:9/never,{digest},{len(content)}\n")
+    (lab.folder / "disk" / "deep").mkdir(parents=True)
+    file = lab.folder / "disk" / "deep" / "lab-away.bin"
+    file.write_bytes(content[::-1])
+    with pytest.raises(FilesError, match=r"lacks 1 of the 1 files of LabAway, or holds others of that name"):
+        fetch(benchmarks=("fault.away",), source=lab.folder / "disk")
+    file.write_bytes(content)
+    capsys.readouterr()
+    fetch(benchmarks=("fault.away",), source=lab.folder / "disk")
+    where = own_folders / "data" / "iso-lab"
+    assert said(capsys)[0] == f"data set LabAway: 1 file, 0.0 MB, verified in {where}"
+    assert (where / "lab-away.bin").read_bytes() == content
+    fetch(benchmarks=("fault.away",), verify=True)
+
+
+def test_weights_that_a_variant_names_are_where_they_are(lab: Lab, source: Path) -> None:
+    path = source / "lab-weighty.bin"
+    assert fetch_model(lab.resolver(), "lab-net", Variant.parse(f"file:{path}")) == [path]
+    with pytest.raises(FilesError, match="There are no weights at /nowhere/x, which lab-net@file:x names"):
+        fetch_model(lab.resolver(), "lab-net", Variant.parse("file:/nowhere/x"))
+
+
+def test_a_trained_variant_of_a_package_that_says_nothing_is_not_called_complete(lab: Lab, capsys) -> None:
+    manifest = lab.site / "iso_lab" / "isocortex.toml"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('id = "lab-second"\n', 'id = "lab-second"\nvariants = ["pretrained"]\n'))
+    fetch("lab-second")
+    assert said(capsys) == [
+        "lab-second@pretrained: its package neither lists nor fetches weights, so whether they are here is not known"
+    ]
 
 
 def test_what_is_named_twice_is_fetched_once(lab: Lab, source: Path) -> None:

@@ -122,7 +122,7 @@ def test_the_brain_side_is_prepared_once_for_models_of_one_benchmark(lab: Lab) -
         ("lab-net", "fault.torn", "ZeroDivisionError", "the tape is torn"),
         ("lab-net", "fault.against", "ZeroDivisionError", "the brain is torn"),
         ("lab-net", "fault.score", "ZeroDivisionError", "the brain is torn"),
-        ("lab-net", "fault.odd", "DataError", "takes ('responses',), but the data set holds rdm"),
+        ("lab-net", "fault.odd", "DataError", "takes responses, but the data set holds rdm"),
     ],
 )
 def test_what_a_plugin_raises_is_a_record_and_the_run_goes_on(
@@ -171,6 +171,30 @@ def test_a_failure_says_where_it_was_raised(lab: Lab) -> None:
     lab.score("fault-run", "lab.fit")
     assert "in go_wrong" in failure(lab)["failure"]["traceback"]
     assert failure(lab)["digest"] == ""
+
+
+def test_a_metric_of_rdms_is_scored_without_neuroids(lab: Lab) -> None:
+    manifest, code = lab.site / "iso_lab" / "isocortex.toml", lab.site / "iso_lab" / "__init__.py"
+    manifest.write_text(manifest.read_text().replace('accepts = ["responses"]', 'accepts = ["rdm"]'))
+    whole = """
+class Whole(Comparison):
+    n_stimuli = 40
+    def score(self, activations):
+        return xr.Dataset({"r": activations.shape[1] / 100})
+"""
+    code.write_text(
+        code.read_text()
+        .replace("return Fitted(target.responses, settings)", "return Whole()")
+        .replace("\n\nclass Fit(", f"{whole}\n\nclass Fit(")
+    )
+    (result,) = lab.score("lab-net", "pairs.fit")
+    assert result.status == "scored", result.failure
+    assert result.summary is not None
+    assert (result.summary.value, result.summary.best_layer) == (0.18, "net.pixels")
+    assert (result.summary.layer_rule, result.summary.n_neuroids_total) == ("optimistic", None)
+    assert "splits" in result.digests
+    assert result.digests["splits"] is None
+    assert lab.score("lab-net", "pairs.fit")[0].cached
 
 
 # --- before the first cell --------------------------------------------------------------------------------------------

@@ -97,7 +97,8 @@ class CellWork:
         accepts = self.metric.card.accepts
         if self.dataset.kind not in accepts:
             raise DataError(
-                f"The metric {self.cell.metric!r} takes {accepts}, but the data set holds {self.dataset.kind}."
+                f"The metric {self.cell.metric!r} takes {' or '.join(accepts)}, "
+                f"but the data set holds {self.dataset.kind}."
             )
 
     def score(self, prepared: Callable[[CellWork], Comparison]) -> tuple[Result, xr.Dataset]:
