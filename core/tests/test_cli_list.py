@@ -75,7 +75,7 @@ def test_where_takes_what_a_card_has_by_default(lab: Lab, typed: Typed, name: st
     [
         (("--where", "modality"), "Error: --where takes KEY=VALUE, for example modality=audio; found 'modality'."),
         (("--where", "=audio"), "found '=audio'"),
-        (("modles",), "invalid choice: 'modles'"),
+        (("modles",), "'modles' is not one of"),
         (("--jsn",), "--jsn"),
     ],
 )
