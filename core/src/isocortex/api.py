@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isocortex.errors import UsageError
 from isocortex.interfaces import ModelPlugin
 from isocortex.run.plan import RunConfig, plan
 
@@ -42,9 +43,15 @@ def run(
 
 
 def _separate(models: Models) -> tuple[list[str], dict[str, ModelPlugin]]:
-    """Names of all models in order, and those that were given as objects."""
+    """Names of all models in order, and those that were given as objects, by name; no two have one name."""
     listed: list[str | ModelPlugin] = [models] if isinstance(models, (str, ModelPlugin)) else list(models)
-    objects = {model.card.id: model for model in listed if isinstance(model, ModelPlugin)}
+    objects: dict[str, ModelPlugin] = {}
+    for model in listed:
+        if isinstance(model, ModelPlugin) and objects.setdefault(model.card.id, model) is not model:
+            raise UsageError(
+                f"Two models are called {model.card.id!r}, and one would take the other's place. Give each a name of "
+                "its own, for example isocortex.wrap(…, name=…)."
+            )
     return [model if isinstance(model, str) else model.card.id for model in listed], objects
 
 
