@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from isocortex.interfaces import BenchmarkCard
     from isocortex.results import Result
-    from isocortex_metrics.stage_rows import Entry, Group, Row
+    from isocortex_report.stage_rows import Entry, Group, Row
 
 
 @click.command(name="stages", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -80,7 +80,7 @@ def _selected(results: Sequence[Result], benchmarks: Sequence[str], models: Sequ
 
 def _tables(results: Sequence[Result], reference: str | None) -> tuple[dict[Group, list[Row]], list[str]]:
     """Rows of each table, and why results have none."""
-    from isocortex_metrics.stage_rows import PRIMARY, WHOLE, entries_of, reference_label, rows_of
+    from isocortex_report.stage_rows import PRIMARY, WHOLE, entries_of, reference_label, rows_of
 
     groups = entries_of(results)
     without = [_why_none(result) for result in results if result.summary is None or not _has_stage(result)]
@@ -119,7 +119,7 @@ def _why_none(result: Result) -> str:
 
 def _published(group: Group, entries: Sequence[Entry]) -> list[Row]:
     """Published stages of the benchmark, if they were found by the same procedure with weights of the same kind."""
-    from isocortex_metrics.stage_rows import COLUMNS, PERMUTED, PRIMARY, RANDOM, reference_label
+    from isocortex_report.stage_rows import COLUMNS, PERMUTED, PRIMARY, RANDOM, reference_label
 
     benchmark, procedure, weights = group
     card = _card(benchmark)
@@ -168,7 +168,7 @@ def _card(benchmark: str) -> BenchmarkCard | None:
 
 
 def _print_csv(rows: Iterable[Row]) -> None:
-    from isocortex_metrics.stage_rows import COLUMNS
+    from isocortex_report.stage_rows import COLUMNS
 
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -203,14 +203,14 @@ def _print_tables(tables: Mapping[Group, Sequence[Row]], without: Sequence[str])
 
 
 def _short(label: str) -> str:
-    from isocortex_metrics.stage_rows import region_of
+    from isocortex_report.stage_rows import region_of
 
     return region_of(label)[1] or "(no region)"
 
 
 def _shown_labels(rows: Sequence[Row]) -> list[str]:
     """The whole, and the regions of one coordinate: that of the reference, or else the first."""
-    from isocortex_metrics.stage_rows import WHOLE, region_of
+    from isocortex_report.stage_rows import WHOLE, region_of
 
     labels = list(dict.fromkeys(row["region"] for row in rows if row["kind"] != "published"))
     compared = [row["reference"] for row in rows if row["reference"] is not None and row["kind"] != "published"]

@@ -1,0 +1,1 @@
+"""What many results say together: tables of stages over models and regions."""
