@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata, wilcoxon
+from scipy.stats import norm, rankdata, wilcoxon
 
 from isocortex.errors import UsageError
 from isocortex.results.result import Result
 from isocortex.scoring.stages import NESTED, Stage
 from isocortex.scoring.summary import Summary
-from isocortex_metrics.signed_rank import signed_rank
 from isocortex_metrics.tuckute2023.stages import ALL_SOUNDS
+from isocortex_report.signed_ranks import wilcoxon_columns
 from isocortex_report.stage_rows import entries_of, rows_of
 
 # --- Wilcoxon ---------------------------------------------------------------------------------------------------------
@@ -28,19 +28,18 @@ def test_signed_ranks_against_scipy_and_enumeration(seed: int) -> None:
     stream = np.random.default_rng(seed)
     n = 6 + seed
     differences = stream.standard_normal(n) + 0.4 if seed % 2 else stream.integers(-3, 5, n) / 4
-    found = signed_rank(differences)
+    found = wilcoxon_columns(differences)
     kept = differences[differences != 0]
     ranks = rankdata(np.abs(kept))
     sums = np.array([np.dot(ranks, signs) for signs in product([0, 1], repeat=len(kept))])
     low = min(ranks[kept > 0].sum(), ranks[kept < 0].sum())
-    assert found.statistic == low
-    assert found.n == len(kept)
-    assert found.p == pytest.approx(min(1, 2 * np.mean(sums <= low)), abs=1e-12)
-    approximate = wilcoxon(differences, method="approx", correction=False)
-    assert found.statistic == approximate.statistic
-    assert found.p_normal == pytest.approx(approximate.pvalue, abs=1e-12)
+    assert found.keys() == {"w", "p", "p_normal"}
+    assert found["w"] == low
+    assert found["p"] == pytest.approx(min(1, 2 * np.mean(sums <= low)), abs=1e-12)
+    middle, spread = ranks.sum() / 2, np.sqrt(np.sum(ranks**2)) / 2  # mean and deviation over all signs
+    assert found["p_normal"] == pytest.approx(2 * norm.cdf((low - middle) / spread), abs=1e-12)
     if seed % 2:  # without ties scipy has the exact distribution, too
-        assert found.p == pytest.approx(wilcoxon(differences, method="exact").pvalue, abs=1e-12)
+        assert found["p"] == pytest.approx(wilcoxon(differences, method="exact").pvalue, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -50,18 +49,33 @@ def test_published_p_values_are_those_of_the_normal_approximation(n, statistic, 
     """Fig. 7: made-up differences with the printed W; two of the tests left out zeros."""
     sizes = np.arange(1.0, n + 1)
     negative = {0: [], 1: [1], 2: [2], 6: [6], 12: [12]}[statistic]
-    found = signed_rank(np.where(np.isin(sizes, negative), -sizes, sizes))
-    assert found.statistic == statistic
-    assert found.p_normal == pytest.approx(p, rel=0.02)
+    found = wilcoxon_columns(np.where(np.isin(sizes, negative), -sizes, sizes))
+    assert found["w"] == statistic
+    assert found["p_normal"] == pytest.approx(p, rel=0.02)
 
 
 def test_rounding_makes_neither_a_difference_nor_a_tie() -> None:
     """0.1 + 0.2 - 0.3 is no difference, and 0.3 and 0.1 + 0.2 are one size."""
     noisy = np.array([0.1 + 0.2 - 0.3, 0.3, -(0.1 + 0.2), 0.5, 0.6, 0.7, 0.8])
     clean = np.array([0.0, 0.3, -0.3, 0.5, 0.6, 0.7, 0.8])
-    assert signed_rank(noisy) == signed_rank(clean)
-    assert signed_rank(noisy).n == 6
-    assert signed_rank(np.zeros(9)) is None
+    assert wilcoxon_columns(noisy) == wilcoxon_columns(clean)
+    assert wilcoxon_columns(noisy)["w"] == 1.5  # of six: both 0.3 have the rank 1.5
+    assert wilcoxon_columns(np.zeros(9)) is None
+
+
+def test_many_tied_differences_are_tested_by_random_signs_and_say_so() -> None:
+    sizes = np.repeat([0.125, 0.25, 0.5], 8)
+    differences = np.where(np.arange(24) % 4 == 0, -sizes, sizes)
+    ranks = rankdata(sizes)
+    low = ranks[differences < 0].sum()
+    chances = np.zeros(int(2 * ranks.sum()) + 1)  # of the sum of positive ranks, by halves, one rank after the other
+    chances[0] = 1
+    for rank in (2 * ranks).astype(int):
+        chances = (chances + np.concatenate([np.zeros(rank), chances[: len(chances) - rank]])) / 2
+    found = wilcoxon_columns(differences)
+    assert found == wilcoxon_columns(differences), "drawn by a fixed seed"
+    assert found["p"] == pytest.approx(2 * chances[: int(2 * low) + 1].sum(), rel=0.05)
+    assert found["reason"] == "p over 262,144 random signs, because sizes of differences tie"
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

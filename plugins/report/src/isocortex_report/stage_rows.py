@@ -13,7 +13,7 @@ import numpy as np
 
 from isocortex.results import Result
 from isocortex.scoring import NESTED, Stage, Summary
-from isocortex_metrics.signed_rank import signed_rank
+from isocortex_report.signed_ranks import wilcoxon_columns
 
 COLUMNS = (
     *("benchmark", "procedure", "weights", "kind", "model", "region", "stage", "error", "n_subjects", "n_layers"),
@@ -28,7 +28,7 @@ WHOLE = "all"
 PRIMARY = "Primary"
 TRAINED, PERMUTED, RANDOM, FIXED = "trained", "permuted", "random", "fixed"
 _KINDS = {"pretrained": TRAINED, "file": TRAINED, "permuted": PERMUTED, "random": RANDOM}
-#: digests that results must share to be tested together
+#: digests that results must share to be wilcoxon_columns together
 _SHARED = ("dataset", "stimuli", "metric", "benchmark")
 #: measures of which zero is not what a model that knows nothing has
 _ERRORS = ("mse",)
@@ -133,7 +133,7 @@ def rows_of(group: Group, entries: Sequence[Entry], reference: str | None) -> li
 
 
 def _versions(entries: Sequence[Entry]) -> str | None:
-    """Why results cannot be tested together: they rest on other data or on another version of the metric."""
+    """Why results cannot be wilcoxon_columns together: they rest on other data or on another version of the metric."""
     differ = [part for part in _SHARED if len({entry.result.digests.get(part) for entry in entries}) > 1]
     return f"no test: results differ in the version of the {', '.join(differ)}; score them again" if differ else None
 
@@ -216,10 +216,7 @@ def _mean_row(inside: Sequence[Row], versions: str | None) -> Row:
         return row | {"reason": versions}
     if n_models < MIN_MODELS:
         return row | {"reason": f"no test over fewer than {MIN_MODELS} models: p could not reach .05"}
-    found = signed_rank(differences)
-    if found is None:
-        return row | {"reason": "no test: no model differs between the regions"}
-    return row | {"w": found.statistic, "p": found.p, "p_normal": found.p_normal}
+    return row | (wilcoxon_columns(differences) or {"reason": "no test: no model differs between the regions"})
 
 
 def _per_model(rows: Sequence[Row], column: str) -> np.ndarray[Any, Any]:
