@@ -1,1 +1,1 @@
-"""What many results say together: tables of stages over models and regions."""
+"""What many results say together: tables of stages over models and regions, and of the dimensionality of layers."""
