@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import isocortex
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
-from isocortex_metrics.ceilings.inter_subject import inter_subject, inter_subject_ceiling, shared_neuroids
+from isocortex_metrics.ceilings.estimators import from_halves, from_participants
+from isocortex_metrics.ceilings.inter_subject import inter_subject, shared_neuroids
 from isocortex_metrics.ceilings.reliability import reliability
 from isocortex_metrics.ceilings.split_half import (
     column_correlation,
     half_correlations,
     spearman_brown,
-    split_half_ceiling,
     split_half_reliability,
 )
 
@@ -166,9 +167,9 @@ def test_the_ceiling_is_what_a_perfect_model_reaches() -> None:
     stream = np.random.default_rng(4)
     signal = stream.standard_normal((400, 60))  # the first numbers of measured(4)
     responses = make_responses(repetitions, [f"s{number}" for number in range(400)])
-    ceiling = split_half_ceiling(responses, n_halvings=20)
+    ceiling = isocortex.load_metric("ridge").against(responses, settings={"ceiling": "split-half"}, seed=0).ceiling
     assert (ceiling.statistic, ceiling.lower, ceiling.upper) == ("r", None, None)
-    assert ceiling.estimator == "square root of the split-half reliability, 20 random halvings"
+    assert ceiling.estimator == "square root of the split-half reliability, 100 random halvings"
     assert isinstance(ceiling.value, xr.DataArray)
     assert ceiling.value["neuroid_id"].values.tolist() == responses["neuroid_id"].values.tolist()
     perfect = column_correlation(signal, repetitions.mean(axis=0))
@@ -188,7 +189,7 @@ def test_halves_that_cannot_be_are_refused() -> None:
     with pytest.raises(SettingsError, match="at least 1; found 0"):
         half_correlations(values, stimuli, n_halvings=0)
     with pytest.raises(DataError, match="shown once"):
-        split_half_ceiling(make_responses(np.ones((3, 2)), ["a", "b", "c"]))
+        from_halves(make_responses(np.ones((3, 2)), ["a", "b", "c"]))
 
 
 # --- other participants -----------------------------------------------------------------------------------------------
@@ -201,13 +202,12 @@ def people(n_people: int = 5, n_stimuli: int = 40, n_neuroids: int = 3) -> np.nd
     return gains * (common + stream.standard_normal((n_people, n_stimuli, n_neuroids))) + gains
 
 
-@pytest.mark.parametrize("average", ["standardised", "raw"])
-def test_inter_subject_against_loops(average: str) -> None:
+def test_inter_subject_against_loops() -> None:
     values = people()
-    found = inter_subject(values, average)  # type: ignore[arg-type]
+    found = inter_subject(values)
     for unit in range(3):
         one = values[:, :, unit]
-        parts = (one - one.mean(axis=1, keepdims=True)) / one.std(axis=1, keepdims=True) if average != "raw" else one
+        parts = (one - one.mean(axis=1, keepdims=True)) / one.std(axis=1, keepdims=True)
         for person in range(5):
             others = np.delete(parts, person, axis=0)
             expected = np.corrcoef(one[person], others.mean(axis=0))[0, 1]
@@ -221,7 +221,7 @@ def test_inter_subject_against_loops(average: str) -> None:
 def test_no_pattern_exceeds_the_upper_bound_of_standardised_averages() -> None:
     values = people(4, 20, 1)
     bound = inter_subject(values).upper.mean()
-    raw = inter_subject(values, "raw").upper.mean()
+    raw = np.mean([np.corrcoef(person[:, 0], values.mean(axis=0)[:, 0])[0, 1] for person in values])
     stream = np.random.default_rng(0)
     average = ((values - values.mean(axis=1, keepdims=True)) / values.std(axis=1, keepdims=True)).mean(axis=0)
     reached = [
@@ -261,16 +261,19 @@ def test_regions_are_averaged_and_meet_by_name() -> None:
     found, names, regions = shared_neuroids(responses_of(values))
     np.testing.assert_allclose(found, values, atol=1e-12)
     assert (names, regions) == (("p0", "p1", "p2", "p3", "p4"), ("r0", "r1", "r2"))
-    band = inter_subject_ceiling(responses_of(values))
-    assert (band.lower, band.upper) == pytest.approx(inter_subject(values).band())
-    assert (band.value, band.statistic) == (None, "r")
-    assert band.estimator == "inter-subject correlation by region, standardised averages"
+    estimate = from_participants(responses_of(values))
+    assert estimate.band == pytest.approx(inter_subject(values).band())
+    assert (estimate.reliability, estimate.name) == (None, "inter-subject correlation by region, standardised averages")
 
 
 def test_what_somebody_lacks_is_left_out() -> None:
     responses = responses_of(people())
     part = responses.isel(neuroid=np.flatnonzero((responses["subject"] != "p2") | (responses["region"] != "r1")))
     assert shared_neuroids(part)[2] == ("r0", "r2")
+    unnamed = responses.assign_coords(
+        region=("neuroid", np.where(responses["region"] == "r2", "", responses["region"]))
+    )
+    assert shared_neuroids(unnamed)[2] == ("r0", "r1")
 
 
 def test_what_cannot_be_shared_is_refused() -> None:
@@ -285,8 +288,8 @@ def test_what_cannot_be_shared_is_refused() -> None:
         shared_neuroids(responses.isel(neuroid=slice(0, 6)))
     with pytest.raises(DataError, match="no coordinate 'subject'"):
         shared_neuroids(responses.drop_vars("subject"))
-    with pytest.raises(DataError, match="vary over the stimuli"):
-        inter_subject_ceiling(flat_line)
+    with pytest.raises(DataError, match="varies over the stimuli in all"):
+        from_participants(flat_line)
     with pytest.raises(DataError, match=r"found \(1, 40, 3\)"):
         inter_subject(people(1))
     with pytest.raises(DataError, match="finite"):

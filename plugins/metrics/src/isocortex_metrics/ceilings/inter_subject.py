@@ -1,15 +1,17 @@
-"""How well participants predict each other: a band for what the best model could do."""
+"""How well participants predict each other: a band for what the best model could do.
+
+Other participants bound what is common to people, which a model that is fitted to each participant may exceed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.data import averaged, check_responses
 from isocortex.errors import DataError, shorten, suggest
-from isocortex.interfaces import Ceiling
 from isocortex.scoring import by_participant, over_participants, subject_codes
 from isocortex.typing import Array
 from isocortex_metrics.ceilings.split_half import column_correlation, unit_columns
@@ -37,23 +39,30 @@ class InterSubject:
     pairwise: Array
 
     def band(self) -> tuple[float, float]:
-        """Lower and upper bound, aggregated as values are: median over neuroids, mean over participants."""
+        """Lower and upper bound, aggregated as values are: median over neuroids, mean over participants.
+
+        Raises
+        ------
+        DataError
+            No neuroid varies over the stimuli in all participants.
+        """
         one = np.zeros(self.lower.shape[1], dtype=np.intp)
         lower, upper = (float(over_participants(by_participant(part, one)[:, 0])) for part in (self.lower, self.upper))
+        if not np.isfinite((lower, upper)).all():
+            raise DataError("Participants share nothing that varies over the stimuli in all of them.")
         return lower, upper
 
 
-def inter_subject(values: Array, average: Literal["standardised", "raw"] = "standardised") -> InterSubject:
+def inter_subject(values: Array) -> InterSubject:
     """Correlations over stimuli between participants who share neuroids.
+
+    Responses are brought to mean 0 and variance 1 before they are averaged over participants, so that the mean over
+    participants of ``upper`` holds for every response pattern.
 
     Parameters
     ----------
     values
         (n_participants, n_stimuli, n_neuroids) float64: mean responses.
-    average
-        "standardised": responses are brought to mean 0 and variance 1 before they are averaged over participants, so
-        that the mean over participants of ``upper`` holds for every response pattern. "raw": averaged as they are;
-        participants with large responses weigh more, and a model can exceed it.
 
     Raises
     ------
@@ -80,9 +89,8 @@ def inter_subject(values: Array, average: Literal["standardised", "raw"] = "stan
     if not np.isfinite(values).all():
         raise DataError("Inter-subject correlations need finite responses; found NaN or infinite values.")
     units = unit_columns(values)
-    parts = units if average == "standardised" else values
-    total = parts.sum(axis=0)
-    lower = np.stack([column_correlation(one, total - own) for one, own in zip(units, parts, strict=True)])
+    total = units.sum(axis=0)
+    lower = np.stack([column_correlation(one, total - one) for one in units])
     upper = np.stack([column_correlation(one, total) for one in units])
     pairwise = (np.einsum("sij,ij->sj", units, units.sum(axis=0)) - 1.0) / (len(values) - 1)
     return InterSubject(lower, upper, pairwise)
@@ -99,7 +107,8 @@ def shared_neuroids(responses: xr.DataArray, by: str = "region") -> tuple[Array,
     responses
         Dims ("presentation", "neuroid"), with the coordinate ``subject`` on neuroid.
     by
-        Coordinate on neuroid that participants share; values that somebody lacks are left out.
+        Coordinate on neuroid that participants share; values that somebody lacks are left out, and so is "", which
+        names nothing.
 
     Returns
     -------
@@ -129,7 +138,7 @@ def shared_neuroids(responses: xr.DataArray, by: str = "region") -> tuple[Array,
     labels = responses[by].values.astype(str)
     codes = subject_codes(responses["subject"].values, len(labels))
     of_people = [set(labels[codes == code]) for code in range(len(people))]
-    shared = tuple(name for name in dict.fromkeys(map(str, labels)) if all(name in own for own in of_people))
+    shared = tuple(name for name in dict.fromkeys(map(str, labels)) if name and all(name in own for own in of_people))
     if not shared:
         raise DataError(f"There is no {by!r} that all of {shorten(people)} have: {shorten(dict.fromkeys(labels))}.")
     means = averaged(responses)
@@ -140,40 +149,3 @@ def shared_neuroids(responses: xr.DataArray, by: str = "region") -> tuple[Array,
         ]
     )
     return values, people, shared
-
-
-def inter_subject_ceiling(
-    responses: xr.DataArray, by: str = "region", average: Literal["standardised", "raw"] = "standardised"
-) -> Ceiling:
-    """The band of r between a participant's responses and those of others.
-
-    Parameters
-    ----------
-    responses, by
-        As ``shared_neuroids``.
-    average
-        As ``inter_subject``.
-
-    Returns
-    -------
-    A band on r: drawn, never a divisor.
-
-    Raises
-    ------
-    DataError
-        As ``shared_neuroids`` and ``inter_subject``.
-
-    Examples
-    --------
-    >>> from isocortex.data import make_responses
-    >>> about = {"subject": ["x", "y"], "region": ["A1", "A1"]}
-    >>> responses = make_responses(np.array([[1.0, 1.0], [2.0, 3.0], [3.0, 2.0]]), ["a", "b", "c"], neuroid=about)
-    >>> band = inter_subject_ceiling(responses)
-    >>> round(band.lower, 6), round(band.upper, 6)
-    (0.5, 0.866025)
-    """
-    values, _, _ = shared_neuroids(responses, by)
-    lower, upper = inter_subject(values, average).band()
-    if not np.isfinite((lower, upper)).all():
-        raise DataError(f"No {by!r} has responses that vary over the stimuli in all participants.")
-    return Ceiling(f"inter-subject correlation by {by}, {average} averages", "r", None, lower, upper)

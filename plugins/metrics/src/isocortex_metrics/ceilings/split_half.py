@@ -1,24 +1,11 @@
-"""Ceilings from repetitions and from other participants: random split halves, and inter-subject correlation.
-
-Both say how well a model could do. Halves bound the correlation with one participant's mean response by its own noise;
-other participants bound what is common to people, which a model that is fitted to each participant may exceed.
-"""
+"""Reliability from random split halves: what bounds the correlation with a mean response by its own noise."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from isocortex.data import check_responses
 from isocortex.errors import DataError, SettingsError, shorten
-from isocortex.interfaces import Ceiling
 from isocortex.typing import Array
-from isocortex_metrics.ceilings.reliability import ceiling_of_r
-
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 #: columns that vary less than this share of their size are constant, up to rounding
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
@@ -186,38 +173,3 @@ def split_half_reliability(responses: Array, stimuli: Array, n_halvings: int = 1
     counts = np.unique(np.asarray(stimuli), return_counts=True)[1]
     mean_r = half_correlations(responses, stimuli, n_halvings, seed).mean(axis=0)
     return spearman_brown(mean_r, float(np.mean(1 / (counts // 2)) / np.mean(1 / counts)))
-
-
-def split_half_ceiling(responses: xr.DataArray, n_halvings: int = 100, seed: int = 0) -> Ceiling:
-    """The square root of the split-half reliability: what a perfect model's r with the mean response would be.
-
-    Parameters
-    ----------
-    responses
-        Dims ("presentation", "neuroid"), every stimulus at least twice.
-    n_halvings, seed
-        As ``half_correlations``.
-
-    Returns
-    -------
-    A ceiling on r per neuroid, signed as ``reliability.ceiling_of_r``.
-
-    Raises
-    ------
-    DataError, SettingsError
-        As ``half_correlations``, and responses that are not valid.
-
-    Examples
-    --------
-    >>> from isocortex.data import make_responses
-    >>> same = make_responses(np.tile(np.arange(6.0).reshape(3, 2), (2, 1, 1)), ["a", "b", "c"])
-    >>> split_half_ceiling(same, n_halvings=5).value.values.round(12).tolist()
-    [1.0, 1.0]
-    """
-    responses = check_responses("the responses", responses)
-    c = split_half_reliability(responses.values, responses["stimulus_id"].values.astype(str), n_halvings, seed)
-    bound = responses.isel(presentation=0, drop=True).copy(data=ceiling_of_r(c))
-    return Ceiling(f"square root of the split-half reliability, {n_halvings} random halvings", "r", bound)
-
-
-# --- other participants -----------------------------------------------------------------------------------------------

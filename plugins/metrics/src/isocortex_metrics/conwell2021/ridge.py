@@ -13,12 +13,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
-from isocortex.data import Dataset, averaged, repetitions, stimulus_order
+from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.scoring import Summary, aggregate, as_layered, codes_of, read_out, score_layers, summarise
 from isocortex.typing import Array
-from isocortex_metrics.ceilings.reliability import ceiling_of_r, reliability
+from isocortex_metrics.ceilings.estimators import from_repetitions
+from isocortex_metrics.ceilings.reliability import ceiling_of_r
 from isocortex_metrics.conwell2021.fits import (
     explained_variance,
     is_null,
@@ -106,11 +107,10 @@ class ConwellComparison(Comparison):
         self.responses = averaged(responses)
         self.neuroid = responses.isel(presentation=0, drop=True)
         self.device = device
-        counts = np.unique(responses["stimulus_id"].values.astype(str), return_counts=True)[1]
-        if counts.min() > 1:
-            c = reliability(repetitions(responses), n_averaged=1 / float(np.mean(1 / counts)))
-            bound = self.neuroid.copy(data=ceiling_of_r(c))
-            self.ceiling = Ceiling("square root of the Spearman-Brown reliability over repetitions", "r", bound)
+        repeated = from_repetitions(responses)
+        if repeated is not None and repeated.reliability is not None:
+            bound = self.neuroid.copy(data=ceiling_of_r(repeated.reliability))
+            self.ceiling = Ceiling(f"square root of the {repeated.name}", "r", bound)
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Predict every stimulus from all others for one layer.

@@ -17,6 +17,7 @@ from isocortex.data import Dataset
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
 from isocortex.typing import Array
+from isocortex_metrics.ceilings.estimators import EstimatorName
 from isocortex_metrics.encoding.linear_comparison import LinearComparison, NoiseCorrection
 from isocortex_metrics.numerics.correlation import pearson
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
@@ -33,6 +34,9 @@ class IdentitySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     noise_correction: Literal["ratio-of-aggregates", "per-neuroid", "none"] = Field(
         default="ratio-of-aggregates", description="how r2_corrected is made where stimuli were repeated"
+    )
+    ceiling: EstimatorName = Field(
+        default="repetitions", description="what the ceiling is estimated from; inter-subject is a band, by region"
     )
 
 
@@ -52,11 +56,11 @@ class Identity(MetricPlugin):
         Raises
         ------
         SettingsError, DataError
-            Settings that are not valid, no responses, or fewer than three stimuli.
+            Settings that are not valid, no responses, fewer than three stimuli, or a ceiling that they do not allow.
         """
         del seed, device
         chosen = check_settings(IdentitySettings, settings, self.card.id)
-        return IdentityComparison(responses_of(target, self.card.id), chosen.noise_correction)
+        return IdentityComparison(responses_of(target, self.card.id), chosen.noise_correction, chosen.ceiling)
 
 
 def match_units(units: Sequence[str] | None, neuroid_id: Sequence[str], layer: str) -> tuple[Array, Array]:
@@ -100,14 +104,19 @@ class IdentityComparison(LinearComparison):
     ----------
     responses
         Dims ("presentation", "neuroid"), checked; repetitions are averaged.
-    noise_correction
-        How ``r2_corrected`` is made.
+    noise_correction, ceiling
+        As for ``LinearComparison``.
     """
 
     error_kind = "bootstrap standard deviation"
 
-    def __init__(self, responses: xr.DataArray, noise_correction: NoiseCorrection = "ratio-of-aggregates") -> None:
-        super().__init__(responses, [], noise_correction=noise_correction)
+    def __init__(
+        self,
+        responses: xr.DataArray,
+        noise_correction: NoiseCorrection = "ratio-of-aggregates",
+        ceiling: EstimatorName = "repetitions",
+    ) -> None:
+        super().__init__(responses, [], noise_correction=noise_correction, ceiling=ceiling)
         if self.n_stimuli < MIN_TEST:
             raise DataError(f"A correlation needs at least {MIN_TEST} stimuli; found {self.n_stimuli}.")
         everything = np.arange(self.n_stimuli)

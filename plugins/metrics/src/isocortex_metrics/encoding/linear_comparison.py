@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from isocortex.activations import Activations
-from isocortex.data import averaged, repetitions, stimulus_order
+from isocortex.data import averaged, stimulus_order
+from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison
 from isocortex.scoring import (
     LayerValue,
@@ -22,12 +23,12 @@ from isocortex.scoring import (
     widened,
 )
 from isocortex.typing import Array
+from isocortex_metrics.ceilings.estimators import ESTIMATORS, Estimate, EstimatorName, from_repetitions
 from isocortex_metrics.ceilings.reliability import (
     ceiling_of_r,
     divisors,
     noise_corrected,
     ratio_by_participant,
-    reliability,
     unbiased_reliability,
 )
 from isocortex_metrics.numerics.arrays import on_device
@@ -60,9 +61,17 @@ class LinearComparison(Comparison):
     splits
         Of the stimuli in order of appearance.
     noise_correction
-        How ``r2_corrected`` is made; with one repetition there is none.
+        How ``r2_corrected`` is made; with one repetition there is none. It rests on all pairs of repetitions, whichever
+        way the ceiling is estimated.
+    ceiling
+        Which of ``ceilings.estimators`` gives the ceiling.
     device
-        Where matrix products are formed (see ``backend.on_device``).
+        Where matrix products are formed (see ``arrays.on_device``).
+
+    Raises
+    ------
+    DataError
+        A ceiling that these responses do not allow was asked for by name.
     """
 
     statistic = "r"
@@ -76,6 +85,7 @@ class LinearComparison(Comparison):
         splits: Sequence[Split],
         *,
         noise_correction: NoiseCorrection = "ratio-of-aggregates",
+        ceiling: EstimatorName = "repetitions",
         device: str = "cpu",
     ) -> None:
         on_device(np.zeros(1), device)  # a device that is not there is refused here, before anything is computed
@@ -88,15 +98,25 @@ class LinearComparison(Comparison):
         self.neuroid = responses.isel(presentation=0, drop=True)
         self.reliability: Array | None = None
         self.unbiased: Array | None = None
-        counts = np.unique(responses["stimulus_id"].values.astype(str), return_counts=True)[1]
-        if counts.min() > 1:
-            self.reliability = reliability(repetitions(responses), n_averaged=1 / float(np.mean(1 / counts)))
+        repeated = from_repetitions(responses)
+        estimate = repeated if ceiling == "repetitions" else ESTIMATORS[ceiling](responses)
+        self.ceiling = estimate and self.ceiling_from(estimate)
+        #: of which the band of a region is made
+        self._shared = responses if estimate is not None and estimate.band is not None else None
+        if repeated is not None:
+            assert repeated.reliability is not None
+            self.reliability = repeated.reliability
             self.unbiased = unbiased_reliability(self.reliability, self.n_stimuli)
-            bound = self.neuroid.copy(data=ceiling_of_r(self.reliability))
-            self.ceiling = Ceiling("square root of the Spearman-Brown reliability over repetitions", "r", bound)
             self.neuroid = self.neuroid.assign_coords(reliability=("neuroid", self.reliability))
         elif noise_correction != "none":
             self.noise_correction = "none, for want of repetitions"
+
+    def ceiling_from(self, estimate: Estimate) -> Ceiling:
+        """The ceiling of r that an estimate gives."""
+        if estimate.reliability is None:
+            return Ceiling(estimate.name, "r", None, *(estimate.band or (None, None)))
+        bound = self.neuroid.copy(data=ceiling_of_r(estimate.reliability))
+        return Ceiling(f"square root of the {estimate.name}", "r", bound)
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
@@ -144,6 +164,7 @@ class LinearComparison(Comparison):
 
         scores = as_layered(self, scores)
         summary = summarise(self, scores)
+        summary = summary.model_copy(update=self._band(summary, scores["readout"]))
         measure = str(scores.attrs["measure"])
         squared = [name for name in SQUARED if name in scores]
         if not squared:
@@ -157,6 +178,19 @@ class LinearComparison(Comparison):
             layers: list[LayerValue] = [point.model_copy(update={"value": value}) for point, value in points]
             update |= {"value": values[measure], "layers": layers}
         return summary.model_copy(update=update)
+
+    def _band(self, summary: Summary, readout: xr.DataArray) -> dict[str, Any]:
+        """The band over participants of the neuroids of a row, where it is not of all neuroids."""
+        if self._shared is None or summary.ceiling_lower is None or readout.sizes["neuroid"] == self.neuroid.size:
+            return {}
+        columns = self._columns(readout)
+        try:
+            band = ESTIMATORS["inter-subject"](self._shared.isel(neuroid=columns))
+        except DataError:  # one participant has the region, or it does not vary in all of them
+            return {"ceiling_lower": None, "ceiling_upper": None, "ceiling_estimator": "none"}
+        assert band is not None
+        assert band.band is not None
+        return dict(zip(("ceiling_lower", "ceiling_upper"), band.band, strict=True))
 
     def _value(self, values: xr.DataArray, measure: str) -> float | None:
         per_neuroid = values.mean([dim for dim in values.dims if dim != "neuroid"]).values

@@ -55,8 +55,8 @@ class PcaRidge(MetricPlugin):
         Raises
         ------
         SettingsError, DataError
-            Settings that are not valid, more components than the training stimuli allow, no responses, or too few
-            stimuli for the splits.
+            Settings that are not valid, more components than the training stimuli allow, no responses, too few
+            stimuli for the splits, or a ceiling that they do not allow.
         """
         chosen = check_settings(PcaRidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
@@ -111,7 +111,9 @@ class PcaRidgeComparison(RidgeComparison):
         n_components: int,
         device: str = "cpu",
     ) -> None:
-        super().__init__(responses, splits, noise_correction=settings.noise_correction, device=device)
+        super().__init__(
+            responses, splits, noise_correction=settings.noise_correction, ceiling=settings.ceiling, device=device
+        )
         self.alpha = settings.alpha
         self.n_components = n_components
 

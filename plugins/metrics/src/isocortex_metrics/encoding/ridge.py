@@ -17,6 +17,7 @@ from pydantic import Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex_metrics.ceilings.estimators import EstimatorName
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
 from isocortex_metrics.encoding.split_fits import FitPlan, score_split
 from isocortex_metrics.numerics.threads import in_threads
@@ -32,6 +33,9 @@ class RidgeSettings(SplitSettings):
 
     noise_correction: Literal["ratio-of-aggregates", "per-neuroid", "none"] = Field(
         default="ratio-of-aggregates", description="how r2_corrected is made where stimuli were repeated"
+    )
+    ceiling: EstimatorName = Field(
+        default="repetitions", description="what the ceiling is estimated from; inter-subject is a band, by region"
     )
 
 
@@ -51,12 +55,15 @@ class Ridge(MetricPlugin):
         Raises
         ------
         SettingsError, DataError
-            Settings that are not valid, no responses, or too few stimuli for the splits.
+            Settings that are not valid, no responses, too few stimuli for the splits, or a ceiling that they do not
+            allow.
         """
         chosen = check_settings(RidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
-        return RidgeComparison(responses, splits, noise_correction=chosen.noise_correction, device=device)
+        return RidgeComparison(
+            responses, splits, noise_correction=chosen.noise_correction, ceiling=chosen.ceiling, device=device
+        )
 
 
 class RidgeComparison(LinearComparison):

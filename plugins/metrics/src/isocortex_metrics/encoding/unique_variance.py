@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -21,6 +21,7 @@ from isocortex.files import digest_of
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.scoring import Summary, as_layered, codes_of, over_participants, read_out
 from isocortex.typing import Array
+from isocortex_metrics.ceilings.estimators import Estimate
 from isocortex_metrics.ceilings.reliability import ratio_by_participant
 from isocortex_metrics.encoding.banded import MixtureFit, baseline_mixtures, best_mixture, joint_mixtures
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
@@ -49,6 +50,10 @@ class UniqueVarianceSettings(SplitSettings):
         default=MODEL_SHARES, description="shares of the model in the joint kernel that are searched; 0 is one of them"
     )
 
+    ceiling: Literal["repetitions", "split-half"] = Field(
+        default="repetitions", description="what the reliability is estimated from that bounds joint_r2"
+    )
+
     @field_validator("model_shares")
     @classmethod
     def _check_shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
@@ -73,12 +78,13 @@ class UniqueVariance(MetricPlugin):
         Raises
         ------
         SettingsError, DataError
-            Settings that are not valid, no responses, or too few stimuli for the splits.
+            Settings that are not valid, no responses, too few stimuli for the splits, or a ceiling that they do not
+            allow.
         """
         chosen = check_settings(UniqueVarianceSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
-        return UniqueVarianceComparison(responses, splits, chosen.model_shares, device)
+        return UniqueVarianceComparison(responses, splits, chosen.model_shares, device, chosen.ceiling)
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ class UniqueVarianceComparison(LinearComparison):
 
     Parameters
     ----------
-    responses, splits, device
-        As for ``LinearComparison``.
+    responses, splits, device, ceiling
+        As for ``LinearComparison``; the ceiling is one of joint_r2.
     model_shares
         Shares of the model that are searched, 0 among them.
     """
@@ -121,13 +127,15 @@ class UniqueVarianceComparison(LinearComparison):
         splits: list[Split],
         model_shares: tuple[float, ...] = MODEL_SHARES,
         device: str = "cpu",
+        ceiling: Literal["repetitions", "split-half"] = "repetitions",
     ) -> None:
-        super().__init__(responses, splits, noise_correction="none", device=device)
+        super().__init__(responses, splits, noise_correction="none", ceiling=ceiling, device=device)
         self.model_shares = [share for share in model_shares if share > 0]
         self._baseline: _Baseline | None = None
-        if self.reliability is not None:
-            bound = self.neuroid.copy(data=self.reliability)
-            self.ceiling = Ceiling("Spearman-Brown reliability over repetitions", "joint_r2", bound)
+
+    def ceiling_from(self, estimate: Estimate) -> Ceiling:
+        """The reliability itself, which bounds the R² of both together."""
+        return Ceiling(estimate.name, "joint_r2", self.neuroid.copy(data=estimate.reliability))
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Fit baselines, and baselines and layer together, in every split.
