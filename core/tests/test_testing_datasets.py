@@ -35,9 +35,12 @@ import numpy as np
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.interfaces import DatasetPlugin, StimuliPlugin
 from isocortex.data.stimuli import Stimulus, StimulusSet
-from isocortex.testing.synthetic import synthetic_rdm, synthetic_responses, synthetic_stimuli
+from isocortex.testing.synthetic import linear_responses, synthetic_features, synthetic_rdm, synthetic_stimuli
 
 NAMES = [f"sound-{letter}" for letter in "abcdefghijklmnop"]
+
+def noise(names):
+    return linear_responses(synthetic_features(len(names), 1, 0), 0.0, 0, stimulus_id=names)
 
 def sounds(names, dtype="float32", rate=8000.0, scale=0.5):
     waves = {name: scale * np.sin(np.arange(800) * ord(name[-1]) / 99) for name in names}
@@ -83,7 +86,7 @@ class Broken(StimuliPlugin):
 
 class Responses(DatasetPlugin):
     def load(self, files, stimuli):
-        return Dataset(self.card.id, stimuli, responses=synthetic_responses(stimuli.ids))
+        return Dataset(self.card.id, stimuli, responses=noise(stimuli.ids))
 
 class Unseeded(DatasetPlugin):
     def load(self, files, stimuli):
@@ -97,20 +100,20 @@ class Rdm(DatasetPlugin):
 class Damaged(DatasetPlugin):
     """Puts NaN into responses that were checked already."""
     def load(self, files, stimuli):
-        made = Dataset(self.card.id, stimuli, responses=synthetic_responses(stimuli.ids))
+        made = Dataset(self.card.id, stimuli, responses=noise(stimuli.ids))
         made.responses.values[0, 0] = np.nan
         return made
 
 class Unsorted(DatasetPlugin):
     """Puts responses that were in canonical order into another."""
     def load(self, files, stimuli):
-        made = Dataset(self.card.id, stimuli, responses=synthetic_responses(stimuli.ids))
+        made = Dataset(self.card.id, stimuli, responses=noise(stimuli.ids))
         object.__setattr__(made, "responses", made.responses.isel(presentation=slice(None, None, -1)))
         return made
 
 class Table(DatasetPlugin):
     def load(self, files, stimuli):
-        return synthetic_responses(stimuli.ids)
+        return noise(stimuli.ids)
 
 class Unmade(DatasetPlugin):
     def __init__(self, card):

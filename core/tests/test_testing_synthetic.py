@@ -14,7 +14,6 @@ from isocortex.testing.synthetic import (
     synthetic_features,
     synthetic_image,
     synthetic_rdm,
-    synthetic_responses,
     synthetic_stimuli,
 )
 
@@ -68,13 +67,14 @@ def test_responses_are_linear_in_the_features_and_noise_is_not() -> None:
 
 
 def test_coordinates_of_responses() -> None:
-    responses = synthetic_responses(["b", "a"], n_neuroids=5, n_repetitions=3, seed=4)
+    made = {"stimulus_id": ["b", "a"], "n_neuroids": 5, "n_repetitions": 3}
+    responses = linear_responses(synthetic_features(2, 1, 4), 0.0, 4, **made)
     assert responses.shape == (6, 5)
     assert responses["stimulus_id"].values.tolist() == ["b", "a"] * 3
     assert set(responses["region"].values) == {"A", "B"}
     assert set(responses["subject"].values) == {"S1", "S2"}
     assert len(set(responses["neuroid_id"].values)) == 5
-    assert not np.array_equal(responses.values, synthetic_responses(["b", "a"], n_neuroids=5, n_repetitions=3, seed=5))
+    assert not np.array_equal(responses.values, linear_responses(synthetic_features(2, 1, 5), 0.0, 5, **made))
 
 
 def test_rdms_are_those_of_the_features_where_there_is_no_noise() -> None:

@@ -11,7 +11,7 @@ import pytest
 from isocortex.errors import DataError
 from isocortex_baselines import cochleagram as coch
 from isocortex_baselines.envelopes import EnvelopePlan
-from isocortex_baselines.erb import BankSettings, erb_filter_bank, erb_to_hz, hz_to_erb
+from isocortex_baselines.erb import BankSettings, erb_filter_bank, hz_to_erb
 from isocortex_baselines.sounds import excerpt, prepare_cochcnn9, prepare_kell2018
 
 REPOSITORY = Path(__file__).parents[3]
@@ -61,14 +61,6 @@ def test_kell2018_equals_the_published_code(number: int) -> None:
     ours = coch.cochleagram_kell2018(waveform)
     assert ours.shape == (211, 400)
     assert np.abs(ours - known[f"coch211x400_{number}"]).max() <= 1e-6
-    resized = coch.resize_to_256(coch.rescale_to_255(ours))
-    stored = known[f"coch256_uint8_{number}"].astype(int)
-    rounded = np.clip(np.round(resized), 0, 255).astype(int)
-    # a value within single-precision rounding of .5 may fall either way
-    assert np.abs(rounded - stored).max() <= 1
-    assert np.mean(rounded != stored) < 1e-3
-    if number == 1:
-        assert np.abs(resized - known["coch256_float32_1"]).max() <= 1e-4
 
 
 def test_kell2018_takes_the_samples_of_a_16_bit_file_as_they_are() -> None:
@@ -100,11 +92,6 @@ def test_filters_equal_the_formula_point_by_point() -> None:
         lows = [np.sqrt(1 - bands[i] ** 2) if e < centres[i] else 0.0 for i in (0, 1)]
         highs = [np.sqrt(1 - bands[i] ** 2) if e > centres[i] else 0.0 for i in (11, 12)]
         assert np.abs(bank[:, k] - np.array(lows + bands + highs) / np.sqrt(2)).max() < 1e-12
-
-
-def test_erb_scale_is_inverted() -> None:
-    frequency = np.array([0.0, 20.0, 440.0, 8000.0])
-    assert np.abs(erb_to_hz(hz_to_erb(frequency)) - frequency).max() < 1e-9
 
 
 # --- envelopes
@@ -156,7 +143,6 @@ def test_silence_and_constant_sounds_are_finite_and_flat() -> None:
     image = coch.cochleagram_cochcnn9(np.zeros(40_000))
     assert np.abs(image - 1e-8**0.3).max() < 1e-3
     assert not coch.cochleagram_kell2018(np.zeros(32_000)).any()
-    assert not coch.rescale_to_255(np.zeros((211, 400))).any()
 
 
 def test_level_and_mean_do_not_matter_to_cochcnn9() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isocortex.errors import DataError
-from isocortex_baselines.gabor import gabor_bank, gabor_energy, gabor_pyramid, prepare_image
+from isocortex_baselines.gabor import SIGMAS, gabor_bank, gabor_energy, prepare_image
 from isocortex_baselines.images import as_rgb, grey, resize
 from isocortex_baselines.pixels import pixels
 
@@ -66,6 +66,12 @@ def test_an_image_and_its_negative_have_the_same_energy() -> None:
     with np.load(GOLDEN, allow_pickle=False) as known:
         image = known["image"]
     assert np.array_equal(gabor_energy(image, 4), gabor_energy(-image, 4))
+
+
+def gabor_pyramid(image: np.ndarray) -> dict[int, np.ndarray]:
+    """As the model makes it."""
+    picture = prepare_image(image)
+    return {sigma: gabor_energy(picture, sigma) for sigma in SIGMAS}
 
 
 def test_a_photograph_and_its_negative_have_the_same_energy() -> None:

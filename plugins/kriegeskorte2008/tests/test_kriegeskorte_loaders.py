@@ -15,13 +15,13 @@ from isocortex.errors import AlignmentError, DataError
 from isocortex.files.file_store import DataFiles, read_specs
 from isocortex.loading.resolver import make_plugin
 from isocortex_kriegeskorte2008 import (
-    load_model_rdms,
     pair_indices,
     read_images,
     read_published_rdms,
     read_subject_rdms,
     upper_triangle,
 )
+from isocortex_kriegeskorte2008.reading import read_structs
 
 N_STIMULI = 5
 N_PAIRS = 10
@@ -233,7 +233,7 @@ def test_other_variables_and_fields_are_refused(tmp_path):
     with pytest.raises(DataError, match="expected RDMs to be a struct array, found float64"):
         read_subject_rdms(path)
     with pytest.raises(DataError, match="expected Models to have the fields name, RDM; found 1 structs with name"):
-        load_model_rdms(path)
+        read_structs(path, "Models", ["name", "RDM"])
     with pytest.raises(DataError, match=r"other\.mat lacks the variable stimuli_92objs"):
         read_images(path)
 
@@ -244,13 +244,6 @@ def test_a_damaged_matlab_file_is_named(tmp_path, content):
     path.write_bytes(path.read_bytes()[:900] if content == "truncated" else content)
     with pytest.raises(DataError, match=r"92_brainRDMs\.mat (cannot be read as a MATLAB file|lacks the variable)"):
         read_subject_rdms(path)
-
-
-def test_model_rdms_keep_their_names(tmp_path):
-    path = tmp_path / "92_modelRDMs.mat"
-    models = struct_array((1, 2), RDM=[np.uint8([[0, 1], [1, 0]]), np.array([[0, 0.5], [0.5, 0]])], name=["a", "V1"])
-    savemat(path, {"Models": models})
-    assert {name: vector.tolist() for name, vector in load_model_rdms(path).items()} == {"a": [1.0], "V1": [0.5]}
 
 
 def test_files_that_are_not_there_are_named():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split, largest_of_the_best, leave_one_out_error
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split, largest_of_the_best
 from isocortex_metrics.numerics.gram import complement_of_constant, gram_matrix, split_basis
-from isocortex_metrics.numerics.leave_one_out import BLOCK
+from isocortex_metrics.numerics.leave_one_out import BLOCK, leave_one_out_errors
 from isocortex_metrics.target.splits import stack_tests
 
 N_TRAIN, N_TEST = 24, 9
@@ -26,6 +26,11 @@ def problem(n_units: int, n_neuroids: int = 5, seed: int = 0) -> tuple[np.ndarra
 def basis_of(features: np.ndarray):
     """The decomposed split of features."""
     return split_basis(gram_matrix([features], len(features)), TRAIN, TEST)
+
+
+def leave_one_out_error(basis, responses: np.ndarray, alpha: float) -> np.ndarray:
+    """Of centred responses at one alpha."""
+    return leave_one_out_errors(basis, basis.vectors.T @ responses, np.array([alpha]))[0]
 
 
 @pytest.mark.parametrize("n_units", [4, 23, 200])

@@ -21,7 +21,8 @@ from isocortex_metrics.geometry.dissimilarity import (
     squared_euclidean_distance,
     upper_triangle,
 )
-from isocortex_metrics.geometry.pair_statistics import noise_ceiling, unit_ranks, weighted_rho
+from isocortex_metrics.geometry.pair_statistics import COMPARISONS, unit_ranks, weighted_rho
+from isocortex_metrics.geometry.rdm_ceilings import leave_one_out
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_equal_entries_have_no_ranks() -> None:
 
 def test_noise_ceiling_equals_a_loop() -> None:
     rdms = np.random.default_rng(0).random((5, 66)) + np.linspace(0, 1, 66)
-    lower, upper = noise_ceiling(rdms)
+    lower, upper = leave_one_out(rdms, COMPARISONS["spearman"])
     scored = np.stack([(r - r.mean()) / r.std() for r in (rankdata(row) for row in rdms)])
     # means of ranks that are equal but for rounding are ties
     without = [spearmanr(rdms[i], np.delete(scored, i, axis=0).mean(axis=0).round(9)).statistic for i in range(5)]
@@ -206,7 +207,7 @@ def human(realdata: Path) -> np.ndarray:
 
 
 def test_published_noise_ceiling_of_human_it(human) -> None:
-    assert noise_ceiling(human) == pytest.approx((0.3723, 0.6657), abs=5e-4)
+    assert leave_one_out(human, COMPARISONS["spearman"]) == pytest.approx((0.3723, 0.6657), abs=5e-4)
 
 
 def test_animacy_model_against_human_it(human, realdata) -> None:

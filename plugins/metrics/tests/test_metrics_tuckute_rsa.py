@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,6 @@ from isocortex_metrics.tuckute2023.rdms import (
     category_order,
     half_rdms,
     participant_ceiling,
-    whole_rdm,
-    whole_similarity,
 )
 from isocortex_metrics.tuckute2023.splits import tuckute_splits
 
@@ -79,7 +76,8 @@ def brains() -> np.ndarray:
     """Dissimilarities of each participant among all sounds, in the order of the inputs."""
     inputs = golden("tuckute_rsa_inputs")
     mean, subject = inputs["fmri"].mean(axis=2), inputs["subj"]
-    return np.stack([whole_rdm(blocks_of(mean[:, subject == name]), N_STIMULI) for name in range(4)])
+    everything = Split(np.arange(N_STIMULI), np.arange(0))
+    return np.stack([half_rdms(blocks_of(mean[:, subject == name]), [everything])[0][0] for name in range(4)])
 
 
 # --- parity -----------------------------------------------------------------------------------------------------------
@@ -155,13 +153,12 @@ def test_ceiling_on_the_statistic_of_the_models_equals_scipy(comparison) -> None
     np.testing.assert_allclose(comparison.ceiling_rho[3], expected, rtol=0, atol=1e-12)
 
 
-def test_versions_over_all_sounds_are_the_published_ones(brains) -> None:
+def test_versions_over_all_sounds_are_the_published_ones(comparison, scores, brains) -> None:
     inputs, expected = golden("tuckute_rsa_inputs"), golden("tuckute_rsa")
-    layers = [inputs[f"act_{name}"] for name in expected["layers"]]
-    found = whole_similarity(brains, np.stack([whole_rdm(blocks_of(layer), N_STIMULI) for layer in layers]))
+    found = scores["whole_rho"].transpose("subject", "layer").values
     np.testing.assert_allclose(found, expected["all_data_rsa_for_best_layer"], rtol=0, atol=1e-12)
-    together = whole_rdm(lambda: chain.from_iterable(blocks_of(layer)() for layer in layers), N_STIMULI)
-    found = whole_similarity(brains, together[None])[:, 0]
+    together = np.concatenate([inputs[f"act_{name}"] for name in expected["layers"]], axis=1)
+    found = comparison.score(Activations("all layers", list(inputs["ids"]), [together]))["whole_rho"].values
     np.testing.assert_allclose(found, expected["all_model_features_rsa"], rtol=0, atol=1e-12)
     found = participant_ceiling(brains, unit_values)
     np.testing.assert_allclose(found, expected["noise_ceiling_per_participant_165"], rtol=0, atol=1e-12)

@@ -201,22 +201,6 @@ def linear_responses(
     return make_responses(values, names, neuroid=neuroid, units="synthetic")
 
 
-def synthetic_responses(
-    stimulus_id: Sequence[str], *, seed: int = 0, n_neuroids: int = 12, n_repetitions: int = 2
-) -> xr.DataArray:
-    """Make responses that are noise alone, with the coordinates of ``linear_responses``.
-
-    Examples
-    --------
-    >>> synthetic_responses(["a", "b"], n_repetitions=1).shape
-    (2, 12)
-    """
-    unrelated = synthetic_features(len(stimulus_id), 1, seed)
-    return linear_responses(
-        unrelated, 0.0, seed, stimulus_id=stimulus_id, n_neuroids=n_neuroids, n_repetitions=n_repetitions
-    )
-
-
 def synthetic_rdm(stimulus_id: Sequence[str], features: Array | None, snr: float, seed: int) -> xr.DataArray:
     """Make RDMs, 1 − r between the response patterns of 30 neuroids, of four participants.
 

@@ -80,27 +80,6 @@ def hz_to_erb(frequency: ArrayLike) -> NDArray[np.float64]:
     return EAR_Q * np.log1p(np.asarray(frequency, dtype=np.float64) / (MIN_BANDWIDTH_HZ * EAR_Q))
 
 
-def erb_to_hz(erb: ArrayLike) -> NDArray[np.float64]:
-    """Give the frequency at a position on the ERB scale: the inverse of `hz_to_erb`.
-
-    Parameters
-    ----------
-    erb : array_like
-        In ERB units, any shape.
-
-    Returns
-    -------
-    ndarray of float64
-        Same shape, in Hz.
-
-    Examples
-    --------
-    >>> round(float(erb_to_hz(hz_to_erb(440.0))), 6)
-    440.0
-    """
-    return MIN_BANDWIDTH_HZ * EAR_Q * np.expm1(np.asarray(erb, dtype=np.float64) / EAR_Q)
-
-
 def erb_filter_bank(settings: BankSettings) -> NDArray[np.float64]:
     """Make the transfer functions of a bank of half-cosine filters.
 

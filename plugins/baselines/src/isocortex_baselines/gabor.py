@@ -79,7 +79,7 @@ def gabor_energy(image: ArrayLike, sigma: int, n_orientations: int = N_ORIENTATI
 
     The image is correlated with the pairs of `gabor_bank` at every ``2 sigma``-th pixel, padded with zeros so
     that there are ``ceil(n / (2 sigma))`` outputs along an axis, with the odd zero at the end. Nothing is
-    subtracted from the image: even filters respond to a flat image, see `gabor_pyramid`.
+    subtracted from the image: even filters respond to a flat image, see `prepare_image`.
 
     Parameters
     ----------
@@ -130,6 +130,10 @@ def gabor_energy(image: ArrayLike, sigma: int, n_orientations: int = N_ORIENTATI
 def prepare_image(image: ArrayLike, size: int = SIZE) -> NDArray[np.float64]:
     """Prepare an image for the pyramid: grey, resized bilinearly to a square, mean removed.
 
+    The mean is subtracted because the even filters keep a constant term (their sums are .07, .14 and .29 at sigma 2, 4
+    and 8): without it the energy would follow the brightness, and a photograph and its negative (1 - image) would
+    differ.
+
     Parameters
     ----------
     image : array_like, shape (height, width, 3) or (height, width)
@@ -153,40 +157,3 @@ def prepare_image(image: ArrayLike, size: int = SIZE) -> NDArray[np.float64]:
     """
     picture = resize(grey(image), size, size)
     return picture - picture.mean()
-
-
-def gabor_pyramid(image: ArrayLike, sigmas: tuple[int, ...] = SIGMAS) -> dict[int, NDArray[np.float64]]:
-    """Give the Gabor energy of a photograph at several sizes.
-
-    `prepare_image`, then `gabor_energy` per size. The mean of the image is subtracted because the even
-    filters keep a constant term (their sums are .07, .14 and .29 at sigma 2, 4 and 8): without it the energy
-    would follow the brightness, and a photograph and its negative (1 - image) would differ.
-
-    Parameters
-    ----------
-    image : array_like, shape (height, width, 3) or (height, width)
-        uint8, or floats in [0, 1].
-    sigmas : tuple of int
-        Standard deviations of the filters' windows, in pixels of the resized image.
-
-    Returns
-    -------
-    dict
-        Sigma to ndarray of float64, shape (8, ceil(256 / (2 sigma)), ceil(256 / (2 sigma))).
-
-    Raises
-    ------
-    isocortex.errors.DataError
-        If the shape is another, or floats lie outside [0, 1].
-
-    References
-    ----------
-    Kay, Naselaris, Prenger & Gallant (2008), Nature 452:352-355.
-
-    Examples
-    --------
-    >>> {sigma: energy.shape for sigma, energy in gabor_pyramid(np.zeros((32, 32)), (8, 16)).items()}
-    {8: (8, 16, 16), 16: (8, 8, 8)}
-    """
-    picture = prepare_image(image)
-    return {sigma: gabor_energy(picture, sigma) for sigma in sigmas}

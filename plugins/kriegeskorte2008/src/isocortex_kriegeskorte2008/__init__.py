@@ -6,7 +6,6 @@ from isocortex_kriegeskorte2008.datasets import HumanIT, MonkeyIT
 from isocortex_kriegeskorte2008.images import ImageTable, ObjectImages, read_images
 from isocortex_kriegeskorte2008.rdms import (
     SubjectRDMs,
-    load_model_rdms,
     pair_indices,
     read_published_rdms,
     read_subject_rdms,
@@ -19,7 +18,6 @@ __all__ = [
     "MonkeyIT",
     "ObjectImages",
     "SubjectRDMs",
-    "load_model_rdms",
     "pair_indices",
     "read_images",
     "read_published_rdms",

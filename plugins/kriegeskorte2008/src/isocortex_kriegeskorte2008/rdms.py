@@ -169,37 +169,6 @@ def read_published_rdms(path: Path) -> dict[str, NDArray[np.float64]]:
     return published
 
 
-def load_model_rdms(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Read the dissimilarities that models predict for the 92 images, for checks of a comparison.
-
-    Parameters
-    ----------
-    path : Path
-        ``92_modelRDMs.mat``, MATLAB 5: struct array Models with name and RDM. It comes with no benchmark; it lies
-        beside ``92_brainRDMs.mat`` in the repository that distributes both.
-
-    Returns
-    -------
-    dict of str to ndarray of float64, shape (n_pairs,)
-        Name (``animacy``, ``monkeyIT``, ``V1``, …) to dissimilarities, pairs in row-major order.
-
-    Raises
-    ------
-    isocortex.errors.DataError
-        If the file cannot be read or a matrix is no dissimilarity matrix.
-
-    Examples
-    --------
-    >>> # load_model_rdms(Path("92_modelRDMs.mat"))["animacy"].shape == (4186,)
-    """
-    models: dict[str, NDArray[np.float64]] = {}
-    for item in read_structs(path, "Models", ["name", "RDM"]):
-        name = as_text(item["name"], f"{path.name}: Models")
-        models[name] = _triangle_of(path, name, item["RDM"])
-    _same_length(path, list(models.values()))
-    return models
-
-
 def _triangle_of(path: Path, name: str, matrix: NDArray[Any]) -> NDArray[np.float64]:
     try:
         return upper_triangle(matrix)

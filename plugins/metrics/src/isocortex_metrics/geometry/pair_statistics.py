@@ -13,7 +13,6 @@ import numpy as np
 
 from isocortex.errors import DataError
 from isocortex.typing import Array
-from isocortex_metrics.geometry.rdm_ceilings import leave_one_out
 from isocortex_metrics.numerics.ranks import average_ranks, broken_ranks, concordance, tau_a
 from isocortex_metrics.numerics.threads import few_threads
 
@@ -255,27 +254,6 @@ COMPARISONS: dict[str, PairStatistic] = {
     "rho-a": PairStatistic("rho_a", scaled_ranks, _products, weighted_rho_a, "rank-averaged"),
     "cosine": PairStatistic("cosine", unit_lengths, _products, weighted_cosine, "averaged after scaling"),
 }
-
-
-def noise_ceiling(rdms: Array, comparison: str = "spearman") -> tuple[float, float]:
-    """Leave-one-participant-out bounds of the mean correlation with the participants, rank-averaged.
-
-    Parameters
-    ----------
-    rdms
-        (n_participants, n_pairs), at least two participants.
-
-    See Also
-    --------
-    isocortex_metrics.geometry.rdm_ceilings.leave_one_out
-
-    Examples
-    --------
-    >>> lower, upper = noise_ceiling(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 8.0]]))
-    >>> round(lower, 12), round(upper, 12)
-    (1.0, 1.0)
-    """
-    return leave_one_out(rdms, COMPARISONS[comparison])
 
 
 def pair_sums(vector: Array, counts: Array) -> Array:

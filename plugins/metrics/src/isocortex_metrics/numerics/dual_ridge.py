@@ -21,7 +21,6 @@ from isocortex_metrics.numerics.leave_one_out import (
     Operators,
     distinct_alphas,
     distinct_errors,
-    leave_one_out_errors,
     neuroid_blocks,
 )
 from isocortex_metrics.numerics.threads import few_threads
@@ -61,11 +60,6 @@ class SplitFit:
 
 
 # --- choosing alpha and predicting ------------------------------------------------------------------------------------
-
-
-def leave_one_out_error(basis: SplitBasis, responses: Array, alpha: float) -> Array:
-    """``leave_one_out_errors`` of responses (n_train, n_neuroids) at one alpha: (n_neuroids,)."""
-    return leave_one_out_errors(basis, basis.vectors.T @ responses, np.array([alpha]))[0]
 
 
 def fit_split(basis: SplitBasis, responses: Array, grid: Array = ALPHA_GRID) -> SplitFit:

@@ -1,4 +1,4 @@
-"""Ranks and rank correlations of long vectors: average ranks, Kendall's tau-a, rho-a.
+"""Ranks and rank correlations of long vectors: average ranks and Kendall's tau-a.
 
 Values and their places are packed into one integer each, because sorting integers is several times faster than sorting
 places by their values.
@@ -232,18 +232,3 @@ def tau_a(x: Array, y: Array) -> float:
         float(found.statistic) * n**2 * (n_values - 1) / n_values / 2
     )  # concordant less discordant pairs, a whole number
     return balance / (n * (n - 1) // 2)
-
-
-def rho_a(x: Array, y: Array) -> float:
-    """Spearman's rho as it is expected when ties are broken at random.
-
-    12 / (n³ − n) Σ_p (rank x_p − (n + 1) / 2) (rank y_p − (n + 1) / 2) with average ranks: Schütt et al. 2023, eLife,
-    "rho-a". Without ties it is Spearman's rho; unlike that it does not favour predictions that tie.
-
-    Examples
-    --------
-    >>> rho_a(np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]))
-    0.75
-    """
-    middle = (len(x) + 1) / 2
-    return float((average_ranks(x) - middle) @ (average_ranks(y) - middle)) * 12 / (len(x) ** 3 - len(x))

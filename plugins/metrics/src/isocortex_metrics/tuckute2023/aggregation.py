@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocortex.scoring import by_participant, relative_depth
+from isocortex.scoring import by_participant
 from isocortex.typing import Array
 
 #: times that the splits are halved, as published
@@ -147,18 +147,6 @@ def layer_medians(values: Array, limit: float = np.inf) -> Array:
     return np.minimum(np.median(values, axis=2), limit)
 
 
-def layer_positions(chosen: Array, n_layers: int) -> tuple[Array, Array]:
-    """Position of layers counted from 1, and relative to the depth of the model: 0 for the first, 1 for the last.
-
-    Examples
-    --------
-    >>> position, relative = layer_positions(np.array([0, 2]), 5)
-    >>> position.tolist(), relative.tolist()
-    ([1, 3], [0.0, 0.5])
-    """
-    return chosen + 1, relative_depth(chosen, n_layers)
-
-
 def participant_medians(values: Array, codes: Array) -> Array:
     """Median over the neuroids of each participant: (…, n_neuroids) → (…, n_participants).
 
@@ -179,27 +167,6 @@ def standard_error(values: Array) -> float:
     1.0
     """
     return float(np.std(values) / np.sqrt(len(values) - 1)) if len(values) > 1 else float("nan")
-
-
-def within_participant_error(table: Array) -> Array:
-    """Standard error over participants of what is compared within them: each participant's mean goes first.
-
-    Parameters
-    ----------
-    table
-        (n_participants, n_conditions): models, or layers of a model.
-
-    Returns
-    -------
-    (n_conditions,). With one condition nothing is left; use ``standard_error``.
-
-    Examples
-    --------
-    >>> within_participant_error(np.array([[1.0, 2.0], [5.0, 6.0], [3.0, 4.0]])).tolist()
-    [0.0, 0.0]
-    """
-    within = table - table.mean(axis=1, keepdims=True)
-    return np.std(within, axis=0) / np.sqrt(len(table) - 1)
 
 
 def best_layers(values: Array) -> tuple[Array, Array]:

@@ -124,37 +124,6 @@ def _dissimilarity(products: Array, sums: Array, n_units: int) -> Array:
     return 1.0 - pairs / upper_triangle(np.outer(norm, norm))
 
 
-def whole_rdm(blocks: Blocks, n_stimuli: int, device: str = "cpu") -> Array:
-    """Dissimilarities among all stimuli, units scaled over all of them: the paper's version for positions of layers.
-
-    Blocks of several layers in a row give the paper's matrix of all layers together.
-
-    Examples
-    --------
-    >>> patterns = np.random.default_rng(0).normal(size=(5, 20))
-    >>> whole_rdm(lambda: iter([patterns]), 5).shape
-    (10,)
-    """
-    everything = np.arange(n_stimuli)
-    return half_rdms(blocks, [Split(everything, everything)], device)[0][0]
-
-
-def whole_similarity(brains: Array, layers: Array) -> Array:
-    """Spearman's rho of every layer with every participant over all stimuli: (n_participants, n_layers).
-
-    Parameters
-    ----------
-    brains, layers
-        (n_participants, n_pairs) and (n_layers, n_pairs), from ``whole_rdm``.
-
-    Examples
-    --------
-    >>> whole_similarity(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 2.0, 9.0], [3.0, 2.0, 1.0]])).round(12).tolist()
-    [[1.0, -1.0]]
-    """
-    return unit_ranks(brains, PUBLISHED_TIE_SHARE) @ unit_ranks(layers, PUBLISHED_TIE_SHARE).T
-
-
 def best_layers(train: Array) -> Array:
     """The first layer with the largest training value: (n_layers, …) → (…), NaN left out.
 
