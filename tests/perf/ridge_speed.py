@@ -60,14 +60,14 @@ class Problem:
         import isocortex
         from isocortex.activations.layer import Activations
         from isocortex.data.dataset import make_responses
-        from isocortex_metrics.tuckute2023.fits import ALPHAS
+        from isocortex_metrics.tuckute2023.fits import ABSOLUTE_ALPHAS
 
         self.features, self.scans = made_up(n_units)
         ids = [f"sound{number}" for number in range(N_STIMULI)]
         self.activations = Activations("layer", ids, [self.features])
         responses = make_responses(self.scans, ids)
         self.comparison: Any = isocortex.load_metric(OURS).against(responses, settings={}, seed=0)
-        self.alphas = ALPHAS[::-1].copy()  # descending, as published
+        self.alphas = ABSOLUTE_ALPHAS[::-1].copy()  # descending, as published
         self.train, self.test = self.comparison.splits[0]
 
     def ours(self) -> Any:

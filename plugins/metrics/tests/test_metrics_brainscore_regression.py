@@ -23,7 +23,13 @@ from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.brainscore.compact import compact_features
-from isocortex_metrics.brainscore.fits import ALPHAS, best_units, least_squares, ridge_dual, ridge_primal
+from isocortex_metrics.brainscore.fits import (
+    CROSS_VALIDATED_ALPHAS,
+    best_units,
+    least_squares,
+    ridge_dual,
+    ridge_primal,
+)
 from isocortex_metrics.brainscore.splits import brainscore_rows, brainscore_splits
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
@@ -323,7 +329,7 @@ def test_ridgecv_split_equals_scikit_learn(n_units, noise) -> None:
     comparison = against("brainscore-ridgecv-split", target)
     scores = comparison.score(layer(features))
     train, test = words == "train", words == "test"
-    model = RidgeCV(alphas=ALPHAS).fit(features[train], values[train])
+    model = RidgeCV(alphas=CROSS_VALIDATED_ALPHAS).fit(features[train], values[train])
     predicted = model.predict(features[test])
     assert np.unique(10 ** scores["alpha"].values).tolist() == pytest.approx([model.alpha_])
     np.testing.assert_allclose(scores["prediction"].values[0], predicted, atol=1e-9)
@@ -337,9 +343,20 @@ def test_ridgecv_split_equals_scikit_learn(n_units, noise) -> None:
 
 
 def test_the_99_alphas() -> None:
-    assert len(ALPHAS) == 99
-    assert ALPHAS[[0, 1, 2, 3, 4, 5, 8, 9, 80, 98]].tolist() == [0.01, 0.1, 0.5, 1, 10, 32.5, 100, 150, 1e6, 1e7]
-    assert (np.diff(ALPHAS) > 0).all()
+    assert len(CROSS_VALIDATED_ALPHAS) == 99
+    assert CROSS_VALIDATED_ALPHAS[[0, 1, 2, 3, 4, 5, 8, 9, 80, 98]].tolist() == [
+        0.01,
+        0.1,
+        0.5,
+        1,
+        10,
+        32.5,
+        100,
+        150,
+        1e6,
+        1e7,
+    ]
+    assert (np.diff(CROSS_VALIDATED_ALPHAS) > 0).all()
 
 
 # --- many units as what is predicted ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from isocortex.data.dataset import make_responses
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.scoring.contract import Rules
 from isocortex.scoring.summary import by_region
-from isocortex_metrics.conwell2021.fits import leave_one_out_deviations, mean_of_others, standardised
+from isocortex_metrics.conwell2021.fits import leave_one_out_deviations, mean_of_others, z_scored_units
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.gram import gram_matrix
 
@@ -180,7 +180,7 @@ def test_what_does_not_vary_is_null(metric: str) -> None:
 def test_constant_units_are_zero_and_others_z_scores() -> None:
     generator = np.random.default_rng(0)
     values = np.column_stack([generator.standard_normal((9, 3)) * [1, 1e-3, 1e4] + [0, 5, 1e3], np.full(9, 0.1)])
-    [block] = standardised([values.astype(np.float32)])
+    [block] = z_scored_units([values.astype(np.float32)])
     np.testing.assert_allclose(
         block, StandardScaler().fit_transform(values.astype(np.float32).astype(float)), atol=1e-9
     )
@@ -201,7 +201,7 @@ def test_repetitions_give_a_ceiling() -> None:
 def test_deviations_are_from_the_mean_of_the_others() -> None:
     features, responses = related()
     values = responses.values + 1e6  # no digit of the deviation is lost to the mean
-    [standard] = standardised([features])
+    [standard] = z_scored_units([features])
     deviation = leave_one_out_deviations(gram_matrix([standard], N_STIMULI), values, 1.0)
     others = np.delete(np.arange(N_STIMULI), 3)
     fitted = Ridge(1.0, solver="svd").fit(standard[others], values[others] - 1e6)

@@ -25,7 +25,7 @@ from isocortex_metrics.geometry.pair_statistics import (
     weighted_rho,
 )
 from isocortex_metrics.geometry.participants import crossed_draws
-from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, inter_subject, leave_one_out
+from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, leave_one_out, pairwise_agreement
 from isocortex_metrics.numerics.ranks import (
     average_ranks,
     broken_ranks,
@@ -331,7 +331,7 @@ def test_ceilings_equal_a_loop(name, average) -> None:
     if average == "raw":
         assert brainscore_upper_bound(rdms, COMPARISONS[name]) == pytest.approx(upper, abs=1e-12)
     pairs = [function(rdms[one], rdms[other]) for one in range(4) for other in range(one)]
-    assert inter_subject(rdms, COMPARISONS[name]) == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert pairwise_agreement(rdms, COMPARISONS[name]) == pytest.approx(np.mean(pairs), abs=1e-12)
 
 
 def test_no_model_exceeds_the_rank_averaged_bound() -> None:

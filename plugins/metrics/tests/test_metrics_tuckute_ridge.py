@@ -23,13 +23,13 @@ from isocortex_metrics.numerics.leave_one_out import leave_one_out_errors
 from isocortex_metrics.target.splits import Split
 from isocortex_metrics.tuckute2023 import fits as tuckute_fits
 from isocortex_metrics.tuckute2023.fits import (
-    ALPHAS,
+    ABSOLUTE_ALPHAS,
     RESPONSE_FLOOR,
     basis_of,
     reliabilities,
     reliability_of_mean,
     response_pairs,
-    score_split,
+    score_half,
 )
 from isocortex_metrics.tuckute2023.ridge import scans_of
 
@@ -56,7 +56,7 @@ def golden_fit(name: str, number: int):
     reliability = reliabilities([split], scans)[0]
     features = golden["X"]
     basis = basis_of(gram_matrix([features], len(features)), split, features.shape[1])
-    found = score_split(basis, scans[:, split.train], scans[:, split.test], reliability)
+    found = score_half(basis, scans[:, split.train], scans[:, split.test], reliability)
     return golden, found, split, reliability, ~golden["rounding_sensitive"][:, number]
 
 
@@ -76,7 +76,7 @@ def test_published_scores_of_voxels(name: str, number: int) -> None:
     ):
         np.testing.assert_allclose(ours, golden[theirs][:, number], rtol=0, atol=max(atol, 1e-14), err_msg=theirs)
     assert firm.sum() >= 5
-    np.testing.assert_array_equal(ALPHAS[found.alpha_index[0, firm]], golden["out_alpha"][firm, number])
+    np.testing.assert_array_equal(ABSOLUTE_ALPHAS[found.alpha_index[0, firm]], golden["out_alpha"][firm, number])
     for ours, theirs in ((found.r_prior_zero, "out_r_prior_zero"), (found.r2_corrected, "out_r2_corrected")):
         np.testing.assert_allclose(ours[firm], golden[theirs][firm, number], rtol=0, atol=atol, err_msg=theirs)
 
@@ -84,7 +84,9 @@ def test_published_scores_of_voxels(name: str, number: int) -> None:
 @pytest.mark.parametrize(("name", "number"), CASES)
 def test_published_fits_of_single_scans(name: str, number: int) -> None:
     golden, found, split, reliability, firm = golden_fit(name, number)
-    np.testing.assert_array_equal(ALPHAS[found.alpha_index[1:, firm]].T, golden["alpha_single_scan"][firm, number])
+    np.testing.assert_array_equal(
+        ABSOLUTE_ALPHAS[found.alpha_index[1:, firm]].T, golden["alpha_single_scan"][firm, number]
+    )
     expected = golden["y_preds_test_single_scan"][split.test, number].transpose(2, 0, 1)
     np.testing.assert_allclose(found.scan_predictions, expected, rtol=0, atol=PREDICTION_TOLERANCE[name])
     pairs = golden["rv_hat_pairs"][firm, number][:, PAIRS].T
@@ -111,7 +113,7 @@ def test_published_predictions_and_warnings(name: str, number: int) -> None:
     assert (found.null_scans >= golden["out_warning_constant_splits"][:, number]).all()
     np.testing.assert_array_equal(found.null[firm], golden["out_warning_constant_mean"][firm, number])
     np.testing.assert_array_equal(found.null_scans[firm], golden["out_warning_constant_splits"][firm, number])
-    at_bound = (found.alpha_index[0] == len(ALPHAS) - 1) + 2 * (found.alpha_index[0] == 0)
+    at_bound = (found.alpha_index[0] == len(ABSOLUTE_ALPHAS) - 1) + 2 * (found.alpha_index[0] == 0)
     np.testing.assert_array_equal(at_bound[firm], golden["out_warning_alpha"][firm, number])
     assert found.null[CONSTANT]
     assert found.r2_corrected[CONSTANT] == 0
@@ -245,12 +247,12 @@ def test_leave_one_out_of_labels_with_single_members_equals_refitting() -> None:
     labels = np.array([0] * 8 + [1] * 8 + [2] * 6 + [3, 4])  # nothing is known about a label whose one member is out
     features, responses = np.eye(5)[labels], generator.standard_normal((24, 3))
     basis = split_basis(gram_matrix([features], 24), np.arange(24), np.arange(2))
-    found = leave_one_out_errors(basis, basis.vectors.T @ responses, ALPHAS)
+    found = leave_one_out_errors(basis, basis.vectors.T @ responses, ABSOLUTE_ALPHAS)
     for place in (0, 20, 35, 45, 50, 55):
         expected = np.zeros(3)
         for left_out in range(24):
             rest = np.setdiff1d(np.arange(24), [left_out])
-            fitted = SklearnRidge(max(ALPHAS[place], 1e-12), solver="svd").fit(features[rest], responses[rest])
+            fitted = SklearnRidge(max(ABSOLUTE_ALPHAS[place], 1e-12), solver="svd").fit(features[rest], responses[rest])
             expected += (responses[left_out] - fitted.predict(features[[left_out]])[0]) ** 2
         np.testing.assert_allclose(found[place], expected, rtol=1e-8)
 
@@ -470,7 +472,7 @@ def test_memory_beyond_the_result_is_that_of_one_piece_of_the_neuroids() -> None
         comparison = against(responses)
         gram = gram_matrix([features], N_STIMULI)
         tracemalloc.start()
-        found = tuckute_fits.score_splits(
+        found = tuckute_fits.score_halves(
             gram, comparison.splits, comparison.scans, comparison.reliability, 30, ["r2", "prediction"]
         )
         peak = tracemalloc.get_traced_memory()[1]

@@ -21,9 +21,9 @@ from isocortex_metrics.geometry.dissimilarity import upper_triangle
 from isocortex_metrics.geometry.pair_statistics import unit_ranks, unit_values
 from isocortex_metrics.target.splits import Split
 from isocortex_metrics.tuckute2023.rdms import (
-    aggregate,
     category_order,
     half_rdms,
+    median_over_splits,
     participant_ceiling,
 )
 from isocortex_metrics.tuckute2023.splits import tuckute_splits
@@ -118,7 +118,7 @@ def test_correlations_of_every_layer_are_the_published_ones(scores) -> None:
 
 def test_the_value_is_the_published_one(comparison, scores) -> None:
     expected = golden("tuckute_rsa")
-    value, medians = aggregate(scores["readout"].values)
+    value, medians = median_over_splits(scores["readout"].values)
     np.testing.assert_allclose(medians, expected["best_layer_rsa_median_across_splits"], rtol=0, atol=1e-12)
     summary = comparison.summarise(scores)
     assert summary.value == pytest.approx(float(expected["agg_mean"][0]), abs=1e-12)
@@ -135,11 +135,11 @@ def test_published_ceiling_is_beside_the_one_that_fits(comparison, scores) -> No
     np.testing.assert_allclose(
         comparison.ceiling_r.T, expected["leave_one_out_neural_r_cv_test_splits"], rtol=0, atol=1e-12
     )
-    value, medians = aggregate(comparison.ceiling_r)
+    value, medians = median_over_splits(comparison.ceiling_r)
     np.testing.assert_allclose(medians, expected["noise_ceiling_per_participant_cv"], rtol=0, atol=1e-12)
     summary = comparison.summarise(scores)
     assert summary.also == {"published_ceiling_r": pytest.approx(value, abs=1e-12)}
-    assert summary.ceiling == pytest.approx(aggregate(comparison.ceiling_rho)[0], abs=1e-12)
+    assert summary.ceiling == pytest.approx(median_over_splits(comparison.ceiling_rho)[0], abs=1e-12)
     assert "Spearman" in summary.ceiling_estimator
     assert summary.ceiled is None, "scores are not corrected for noise"
 

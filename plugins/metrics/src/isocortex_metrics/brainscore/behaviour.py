@@ -26,11 +26,11 @@ from isocortex_metrics.brainscore.behaviour_patterns import (
     consistency,
     dprime,
     halvings,
+    has_spread,
     normalised,
     over_distractors,
     rates_of_probabilities,
     rates_of_trials,
-    varies,
 )
 from isocortex_metrics.target.responses import refuse_seed
 
@@ -129,7 +129,7 @@ class _HalvingsComparison(Comparison):
     def _refuse_too_few(self) -> None:
         for first, second in self.halves:
             common = np.isfinite(first) & np.isfinite(second)
-            if common.sum() < _MIN_ENTRIES or not (varies(first[common]) and varies(second[common])):
+            if common.sum() < _MIN_ENTRIES or not (has_spread(first[common]) and has_spread(second[common])):
                 raise DataError(
                     f"{len(self.trials.stimulus)} trials of {self.n_stimuli} stimuli are too few: the two halves of "
                     f"the trials have {int(common.sum())} entries of their patterns in common, which do not vary or "

@@ -153,18 +153,18 @@ def consistency(first: Array, second: Array) -> float:
     """
     common = np.isfinite(first) & np.isfinite(second)
     x, y = first[common], second[common]
-    if not (varies(x) and varies(y)):
+    if not (has_spread(x) and has_spread(y)):
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
     return float((x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)))
 
 
-def varies(values: Array) -> bool:
+def has_spread(values: Array) -> bool:
     """Whether entries of a pattern differ by more than rounding.
 
     Examples
     --------
-    >>> varies(np.array([0.0, 1e-15, 0.0])), varies(np.array([0.0, 0.1]))
+    >>> has_spread(np.array([0.0, 1e-15, 0.0])), has_spread(np.array([0.0, 0.1]))
     (False, True)
     """
     return len(values) > 1 and float(np.std(values)) > FLAT

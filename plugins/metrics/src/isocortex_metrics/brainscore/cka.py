@@ -23,16 +23,10 @@ from isocortex_metrics.geometry.kernels import (
     unbiased_cka,
 )
 from isocortex_metrics.numerics.arrays import to_numpy
-from isocortex_metrics.target.responses import refuse_seed
+from isocortex_metrics.target.responses import NoSettings, refuse_seed
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-class BrainScoreSettings(BaseModel):
-    """There are no settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BrainScoreCvSettings(BaseModel):
@@ -133,7 +127,7 @@ class _BrainScore(MetricPlugin):
         SettingsError, DataError
             Any setting, a seed other than 0, no responses, or fewer than four stimuli.
         """
-        check_settings(BrainScoreSettings, settings, self.card.id)
+        check_settings(NoSettings, settings, self.card.id)
         refuse_seed(seed, self.card.id)
         rows = brainscore_rows(target, stratify=False, metric=self.card.id)
         return BrainScoreComparison(rows, type(self).alignment_of, device=device)

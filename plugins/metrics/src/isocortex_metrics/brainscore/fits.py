@@ -22,9 +22,9 @@ from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split
 
 #: scikit-learn's ``Ridge(alpha=1)``
-ALPHA = 1.0
+SKLEARN_ALPHA = 1.0
 #: 99 alphas of Brain-Score's ``ridgecv``, ascending
-ALPHAS: Array = np.concatenate(
+CROSS_VALIDATED_ALPHAS: Array = np.concatenate(
     [
         [0.01, 0.1, 0.5, 1.0],
         np.linspace(10, 100, 4, endpoint=False),
@@ -59,7 +59,9 @@ def correlations(prediction: Array, response: Array) -> Array:
 # --- ridge with a fixed alpha -----------------------------------------------------------------------------------------
 
 
-def ridge_primal(features: Array, responses: Array, splits: Sequence[Split], alpha: float = ALPHA) -> Iterator[Array]:
+def ridge_primal(
+    features: Array, responses: Array, splits: Sequence[Split], alpha: float = SKLEARN_ALPHA
+) -> Iterator[Array]:
     r"""X_test (XᵀX + αI)⁻¹ XᵀY with all sides centred by the training mean, (n_test, n_neuroids) per split.
 
     XᵀX and XᵀY of all stimuli are formed once; each split takes off what it leaves out.
@@ -100,7 +102,7 @@ def _varies(training: Array, mean: Array) -> bool:
     return float(((training - mean) ** 2).sum()) > _NOT_VARYING * float((training**2).sum())
 
 
-def ridge_dual(gram: Array, responses: Array, splits: Sequence[Split], alpha: float = ALPHA) -> Iterator[Array]:
+def ridge_dual(gram: Array, responses: Array, splits: Sequence[Split], alpha: float = SKLEARN_ALPHA) -> Iterator[Array]:
     r"""K_test,train (K + αI)⁻¹ Y with all sides centred by the training mean, (n_test, n_neuroids) per split.
 
     Parameters
@@ -245,7 +247,9 @@ def _unit_norm(values: Array) -> Array:
 # --- ridge with a searched alpha --------------------------------------------------------------------------------------
 
 
-def searched_ridge(gram: Array, responses: Array, split: Split, alphas: Array = ALPHAS) -> tuple[Array, int]:
+def searched_ridge(
+    gram: Array, responses: Array, split: Split, alphas: Array = CROSS_VALIDATED_ALPHAS
+) -> tuple[Array, int]:
     """Ridge with one alpha for all neuroids, that of the smallest leave-one-out error of the training stimuli.
 
     The error is exact, intercept included, and is averaged over stimuli and neuroids; ties go to the first alpha.
@@ -267,7 +271,7 @@ def searched_ridge(gram: Array, responses: Array, split: Split, alphas: Array = 
     --------
     >>> x = np.array([[-3.0], [-1.0], [2.0], [4.0], [5.0]])
     >>> found, place = searched_ridge(x @ x.T, 2 * x, Split(np.arange(4), np.array([4])))
-    >>> float(ALPHAS[place]), found.round(3).tolist()
+    >>> float(CROSS_VALIDATED_ALPHAS[place]), found.round(3).tolist()
     (0.01, [[8.997]])
     """
     basis = split_basis(gram, split.train, split.test)

@@ -23,7 +23,7 @@ from isocortex.typing import Array
 from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.dissimilarity import Blocks, FlatPatternError, correlation_distance, pairs_among
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, varies
-from isocortex_metrics.target.responses import refuse_seed
+from isocortex_metrics.target.responses import NoSettings, refuse_seed
 from isocortex_metrics.target.splits import Split
 
 if TYPE_CHECKING:
@@ -74,12 +74,6 @@ def rdm_similarity(model: Array, brain: Array, subsets: Sequence[Array], n_stimu
     return found
 
 
-class BrainScoreRdmSettings(BaseModel):
-    """``brainscore-rdm`` has no settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class BrainScoreRdmCvSettings(BaseModel):
     """Settings of ``brainscore-rdm-cv``."""
 
@@ -110,7 +104,7 @@ class BrainScoreRdm(MetricPlugin):
             No responses, fewer than four stimuli, or stimuli to which all neuroids respond alike.
         """
         refuse_seed(seed, self.card.id)
-        check_settings(BrainScoreRdmSettings, settings, self.card.id)
+        check_settings(NoSettings, settings, self.card.id)
         return BrainScoreRdmComparison(brainscore_rows(target, metric=self.card.id), None, device)
 
 

@@ -17,7 +17,7 @@ from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import internal_consistency
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, compact_features
 from isocortex_metrics.brainscore.fits import (
-    ALPHAS,
+    CROSS_VALIDATED_ALPHAS,
     best_units,
     least_squares,
     ridge_dual,
@@ -189,8 +189,8 @@ class SearchedRidgeRegression(Regression):
         del inner
         for split in splits:
             deviation, place = searched_ridge(prepared, responses, split)
-            at_bound = int(place == len(ALPHAS) - 1) - int(place == 0)
-            facts = {"alpha": float(np.log10(ALPHAS[place])), "alpha_at_bound": at_bound}
+            at_bound = int(place == len(CROSS_VALIDATED_ALPHAS) - 1) - int(place == 0)
+            facts = {"alpha": float(np.log10(CROSS_VALIDATED_ALPHAS[place])), "alpha_at_bound": at_bound}
             yield Predicted(deviation, responses[split.train].mean(axis=0), facts)
 
 

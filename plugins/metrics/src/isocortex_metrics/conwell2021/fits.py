@@ -10,13 +10,11 @@ import numpy as np
 from isocortex.activations import namespace
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import to_numpy
+from isocortex_metrics.numerics.correlation import NULL_SHARE, ROUNDING
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
-from isocortex_metrics.numerics.gram import ROUNDING, centred_responses, split_basis
+from isocortex_metrics.numerics.gram import centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import leave_one_out_operator, neuroid_blocks
 from isocortex_metrics.numerics.threads import few_threads, in_threads
-
-#: predictions whose deviation from the mean of the others varies less than this share of the responses are null
-NULL_SHARE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,12 @@ class Searched:
     selection: Array
 
 
-def standardised(blocks: Iterable[Array]) -> Iterator[Array]:
+def z_scored_units(blocks: Iterable[Array]) -> Iterator[Array]:
     """Column blocks (n_stimuli, width) of features as z-scores over all stimuli (ddof 0); constant units become 0.
 
     Examples
     --------
-    >>> next(standardised([np.array([[1.0, 4.0], [3.0, 4.0]])])).tolist()
+    >>> next(z_scored_units([np.array([[1.0, 4.0], [3.0, 4.0]])])).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
     for block in blocks:
@@ -162,7 +160,7 @@ def is_null(deviation: Array, responses: Array) -> Array:
     return (norms[1] == 0) | (norms[0] == 0) | (norms[0] < NULL_SHARE * norms[1])
 
 
-def explained_variance(deviation: Array, responses: Array) -> Array:
+def left_out_explained_variance(deviation: Array, responses: Array) -> Array:
     """1 − Var(y − ŷ) / Var(y) over all stimuli, (n_neuroids,); 0 where the responses do not vary.
 
     Parameters
@@ -175,7 +173,7 @@ def explained_variance(deviation: Array, responses: Array) -> Array:
     Examples
     --------
     >>> y = np.array([[0.0], [1.0], [2.0]])
-    >>> explained_variance(y - mean_of_others(y), y).tolist()
+    >>> left_out_explained_variance(y - mean_of_others(y), y).tolist()
     [1.0]
     """
     centred, _ = centred_responses(responses)

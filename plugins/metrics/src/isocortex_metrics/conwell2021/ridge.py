@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, stimulus_order
@@ -21,34 +20,28 @@ from isocortex.typing import Array
 from isocortex_metrics.ceilings.estimators import from_repetitions
 from isocortex_metrics.ceilings.reliability import ceiling_of_r
 from isocortex_metrics.conwell2021.fits import (
-    explained_variance,
     is_null,
     leave_one_out_deviations,
+    left_out_explained_variance,
     mean_of_others,
     searched_deviations,
-    standardised,
+    z_scored_units,
 )
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.correlation import pearson
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.gram import gram_matrix
-from isocortex_metrics.target.responses import refuse_seed, responses_of
+from isocortex_metrics.target.responses import NoSettings, refuse_seed, responses_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 #: as published; it belongs to z-scored units
-ALPHA = 1.0
+Z_SCORED_ALPHA = 1.0
 MIN_STIMULI = 4
 #: values of one block of features: 16 MB in float64
 _BLOCK_VALUES = 2_000_000
-
-
-class NoSettings(BaseModel):
-    """There is nothing to set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ConwellRidge(MetricPlugin):
@@ -128,12 +121,12 @@ class ConwellComparison(Comparison):
 
     def _gram(self, activations: Activations) -> Array:
         blocks = activations.blocks(self.stimulus_id, max(1, _BLOCK_VALUES // self.n_stimuli))
-        return gram_matrix(standardised(blocks), self.n_stimuli, self.device)
+        return gram_matrix(z_scored_units(blocks), self.n_stimuli, self.device)
 
     def _found(self, gram: Array) -> dict[str, Array]:
         """The deviations, and what else there is per left-out stimulus and neuroid."""
         responses = on_device(self.responses, self.device)
-        return {"deviation": to_numpy(leave_one_out_deviations(gram, responses, ALPHA))}
+        return {"deviation": to_numpy(leave_one_out_deviations(gram, responses, Z_SCORED_ALPHA))}
 
     def _dataset(self, deviation: Array, found: Mapping[str, Array]) -> xr.Dataset:
         import xarray as xr
@@ -160,7 +153,7 @@ class ConwellComparison(Comparison):
         r, _ = pearson(deviation + mean_of_others(responses), responses)
         return {
             "r": np.where(null, 0.0, r),
-            "explained_variance": np.where(null, 0.0, explained_variance(deviation, responses)),
+            "explained_variance": np.where(null, 0.0, left_out_explained_variance(deviation, responses)),
             "null": null,
         }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import to_numpy
+from isocortex_metrics.numerics.arrays import like, to_numpy
 from isocortex_metrics.numerics.correlation import pearson, signed_square
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
@@ -134,14 +134,3 @@ def at_bound(index: Array, n_alphas: int) -> Array:
     if n_alphas == 1:
         return np.zeros(index.shape, dtype=np.int8)
     return ((index == n_alphas - 1).astype(np.int8) - (index == 0).astype(np.int8)).astype(np.int8)
-
-
-def like(array: Array, other: Array) -> Array:
-    """A numpy array where another array lies.
-
-    Examples
-    --------
-    >>> like(np.ones(2), np.zeros(3)).tolist()
-    [1.0, 1.0]
-    """
-    return array if isinstance(other, np.ndarray) else namespace(other).asarray(array, device=other.device)

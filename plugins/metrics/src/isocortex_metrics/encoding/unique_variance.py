@@ -25,8 +25,8 @@ from isocortex_metrics.ceilings.estimators import Estimate
 from isocortex_metrics.ceilings.reliability import ratio_by_participant
 from isocortex_metrics.encoding.banded import MixtureFit, baseline_mixtures, best_mixture, joint_mixtures
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
-from isocortex_metrics.encoding.split_fits import at_bound, like
-from isocortex_metrics.numerics.arrays import on_device
+from isocortex_metrics.encoding.split_fits import at_bound
+from isocortex_metrics.numerics.arrays import like, on_device
 from isocortex_metrics.numerics.correlation import pearson, signed_square
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.explained import about, out_of_sample_r2

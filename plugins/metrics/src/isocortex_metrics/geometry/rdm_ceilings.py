@@ -69,7 +69,7 @@ def leave_one_out(
     return float(np.mean(lower)), float(np.mean(statistic.compare(own, statistic.transform(total))))
 
 
-def inter_subject(rdms: Array, statistic: PairStatistic, tie_share: float = 0.0) -> float:
+def pairwise_agreement(rdms: Array, statistic: PairStatistic, tie_share: float = 0.0) -> float:
     """Mean of a statistic over all pairs of participants: what another participant of the same noise would reach.
 
     Parameters
@@ -80,7 +80,7 @@ def inter_subject(rdms: Array, statistic: PairStatistic, tie_share: float = 0.0)
     Examples
     --------
     >>> from isocortex_metrics.geometry.pair_statistics import COMPARISONS
-    >>> round(inter_subject(np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0]]), COMPARISONS["spearman"]), 12)
+    >>> round(pairwise_agreement(np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0]]), COMPARISONS["spearman"]), 12)
     0.5
     """
     own = statistic.transform(rdms, tie_share)

@@ -32,7 +32,7 @@ from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, TIE_SHARE, varies
 from isocortex_metrics.geometry.participant_rdms import ParticipantRdms, participant_rdms, rdm_of
 from isocortex_metrics.geometry.participants import draws_over_participants
-from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, inter_subject, leave_one_out
+from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, leave_one_out, pairwise_agreement
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class RsaComparison(Comparison):
     def _bounds(self, rdms: Array, tie_share: float) -> Ceiling:
         """The ceiling that the settings ask for."""
         if self.settings.ceiling == "inter-subject":
-            value = inter_subject(rdms, self.kind, tie_share)
+            value = pairwise_agreement(rdms, self.kind, tie_share)
             return Ceiling("mean over pairs of participants", self.statistic, value)
         if self.settings.ceiling == "brainscore":
             value = brainscore_upper_bound(rdms, self.kind, tie_share)

@@ -79,6 +79,7 @@ def fit_split(basis: SplitBasis, responses: Array, grid: Array = ALPHA_GRID) -> 
 
     Examples
     --------
+    >>> from isocortex_metrics.numerics.gram import gram_matrix, split_basis
     >>> stimuli = np.arange(5.0)[:, None]
     >>> fit = fit_split(split_basis(gram_matrix([stimuli], 5), np.arange(4), np.array([4])), 3 * stimuli[:4] + 1)
     >>> fit.prediction.round(3).tolist(), fit.selection.round(3).tolist()

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.activations import namespace
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import like, on_device, to_numpy
+from isocortex_metrics.numerics.correlation import ROUNDING
 from isocortex_metrics.numerics.threads import few_threads
 
-if TYPE_CHECKING:
-    pass
-
-
-#: responses that vary less than this share of their size are constant, up to rounding
-ROUNDING = 64 * float(np.finfo(np.float64).eps)
 _EPS = float(np.finfo(np.float64).eps)
 
 

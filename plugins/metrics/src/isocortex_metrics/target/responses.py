@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from isocortex.data import Dataset, check_responses
 from isocortex.errors import DataError, SettingsError, shorten, suggest
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+class NoSettings(BaseModel):
+    """There is nothing to set: a published metric is what was published."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def responses_of(target: Dataset | xr.DataArray, metric: str) -> xr.DataArray:

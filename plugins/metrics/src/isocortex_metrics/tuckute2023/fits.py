@@ -16,22 +16,21 @@ import numpy as np
 from isocortex.activations import namespace
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import to_numpy
+from isocortex_metrics.numerics.correlation import NULL_SHARE, ROUNDING
 from isocortex_metrics.numerics.dual_ridge import chosen_alphas, deviations
-from isocortex_metrics.numerics.gram import ROUNDING, SplitBasis, centred_responses, split_basis
+from isocortex_metrics.numerics.gram import SplitBasis, centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import Operators, column_products, kept_operators, neuroid_blocks
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.splits import Split
 
 #: the published grid, absolute, ascending
-ALPHAS: Array = 10.0 ** np.arange(-50, 50)
+ABSOLUTE_ALPHAS: Array = 10.0 ** np.arange(-50, 50)
 #: leave-one-out errors closer than this (relative) differ by rounding only; the paper's ties are exact ones
-TIE = 1e-13
+EXACT_TIE = 1e-13
 #: with fewer units than training stimuli, eigenvalues below this share of the largest are rounding
 RANK = 1e-12
 #: the smallest reliability that responses, and predictions, are given
 RESPONSE_FLOOR, PREDICTION_FLOOR = 0.182, 0.183
-#: predictions that vary less than this share of the responses are null
-NULL_SHARE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,12 @@ class SplitScores:
     scan_predictions: Array
 
 
-def score_split(
+def score_half(
     basis: SplitBasis,
     train: Array,
     test: Array,
     response_reliability: Array,
-    alphas: Array = ALPHAS,
+    alphas: Array = ABSOLUTE_ALPHAS,
     operators: Operators | None = None,
 ) -> SplitScores:
     """Fit the mean over scans and each scan, each at its own alpha, and relate predictions to responses.
@@ -121,14 +120,14 @@ def score_split(
     >>> x = np.random.default_rng(0).standard_normal((20, 4))
     >>> y = x @ np.ones((4, 1))
     >>> basis = split_basis(gram_matrix([x], 20), np.arange(10), np.arange(10, 20))
-    >>> float(score_split(basis, y[None, :10], y[None, 10:], np.ones(1)).r2.round(6)[0])
+    >>> float(score_half(basis, y[None, :10], y[None, 10:], np.ones(1)).r2.round(6)[0])
     1.0
     """
     xp = namespace(train)
     rotated = _rotated(basis, train)
     n_scans, n_neuroids = rotated.shape[1:]
     targets = rotated if n_scans > 1 else rotated[:, 0]
-    alpha_index = chosen_alphas(basis, targets, alphas, TIE, operators)[0].reshape(-1, n_neuroids)
+    alpha_index = chosen_alphas(basis, targets, alphas, EXACT_TIE, operators)[0].reshape(-1, n_neuroids)
     fit = _fit(basis, rotated, xp.asarray(alphas, device=alpha_index.device)[alpha_index])
     (predicted, predicted_norm), (on_training, on_training_norm) = _units(fit.prediction), _units(fit.on_training)
     (tested, tested_norm), (trained, trained_norm) = _units(xp.mean(test, axis=0)), _units(xp.mean(train, axis=0))
@@ -291,10 +290,10 @@ def basis_of(gram: Array, split: Split, n_units: int) -> SplitBasis:
     return split_basis(gram, split.train, split.test, rounding=RANK if n_units < len(split.train) else None)
 
 
-def score_splits(
+def score_halves(
     gram: Array, splits: Sequence[Split], scans: Array, response_reliability: Array, n_units: int, names: Sequence[str]
 ) -> dict[str, Array]:
-    """``score_split`` over splits and pieces of the neuroids, splits in threads where BLAS may use several.
+    """``score_half`` over splits and pieces of the neuroids, splits in threads where BLAS may use several.
 
     Parameters
     ----------
@@ -319,10 +318,10 @@ def score_splits(
     def one(number: int) -> None:
         split = splits[number]
         basis = basis_of(gram, split, n_units)
-        operators = kept_operators(basis, ALPHAS, len(scans) * scans.shape[-1])
+        operators = kept_operators(basis, ABSOLUTE_ALPHAS, len(scans) * scans.shape[-1])
         for piece in neuroid_blocks(scans):
             halves = scans[:, split.train, piece], scans[:, split.test, piece]
-            found = score_split(basis, *halves, response_reliability[number, piece], ALPHAS, operators)
+            found = score_half(basis, *halves, response_reliability[number, piece], ABSOLUTE_ALPHAS, operators)
             for name in names:
                 part = to_numpy(getattr(found, name))
                 if name not in whole:
@@ -339,9 +338,9 @@ def predict_splits(gram: Array, splits: Sequence[Split], scans: Array, n_units: 
     Parameters
     ----------
     gram, splits, scans, n_units
-        As for ``score_splits``.
+        As for ``score_halves``.
     alpha_index
-        (n_splits, n_neuroids) places in ``ALPHAS``.
+        (n_splits, n_neuroids) places in ``ABSOLUTE_ALPHAS``.
 
     Returns
     -------
@@ -355,7 +354,7 @@ def predict_splits(gram: Array, splits: Sequence[Split], scans: Array, n_units: 
         split = splits[number]
         basis = basis_of(gram, split, n_units)
         centred, mean = centred_responses(responses[split.train])
-        alpha = xp.asarray(ALPHAS[alpha_index[number]], device=responses.device)
+        alpha = xp.asarray(ABSOLUTE_ALPHAS[alpha_index[number]], device=responses.device)
         rotated = basis.vectors.T @ centred
         prediction[number] = to_numpy(deviations(basis.cross, basis.values, rotated, alpha) + mean)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,11 @@ import numpy as np
 from isocortex.activations import namespace
 from isocortex.errors import DataError, shorten
 from isocortex.typing import Array
-from isocortex_metrics.geometry.dissimilarity import upper_triangle
+from isocortex_metrics.geometry.dissimilarity import Blocks, upper_triangle
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split
-
-Blocks = Callable[[], Iterator[Array]]
 
 #: categories of sounds, in the order by which the published code sorts
 CATEGORIES = (
@@ -124,12 +122,12 @@ def _dissimilarity(products: Array, sums: Array, n_units: int) -> Array:
     return 1.0 - pairs / upper_triangle(np.outer(norm, norm))
 
 
-def best_layers(train: Array) -> Array:
+def earliest_best_layers(train: Array) -> Array:
     """The first layer with the largest training value: (n_layers, …) → (…), NaN left out.
 
     Examples
     --------
-    >>> best_layers(np.array([[0.1, np.nan], [0.3, 0.2], [0.3, 0.1]])).tolist()
+    >>> earliest_best_layers(np.array([[0.1, np.nan], [0.3, 0.2], [0.3, 0.1]])).tolist()
     [1, 1]
     """
     return np.where(np.isnan(train), -np.inf, train).argmax(axis=0)
@@ -154,12 +152,12 @@ def participant_ceiling(rdms: Array, transform: Callable[..., Array] = unit_rank
     )
 
 
-def aggregate(per_split: Array) -> tuple[float, Array]:
+def median_over_splits(per_split: Array) -> tuple[float, Array]:
     """Median over splits, mean over participants: (n_splits, n_participants) → the value, and each participant's.
 
     Examples
     --------
-    >>> aggregate(np.array([[0.1, 0.5], [0.2, 0.7], [0.9, 0.6]]))[0]
+    >>> median_over_splits(np.array([[0.1, 0.5], [0.2, 0.7], [0.9, 0.6]]))[0]
     0.4
     """
     medians = np.median(per_split, axis=0)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, stimulus_order
@@ -20,7 +19,7 @@ from isocortex.scoring import LayerValue, Summary, codes_of, measure_of, over_pa
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import gram_matrix
-from isocortex_metrics.target.responses import refuse_seed, responses_of
+from isocortex_metrics.target.responses import NoSettings, refuse_seed, responses_of
 from isocortex_metrics.tuckute2023.aggregation import (
     layer_medians,
     most_frequent,
@@ -28,7 +27,7 @@ from isocortex_metrics.tuckute2023.aggregation import (
     read_halves,
     standard_error,
 )
-from isocortex_metrics.tuckute2023.fits import ALPHAS, predict_splits, reliabilities, score_splits
+from isocortex_metrics.tuckute2023.fits import ABSOLUTE_ALPHAS, predict_splits, reliabilities, score_halves
 from isocortex_metrics.tuckute2023.splits import tuckute_splits
 from isocortex_metrics.tuckute2023.stages import CORRECTED, LIMITS, stage_over_splits, with_best_layers
 
@@ -39,12 +38,6 @@ if TYPE_CHECKING:
 #: values of one block of features: 16 MB in float64
 _BLOCK_VALUES = 2_000_000
 _COMPONENTS = "tuckute2023-components"
-
-
-class NoSettings(BaseModel):
-    """A published metric has no settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TuckuteRidge(MetricPlugin):
@@ -196,13 +189,13 @@ class TuckuteComparison(Comparison):
         names += ["training_r2"] if "training_r2" in self.keep else []
         names += ["r2_corrected", "null_scans", "prediction_reliability"] if len(self.scans) > 1 else []
         names += ["prediction", "training_mean"] if with_prediction else []
-        found = score_splits(gram, self.splits, self.scans, self.reliability, activations.n_units, names)
+        found = score_halves(gram, self.splits, self.scans, self.reliability, activations.n_units, names)
         if with_prediction:
             found["prediction"] += found.pop("training_mean")[:, None]
         index = found.pop("alpha_index")[:, 0]
         if "alpha" in self.keep:
-            found["alpha"] = np.log10(ALPHAS)[index]
-            found["alpha_at_bound"] = (index == len(ALPHAS) - 1).astype(np.int8) - (index == 0).astype(np.int8)
+            found["alpha"] = np.log10(ABSOLUTE_ALPHAS)[index]
+            found["alpha_at_bound"] = (index == len(ABSOLUTE_ALPHAS) - 1).astype(np.int8) - (index == 0).astype(np.int8)
         return _Fitted(gram, activations.n_units, index, found)
 
     def _dataset(self, found: Mapping[str, Array]) -> xr.Dataset:

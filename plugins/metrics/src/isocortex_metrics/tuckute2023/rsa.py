@@ -13,7 +13,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset
@@ -21,17 +20,17 @@ from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
 from isocortex.scoring import OVER_PARTICIPANTS, LayerValue, as_layered, measure_of, read_out, region_rows, score_layers
 from isocortex.typing import Array
+from isocortex_metrics.geometry.dissimilarity import Blocks
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, unit_values, varies
 from isocortex_metrics.geometry.participants import Participants, participants_of
-from isocortex_metrics.target.responses import labels_of, refuse_seed, responses_of
+from isocortex_metrics.target.responses import NoSettings, labels_of, refuse_seed, responses_of
 from isocortex_metrics.target.splits import Split
 from isocortex_metrics.tuckute2023.rdms import (
     CATEGORIES,
-    Blocks,
-    aggregate,
-    best_layers,
     category_order,
+    earliest_best_layers,
     half_rdms,
+    median_over_splits,
     participant_ceiling,
 )
 from isocortex_metrics.tuckute2023.splits import tuckute_splits
@@ -51,12 +50,6 @@ _BLOCK_VALUES = 250_000
 _MIN_STIMULI = 8
 #: two neuroids correlate by 1 or -1 whatever they do
 _MIN_NEUROIDS = 3
-
-
-class TuckuteRsaSettings(BaseModel):
-    """``tuckute2023-rsa`` has no settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TuckuteRsa(MetricPlugin):
@@ -83,7 +76,7 @@ class TuckuteRsa(MetricPlugin):
             one, or a participant whose patterns have no correlation.
         """
         refuse_seed(seed, self.card.id)
-        check_settings(TuckuteRsaSettings, settings, self.card.id)
+        check_settings(NoSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
         people = participants_of(responses)
         try:
@@ -162,7 +155,7 @@ class TuckuteRsaComparison(Comparison):
             self.ceiling_rho = np.stack([participant_ceiling(test) for _, test in halves])
             self.ceiling_r = np.stack([participant_ceiling(test, unit_values) for _, test in halves])
             estimator = "leave-one-participant-out on test sounds, Spearman's rho (published: Pearson's r)"
-            self.ceiling = Ceiling(estimator, self.statistic, aggregate(self.ceiling_rho)[0])
+            self.ceiling = Ceiling(estimator, self.statistic, median_over_splits(self.ceiling_rho)[0])
 
     def _rdms(self, blocks: Blocks) -> list[tuple[Array, Array]]:
         """Training and test matrix of each split, and last the matrix of all sounds beside an empty one."""
@@ -265,7 +258,9 @@ class TuckuteRsaComparison(Comparison):
         )
         for part in ("", "part_") if self.parts else ("",):
             train = whole[f"{part}train_rho"]
-            chosen = train.isel(layer=0, drop=True).copy(data=best_layers(train.transpose("layer", ...).values))
+            chosen = train.isel(layer=0, drop=True).copy(
+                data=earliest_best_layers(train.transpose("layer", ...).values)
+            )
             readout = read_out(whole[f"{part}rho"], chosen)
             whole = whole.assign({f"{part}chosen": chosen, f"{part}readout": readout})
         return whole.assign_attrs(
@@ -276,9 +271,9 @@ class TuckuteRsaComparison(Comparison):
         """Median over splits, mean over participants; the error is the standard error over participants."""
         scores = as_layered(self, scores).sel(subject=self.subjects)
         summary, measure = super().summarise(scores), str(scores.attrs["measure"])
-        value, medians = aggregate(scores["readout"].transpose("split", "subject").values)
+        value, medians = median_over_splits(scores["readout"].transpose("split", "subject").values)
         curve = [
-            LayerValue(name=item.name, value=aggregate(values)[0], read_out=item.read_out)
+            LayerValue(name=item.name, value=median_over_splits(values)[0], read_out=item.read_out)
             for item, values in zip(
                 summary.layers, scores[measure].transpose("layer", "split", "subject").values, strict=True
             )
@@ -287,7 +282,7 @@ class TuckuteRsaComparison(Comparison):
         if len(medians) > 1:
             changed["error"] = float(medians.std(ddof=1) / np.sqrt(len(medians)))
             changed["error_kind"] = self.error_kind
-            changed["also"] = {"published_ceiling_r": aggregate(self.ceiling_r)[0]}
+            changed["also"] = {"published_ceiling_r": median_over_splits(self.ceiling_r)[0]}
         return summary.model_copy(update=changed)
 
 
