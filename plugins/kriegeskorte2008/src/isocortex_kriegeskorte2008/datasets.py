@@ -32,16 +32,16 @@ def rdm_array(
 
     Parameters
     ----------
-    dissimilarity : ndarray of float64, shape (n_subjects, n_pairs) or (n_subjects, n_sessions, n_pairs)
-        Pairs in row-major order.
-    stimuli : StimulusSet
+    dissimilarity
+        (n_subjects, n_pairs) or (n_subjects, n_sessions, n_pairs), pairs in row-major order.
+    stimuli
         Stimuli in the order of the rows of the matrices.
-    subject, session : tuple
+    subject, session
         Names along the first dimensions.
 
     Raises
     ------
-    isocortex.errors.AlignmentError
+    AlignmentError
         If there are not n(n-1)/2 pairs for n stimuli.
     """
     import xarray as xr
@@ -73,9 +73,9 @@ class HumanIT(DatasetPlugin):
 
         Raises
         ------
-        isocortex.errors.AlignmentError
+        AlignmentError
             If the matrices are not of the size of ``stimuli``.
-        isocortex.errors.DataError
+        DataError
             If the file has other contents than expected.
         """
         from isocortex.data import Dataset
@@ -97,9 +97,9 @@ class MonkeyIT(DatasetPlugin):
 
         Raises
         ------
-        isocortex.errors.AlignmentError
+        AlignmentError
             If the matrix is not of the size of ``stimuli``.
-        isocortex.errors.DataError
+        DataError
             If the file has other contents than expected.
         """
         from isocortex.data import Dataset

@@ -27,11 +27,12 @@ class ImageTable:
 
     Attributes
     ----------
-    images : ndarray of uint8, shape (n_stimuli, 175, 175, 3)
-        RGB.
-    category : tuple of str, length n_stimuli
-    flags : dict of str to ndarray of int64, shape (n_stimuli,)
-        human, face, animal and natural as 0 or 1.
+    images
+        (n_stimuli, 175, 175, 3), RGB.
+    category
+        (n_stimuli,).
+    flags
+        Name → (n_stimuli,): human, face, animal and natural as 0 or 1.
     """
 
     images: NDArray[np.uint8]
@@ -49,7 +50,7 @@ def read_images(path: Path) -> ImageTable:
 
     Parameters
     ----------
-    path : Path
+    path
         ``Kriegeskorte_Neuron2008_supplementalData.mat``, MATLAB 5, with the struct array stimuli_92objs.
 
     Returns
@@ -58,7 +59,7 @@ def read_images(path: Path) -> ImageTable:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read, or an image or a label has another form than expected.
 
     References
@@ -97,7 +98,7 @@ class ObjectImages(StimuliPlugin):
 
         Raises
         ------
-        isocortex.errors.DataError
+        DataError
             If the file has other contents than expected.
         """
         import pandas as pd

@@ -25,10 +25,12 @@ class SubjectRDMs:
 
     Attributes
     ----------
-    dissimilarity : ndarray of float64, shape (n_subjects, n_sessions, n_pairs)
-        1 - Pearson correlation of response patterns; pairs in row-major order.
-    subject : tuple of str, length n_subjects
-    session : tuple of int, length n_sessions
+    dissimilarity
+        (n_subjects, n_sessions, n_pairs) 1 - Pearson correlation of response patterns; pairs in row-major order.
+    subject
+        (n_subjects,).
+    session
+        (n_sessions,).
     """
 
     dissimilarity: NDArray[np.float64]
@@ -41,8 +43,7 @@ def pair_indices(n_stimuli: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
     Returns
     -------
-    tuple of two ndarrays of intp, shape (n_pairs,)
-        n_pairs = n_stimuli (n_stimuli - 1) / 2.
+    Two arrays (n_pairs,), n_pairs = n_stimuli (n_stimuli - 1) / 2.
 
     Examples
     --------
@@ -58,16 +59,16 @@ def upper_triangle(matrix: NDArray[Any]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    matrix : ndarray, shape (n_stimuli, n_stimuli)
-        Symmetric with a zero diagonal.
+    matrix
+        (n_stimuli, n_stimuli), symmetric with a zero diagonal.
 
     Returns
     -------
-    ndarray of float64, shape (n_pairs,)
+    (n_pairs,).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the matrix is not square, not symmetric, not finite, or has other than zeros on its diagonal.
 
     Examples
@@ -92,17 +93,16 @@ def read_subject_rdms(path: Path) -> SubjectRDMs:
 
     Parameters
     ----------
-    path : Path
+    path
         ``92_brainRDMs.mat``, MATLAB 5: struct array RDMs with name ``hIT | <subject> | Session: <number>`` and RDM.
 
     Returns
     -------
-    SubjectRDMs
-        Placed by name, whatever the shape of the struct array.
+    Placed by name, whatever the shape of the struct array.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a name has another form, a participant lacks a session, or the matrices differ in size.
 
     Examples
@@ -134,18 +134,17 @@ def read_published_rdms(path: Path) -> dict[str, NDArray[np.float64]]:
 
     Parameters
     ----------
-    path : Path
+    path
         ``Kriegeskorte_Neuron2008_supplementalData.mat``, MATLAB 5: struct array RDMs_mIT_hIT_fig1 with name and RDM.
 
     Returns
     -------
-    dict of str to ndarray of float64, shape (n_pairs,)
-        Name (``mIT_674neurons``, ``hITvisStim_316vx``) to dissimilarities, pairs in row-major order: the human vector
-        equals the mean of the matrices of ``92_brainRDMs.mat`` in that order and in no other.
+    Name (``mIT_674neurons``, ``hITvisStim_316vx``) to dissimilarities (n_pairs,), pairs in row-major order: the human
+    vector equals the mean of the matrices of ``92_brainRDMs.mat`` in that order and in no other.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read, or a vector is not the triangle of a square matrix.
 
     References

@@ -17,21 +17,20 @@ def read_structs(path: Path, variable: str, fields: Sequence[str]) -> list[dict[
 
     Parameters
     ----------
-    path : Path
+    path
         The file.
-    variable : str
+    variable
         Name of the struct array.
-    fields : sequence of str
+    fields
         Fields that every struct must have.
 
     Returns
     -------
-    list of dict
-        One dictionary per struct, field to array.
+    One dictionary per struct, field to array.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read, or the variable is absent, no struct array, or lacks a field.
 
     Examples
@@ -77,7 +76,7 @@ def as_text(value: NDArray[Any], where: str) -> str:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the field holds anything else.
 
     Examples
@@ -95,7 +94,7 @@ def as_flag(value: NDArray[Any], where: str) -> int:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the field holds anything else.
 
     Examples

@@ -27,10 +27,14 @@ class ComponentProfiles:
 
     Attributes
     ----------
-    responses : ndarray of float64, shape (n_stimuli, n_components)
-    stimulus_id : tuple of str, length n_stimuli
-    category : tuple of str, length n_stimuli
-    component : tuple of str, length n_components
+    responses
+        (n_stimuli, n_components).
+    stimulus_id
+        (n_stimuli,).
+    category
+        (n_stimuli,).
+    component
+        (n_components,).
     """
 
     responses: NDArray[np.float64]
@@ -44,17 +48,16 @@ def read_components(path: Path) -> ComponentProfiles:
 
     Parameters
     ----------
-    path : Path
+    path
         ``components.mat``, MATLAB 5, with R (n_stimuli, 6), stim_names, category_labels and component_names.
 
     Returns
     -------
-    ComponentProfiles
-        Rows in the order of the file (by category), which is not the canonical order of the sounds.
+    Rows in the order of the file (by category), which is not the canonical order of the sounds.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read, or sizes or component names are not the expected ones.
 
     References
@@ -112,9 +115,9 @@ class Components(DatasetPlugin):
 
         Raises
         ------
-        isocortex.errors.AlignmentError
+        AlignmentError
             If the responses are to other stimuli.
-        isocortex.errors.DataError
+        DataError
             If the file has other contents than expected.
         """
         from isocortex.data import Dataset, make_responses

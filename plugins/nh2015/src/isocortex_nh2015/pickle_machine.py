@@ -65,19 +65,18 @@ def read_records(data: bytes, allowed: Collection[Name], where: str) -> Any:
 
     Parameters
     ----------
-    data : bytes
-    allowed : collection of Name
-    where : str
+    data
+    allowed
+    where
         Name of the file, for the message of an error.
 
     Returns
     -------
-    object
-        Numbers, texts, bytes, lists, tuples and dictionaries as they are, `Name` and `Made` for the rest.
+    Numbers, texts, bytes, lists, tuples and dictionaries as they are, `Name` and `Made` for the rest.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the pickle names another constructor, uses an instruction that data do not need, or is damaged.
 
     Examples

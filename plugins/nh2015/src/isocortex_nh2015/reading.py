@@ -17,19 +17,18 @@ def read_variables(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
     Parameters
     ----------
-    path : Path
+    path
         The file.
-    names : sequence of str
+    names
         Variables that must be there.
 
     Returns
     -------
-    dict of str to ndarray
-        Cell arrays as object arrays, every other variable with at least two dimensions.
+    Cell arrays as object arrays, every other variable with at least two dimensions.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read or lacks a variable.
 
     Examples
@@ -60,14 +59,14 @@ def cell_texts(cells: NDArray[Any], where: str) -> tuple[str, ...]:
 
     Parameters
     ----------
-    cells : ndarray of object
+    cells
         The cell array.
-    where : str
+    where
         File and variable, for the message of an error.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a cell holds anything but one text.
 
     Examples

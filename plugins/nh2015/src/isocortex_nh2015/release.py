@@ -58,7 +58,7 @@ def find_in(folder: Path, name: str) -> Path | None:
 
     Raises
     ------
-    isocortex.errors.FilesError
+    FilesError
         If there are several, and they differ.
 
     Examples
@@ -94,19 +94,18 @@ def record(folder: Path, dataset: str) -> list[str]:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Holds the files at any depth, in the folders of the release.
-    dataset : str
+    dataset
         "NH2015" or "B2021".
 
     Returns
     -------
-    list of str
-        Names of the files that were brought in now or before; empty where the folder holds none of them.
+    Names of the files that were brought in now or before; empty where the folder holds none of them.
 
     Raises
     ------
-    isocortex.errors.FilesError
+    FilesError
         If some are missing, or one differs from what was recorded.
     """
     from isocortex.files import FileStore
@@ -130,7 +129,7 @@ def present(dataset: str) -> DataFiles:
 
     Raises
     ------
-    isocortex.errors.FilesError
+    FilesError
         If they were not brought in yet, or have changed since.
     """
     absent = [name for name in NEEDED[dataset] if not (release_folder() / name).is_file()]
@@ -148,7 +147,7 @@ def fetch(dataset: str, source: Path | None) -> list[Path]:
 
     Raises
     ------
-    isocortex.errors.FilesError
+    FilesError
         If they are neither here nor in the folder; the message says how to get them.
     """
     if source is None or record(source, dataset):
@@ -164,8 +163,7 @@ def bring_components(folder: Path) -> bool | None:
 
     Returns
     -------
-    bool, or None
-        Whether it has that checksum; None where the folder holds no such file.
+    Whether it has that checksum; None where the folder holds no such file.
     """
     from isocortex.files import FileStore, read_specs
 
@@ -181,7 +179,7 @@ def in_release(names: Iterable[str]) -> dict[str, Path]:
 
     Raises
     ------
-    isocortex.errors.FilesError
+    FilesError
         If one has changed since.
     """
     from isocortex.files import FileStore

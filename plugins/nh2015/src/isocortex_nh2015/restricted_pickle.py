@@ -66,18 +66,17 @@ def read_frame(path: Path) -> pd.DataFrame:
 
     Parameters
     ----------
-    path : Path
+    path
         Written by ``DataFrame.to_pickle`` without compression. Columns of numbers, booleans and texts, but not of texts
         that pyarrow keeps; plain indices.
 
     Returns
     -------
-    DataFrame
-        Columns in their order; texts and whatever else an array of objects held are of dtype object.
+    Columns in their order; texts and whatever else an array of objects held are of dtype object.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read, is damaged, holds anything else, or names a constructor that is not in
         `CONSTRUCTORS`; the message names it.
 
@@ -110,17 +109,16 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
     Parameters
     ----------
-    path : Path
+    path
         Written by pickle or cPickle of Python 2 or 3, in any protocol.
 
     Returns
     -------
-    dict of str to ndarray
-        In the order of the file.
+    In the order of the file.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read, is damaged, holds anything else, or names a constructor that is not in
         `CONSTRUCTORS`; the message names it.
 

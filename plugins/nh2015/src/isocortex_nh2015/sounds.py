@@ -24,12 +24,12 @@ def stimulus_number(stimulus_id: str) -> int:
 
     Parameters
     ----------
-    stimulus_id : str
+    stimulus_id
         ``stim<number>_<name>``.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the ID has another form.
 
     References
@@ -52,7 +52,7 @@ def canonical_order(stimulus_ids: list[str]) -> list[str]:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If two IDs have the same number, so that their order is not defined, or an ID has no number.
 
     Examples
@@ -73,12 +73,11 @@ def read_categories(path: Path) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
-        Stimulus ID to category, in the order of the file.
+    Stimulus ID to category, in the order of the file.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a line has other than two fields, a field is empty, or a stimulus occurs twice.
 
     Examples
@@ -128,14 +127,14 @@ class NaturalSounds(StimuliPlugin):
 
         Parameters
         ----------
-        files : DataFiles
+        files
             The WAV files, named by stimulus ID in any folder, and ``category_labels.csv``.
 
         Raises
         ------
-        isocortex.errors.AlignmentError
+        AlignmentError
             If sounds and categories are not about the same stimuli.
-        isocortex.errors.DataError
+        DataError
             If a name or the table has another form than expected.
         """
         import pandas as pd

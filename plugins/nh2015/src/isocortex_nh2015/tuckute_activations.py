@@ -34,9 +34,9 @@ class CachedModel:
 
     Attributes
     ----------
-    model : ReleasedModel
-    permuted : bool
-    files : tuple of Path
+    model
+    permuted
+    files
         One ``.h5``, or one ``.pkl`` per stimulus.
     """
 
@@ -97,16 +97,16 @@ def read_in_house(path: Path, keys: Mapping[str, str], n_stimuli: int) -> dict[s
 
     Parameters
     ----------
-    path : Path
+    path
         The file; rows are in the order of ``neural_stim_meta.npy``, which the file itself does not say.
-    keys : mapping of str to str
+    keys
         Layer to the name of its dataset; empty: every layer of ``layer_list``.
-    n_stimuli : int
+    n_stimuli
         Rows that every layer must have.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file is damaged, or lacks a layer, or one has another shape.
     """
     import h5py
@@ -156,22 +156,22 @@ def read_external(files: Sequence[Path], keys: Mapping[str, str], ids: Sequence[
 
     Parameters
     ----------
-    files : sequence of Path
+    files
         ``<stimulus>_activations.pkl`` or ``<stimulus>_activations_randnetw.pkl``.
-    keys : mapping of str to str
+    keys
         Layer to its published key (see ``find_key``); empty: every key of the first file.
-    ids : sequence of str
+    ids
         The stimuli; rows come in their order.
 
     Returns
     -------
-    dict of str to ndarray, shape (n_stimuli, n_units)
+    Layer → activations (n_stimuli, n_units).
 
     Raises
     ------
-    isocortex.errors.AlignmentError
+    AlignmentError
         If a stimulus has no file, or a file is of none of the stimuli.
-    isocortex.errors.DataError
+    DataError
         If a file is damaged, lacks a layer, or has another number of units than the others.
     """
     by_id = {path.stem.removesuffix(PERMUTED).removesuffix(_EXTERNAL): path for path in files}
@@ -224,16 +224,16 @@ def read_cached(cached: CachedModel, rows: Sequence[str] | None, ids: Sequence[s
 
     Parameters
     ----------
-    cached : CachedModel
+    cached
         The network.
-    rows : sequence of str, optional
+    rows
         Stimulus of each row of the arrays of the release; in-house files need it, because they name no stimuli.
-    ids : sequence of str
+    ids
         The stimuli.
 
     Raises
     ------
-    isocortex.errors.AlignmentError, isocortex.errors.DataError
+    AlignmentError, DataError
         As ``read_in_house`` and ``read_external``; and if ``rows`` are needed and absent, or of other stimuli.
     """
     if cached.by_stimulus:
@@ -255,20 +255,20 @@ def write_activations(folder: Path, layers: Layers, ids: Sequence[str], about: M
 
     Parameters
     ----------
-    folder : Path
+    folder
         Where ``-m activations:FOLDER`` finds them.
-    layers : mapping of str to ndarray, shape (n_stimuli, n_units)
-        In processing order.
-    ids : sequence of str
+    layers
+        Layer → activations (n_stimuli, n_units), in processing order.
+    ids
         The stimulus of each row.
-    about : mapping
+    about
         What ``activations.json`` says beside layers and stimuli.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a value is not finite.
-    isocortex.errors.StoreError
+    StoreError
         If the folder cannot be written.
     """
     from isocortex.activations import ActivationFolder

@@ -18,11 +18,11 @@ class ReleasedModel:
 
     Attributes
     ----------
-    code : str
+    code
         Name of its folder.
-    shown : str
+    shown
         Name in the figures of the paper.
-    keys : mapping of str to str
+    keys
         Layer, in processing order, to the name under which its activations are stored; empty where every layer of the
         file is taken as it is.
     """
@@ -127,7 +127,7 @@ def released_model(code: str) -> ReleasedModel:
 
     Parameters
     ----------
-    code : str
+    code
         Name of a folder of ``model_actv``, for example "Kell2018wordClean" or "wav2vec".
 
     Examples
@@ -158,16 +158,16 @@ def find_key(wanted: str, keys: Iterable[str], where: str) -> str:
 
     Parameters
     ----------
-    wanted : str
+    wanted
         The published key.
-    keys : iterable of str
+    keys
         Those of the file.
-    where : str
+    where
         File and layer, for the message of an error.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If no key fits, or several do.
 
     Examples

@@ -41,17 +41,17 @@ class Published:
 
     Attributes
     ----------
-    model, target : str
+    model, target
         Code name of the network; "NH2015", "B2021" or "NH2015comp".
-    permuted : bool
-    layers : tuple of str
-    values : mapping of str to ndarray of float64, shape (n_layers, n_neuroids)
-        "r2", "r" and, for voxels, "r2_corrected", not above 1.
-    subjects : list of str, or None
+    permuted
+    layers
+    values
+        Measure → (n_layers, n_neuroids): "r2", "r" and, for voxels, "r2_corrected", not above 1.
+    subjects
         Participant of each voxel; None for components.
-    groups : mapping of str to list of str
+    groups
         Coordinates over which rows of a result are made; "" is in none.
-    digest : str
+    digest
         Over the files.
     """
 
@@ -82,8 +82,7 @@ def find_results(folder: Path) -> dict[str, list[Path]]:
 
     Returns
     -------
-    dict of str to list of Path
-        Folder of a network, above those of its layers, to its tables.
+    Folder of a network, above those of its layers, to its tables.
     """
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.resolve().rglob("df_output*.pkl")):
@@ -97,7 +96,7 @@ def read_results(paths: Iterable[Path]) -> list[Published]:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a table lacks a column, or the layers of a network are not about the same voxels.
     """
     tables: dict[tuple[str, bool, str], list[_Table]] = {}
@@ -294,7 +293,7 @@ def write_result(folder: Path, result: Result) -> Path:
 
     Raises
     ------
-    isocortex.errors.StoreError
+    StoreError
         If the folder cannot be written.
     """
     from isocortex.files import folder_name, write_json

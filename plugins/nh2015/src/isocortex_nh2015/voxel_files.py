@@ -33,14 +33,14 @@ def read_array(path: Path, fields: tuple[str, ...] = ()) -> Array:
 
     Parameters
     ----------
-    path : Path
+    path
         The file.
-    fields : tuple of str
+    fields
         Fields that each of its records must have.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file is damaged, holds objects, or lacks a field.
 
     Examples
@@ -70,7 +70,7 @@ def read_stimulus_order(path: Path) -> tuple[str, ...]:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a record has no ``filename`` that ends with ``.wav``, or a stimulus occurs twice.
 
     Examples
@@ -105,7 +105,7 @@ def read_stimulus_names(path: Path) -> tuple[str, ...]:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file cannot be read or has no ``stim_info.stim_names``.
     """
     info = read_variables(path, ["stim_info"])["stim_info"]
@@ -120,23 +120,22 @@ def read_voxels(path: Path, voxel_id: Array, also: tuple[str, ...] = ()) -> pd.D
 
     Parameters
     ----------
-    path : Path
+    path
         The table; rows in any order.
-    voxel_id : ndarray, shape (n_voxels,)
-        The voxels whose responses there are.
-    also : tuple of str
+    voxel_id
+        (n_voxels,), the voxels whose responses there are.
+    also
         Further columns that must be there.
 
     Returns
     -------
-    DataFrame
-        Rows in the order of ``voxel_id``.
+    Rows in the order of ``voxel_id``.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the table lacks a column, or describes a voxel twice.
-    isocortex.errors.AlignmentError
+    AlignmentError
         If the table describes other voxels.
     """
     table = read_frame(path)
@@ -163,23 +162,22 @@ def scans_of(values: Array, n_stimuli: int, kept: Array, where: str) -> NDArray[
 
     Parameters
     ----------
-    values : ndarray, shape (n_rows, n_voxels, 3)
-        Stimulus × voxel × scan; may be mapped from a file.
-    n_stimuli : int
+    values
+        (n_rows, n_voxels, 3), stimulus × voxel × scan; may be mapped from a file.
+    n_stimuli
         Rows to take.
-    kept : ndarray of bool, shape (n_voxels,)
-        Voxels to take.
-    where : str
+    kept
+        (n_voxels,), voxels to take.
+    where
         Name of the file, for the message of an error.
 
     Returns
     -------
-    ndarray, shape (3, n_stimuli, n_kept)
-        Double precision where the file has it, else single.
+    (3, n_stimuli, n_kept), double precision where the file has it, else single.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the array is no such array.
 
     Examples
@@ -206,16 +204,16 @@ def coordinates_of(table: pd.DataFrame, dataset: str, functional: tuple[str, ...
 
     Parameters
     ----------
-    table : DataFrame
+    table
         As ``read_voxels`` gives it.
-    dataset : str
+    dataset
         Begins every ``neuroid_id``.
-    functional : tuple of str
+    functional
         Columns of 0 and 1 that become coordinates with the values "inside" and "".
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a region, hemisphere or mask has a value that it cannot have.
     """
     regions = [name if isinstance(name, str) else "" for name in table["roi_label_general"]]
@@ -248,7 +246,7 @@ def compare_positions(voxels: Array, table: pd.DataFrame) -> None:
 
     Raises
     ------
-    isocortex.errors.AlignmentError
+    AlignmentError
         If they differ: then they are of different releases.
     """
     for name in POSITION:
@@ -267,9 +265,9 @@ def compare_masks(path: Path, table: pd.DataFrame) -> None:
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the file holds other than masks of these voxels.
-    isocortex.errors.AlignmentError
+    AlignmentError
         If a region differs.
     """
     content = read_arrays(path)

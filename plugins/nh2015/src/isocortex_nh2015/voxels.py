@@ -40,7 +40,7 @@ class _Voxels(DatasetPlugin):
 
         Raises
         ------
-        isocortex.errors.FilesError
+        FilesError
             If they are neither here nor in the folder; the message says how to get them.
         """
         return release.fetch(self.card.id, source)
@@ -66,19 +66,19 @@ class NH2015Voxels(_Voxels):
 
         Parameters
         ----------
-        files : DataFiles
+        files
             ``neural_stim_meta.npy``, ``voxel_features_array.npy``, ``voxel_features_meta.npy``, ``df_roi_meta.pkl``
             and, to be compared with it, ``roi_masks.cpy``; without any, those that were brought in before.
-        stimuli : StimulusSet
+        stimuli
             The 165 sounds.
 
         Raises
         ------
-        isocortex.errors.AlignmentError
+        AlignmentError
             If responses and stimuli, or responses and descriptions of voxels, are not about the same.
-        isocortex.errors.DataError
+        DataError
             If a file has other contents than expected.
-        isocortex.errors.FilesError
+        FilesError
             If the files were not brought in yet, or have changed since.
         """
         files = self._files(files)
@@ -105,19 +105,19 @@ class B2021Voxels(_Voxels):
 
         Parameters
         ----------
-        files : DataFiles
+        files
             ``stim_info_v4.mat``, ``voxel_features_array.npy``, ``voxel_features_meta.npy`` and ``df_roi_meta.pkl``;
             without any, those that were brought in before.
-        stimuli : StimulusSet
+        stimuli
             The 165 sounds.
 
         Raises
         ------
-        isocortex.errors.AlignmentError
+        AlignmentError
             If the first rows are not the stimuli, or responses and descriptions of voxels are not about the same.
-        isocortex.errors.DataError
+        DataError
             If a file has other contents than expected.
-        isocortex.errors.FilesError
+        FilesError
             If the files were not brought in yet, or have changed since.
         """
         files = self._files(files)

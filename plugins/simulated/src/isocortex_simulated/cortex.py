@@ -32,17 +32,16 @@ def principal_components(blocks: Iterable[NDArray[np.floating]], n_stimuli: int,
 
     Parameters
     ----------
-    blocks : iterable of ndarray, shape (n_stimuli, width)
-        Column blocks of the features.
-    n_stimuli : int
+    blocks
+        (n_stimuli, width), column blocks of the features.
+    n_stimuli
         Number of rows.
-    n_components : int
+    n_components
         Components wanted, less than `n_stimuli`.
 
     Returns
     -------
-    ndarray of float64, shape (n_stimuli, n_components)
-        By falling variance; columns have mean 0, variance 1, and are uncorrelated.
+    (n_stimuli, n_components), by falling variance; columns have mean 0, variance 1, and are uncorrelated.
 
     Examples
     --------
@@ -68,19 +67,18 @@ def signals(components: Floats, n_neuroids: int, spectrum: float, stream: Stream
 
     Parameters
     ----------
-    components : ndarray of float64, shape (n_stimuli, n_components)
-        As `principal_components` gives them.
-    n_neuroids : int
+    components
+        (n_stimuli, n_components), as `principal_components` gives them.
+    n_neuroids
         Readouts wanted.
-    spectrum : float
+    spectrum
         Weights of the k-th component have variance ``k**-spectrum``.
-    stream : Stream
+    stream
         Draws the weights.
 
     Returns
     -------
-    ndarray of float64, shape (n_stimuli, n_neuroids)
-        Standard deviation 1 over the stimuli.
+    (n_stimuli, n_neuroids), standard deviation 1 over the stimuli.
 
     Examples
     --------
@@ -99,19 +97,18 @@ def responses(signal: Floats, snr: float, n_repetitions: int, stream: Stream) ->
 
     Parameters
     ----------
-    signal : ndarray of float64, shape (n_stimuli, n_neuroids)
-        Variance 1, or all zeros for neuroids of pure noise.
-    snr : float
+    signal
+        (n_stimuli, n_neuroids), variance 1, or all zeros for neuroids of pure noise.
+    snr
         Variance of the signal over that of the noise of one repetition.
-    n_repetitions : int
+    n_repetitions
         Repetitions wanted.
-    stream : Stream
+    stream
         Draws the noise.
 
     Returns
     -------
-    ndarray of float32, shape (n_repetitions, n_stimuli, n_neuroids)
-        Multiples of `RESOLUTION`.
+    (n_repetitions, n_stimuli, n_neuroids), multiples of `RESOLUTION`.
 
     Examples
     --------

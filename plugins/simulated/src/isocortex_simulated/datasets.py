@@ -63,7 +63,7 @@ def read_simulation(name: str, options: Mapping[str, Any]) -> Simulation:
 
     Raises
     ------
-    isocortex.errors.PluginError
+    PluginError
         If an option is unknown, missing or out of range.
     """
     try:
@@ -77,9 +77,9 @@ def simulation_of(dataset_id: str) -> tuple[str, Simulation]:
 
     Raises
     ------
-    isocortex.errors.UnknownIDError
+    UnknownIDError
         If it is not installed.
-    isocortex.errors.PluginError
+    PluginError
         If it is not simulated.
     """
     from isocortex import load_card
@@ -93,17 +93,16 @@ def truth(dataset_id: str) -> dict[str, Stage | None]:
 
     Parameters
     ----------
-    dataset_id : str
+    dataset_id
         ``simulated-auditory`` or ``simulated-visual``.
 
     Returns
     -------
-    dict
-        Region to `Stage` (model, layer) or None.
+    Region to `Stage` (model, layer) or None.
 
     Raises
     ------
-    isocortex.errors.UnknownIDError, isocortex.errors.PluginError
+    UnknownIDError, PluginError
         If there is no such data set, or it is not simulated.
 
     Examples
@@ -124,7 +123,7 @@ class SimulatedCortex(DatasetPlugin):
 
         Raises
         ------
-        isocortex.errors.PluginError
+        PluginError
             If an option of the card is not valid.
         """
         del files
@@ -136,22 +135,21 @@ def simulate(name: str, stimuli: StimulusSet, simulation: Simulation) -> Dataset
 
     Parameters
     ----------
-    name : str
+    name
         ID of the data set; part of what is drawn, so that two data sets with one seed differ.
-    stimuli : StimulusSet
+    stimuli
         What the participants hear or see.
-    simulation : Simulation
+    simulation
         Regions, participants, repetitions, signal-to-noise ratio.
 
     Returns
     -------
-    Dataset
-        Neuroids ordered by region and participant, with the coordinates ``neuroid_id``, ``region`` and ``subject``;
-        ``attrs`` hold the truth and the reliability that the options imply.
+    Neuroids ordered by region and participant, with the coordinates ``neuroid_id``, ``region`` and ``subject``;
+    ``attrs`` hold the truth and the reliability that the options imply.
 
     Raises
     ------
-    isocortex.errors.IsocortexError
+    IsocortexError
         If a stage cannot be computed.
     """
     from isocortex.data import Dataset, make_responses

@@ -87,17 +87,16 @@ def check(dataset: str, results: Sequence[Result], out: Path) -> list[Finding]:
 
     Parameters
     ----------
-    dataset : str
+    dataset
         One of `CANDIDATES`.
-    results : sequence of Result
+    results
         Of its candidates; those on other data sets are left aside.
-    out : Path
+    out
         Results folder, which holds the bootstrap draws.
 
     Returns
     -------
-    list of Finding
-        One or two per region.
+    One or two per region.
     """
     from isocortex_simulated.datasets import truth
     from isocortex_simulated.recovery import candidates_of
@@ -115,9 +114,9 @@ def findings(truth: Mapping[str, Stage | None], regions: Mapping[str, Sequence[C
 
     Parameters
     ----------
-    truth : mapping
+    truth
         Region to the stage it reads, None for noise.
-    regions : mapping
+    regions
         Region to what each candidate reaches there.
 
     Returns

@@ -18,9 +18,9 @@ class Stream:
 
     Parameters
     ----------
-    seed : int
+    seed
         Seed of everything that is drawn together.
-    name : str
+    name
         What the numbers are for; another name gives other numbers.
 
     References

@@ -138,15 +138,14 @@ def synthesise_image(category: str, stream: Stream) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    category : str
+    category
         One of `IMAGES`.
-    stream : Stream
+    stream
         Decides everything about the image.
 
     Returns
     -------
-    ndarray of uint8, shape (128, 128, 3)
-        RGB.
+    (128, 128, 3), RGB.
 
     Examples
     --------

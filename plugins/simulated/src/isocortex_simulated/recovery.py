@@ -96,9 +96,9 @@ def recover(candidates: Sequence[Candidate], explained: float = EXPLAINED) -> Ve
 
     Parameters
     ----------
-    candidates : sequence of Candidate
+    candidates
         At least one; their draws are paired.
-    explained : float
+    explained
         Share of the explainable variance that the named model must be compatible with.
 
     Returns
@@ -158,11 +158,11 @@ def candidates_of(results: Sequence[Result], region: str, out: Path) -> list[Can
 
     Parameters
     ----------
-    results : sequence of Result
+    results
         One per model, on one benchmark.
-    region : str
+    region
         A row of the results.
-    out : Path
+    out
         The results folder, which holds the draws.
 
     Returns
@@ -171,7 +171,7 @@ def candidates_of(results: Sequence[Result], region: str, out: Path) -> list[Can
 
     Raises
     ------
-    isocortex.errors.StoreError
+    StoreError
         If the draws of a result cannot be read.
     """
     return [Candidate.of(result.model, result.regions[region], stored_draws(result, region, out)) for result in results]
@@ -182,7 +182,7 @@ def stored_draws(result: Result, region: str, out: Path) -> Floats:
 
     Raises
     ------
-    isocortex.errors.StoreError
+    StoreError
         If the file is absent or damaged.
     """
     import xarray as xr

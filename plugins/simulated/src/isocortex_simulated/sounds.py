@@ -151,15 +151,14 @@ def synthesise_sound(category: str, stream: Stream) -> NDArray[np.float32]:
 
     Parameters
     ----------
-    category : str
+    category
         One of `SOUNDS`.
-    stream : Stream
+    stream
         Decides everything about the sound, its level (-60 to -15 dB relative to full scale) included.
 
     Returns
     -------
-    ndarray of float32, shape (40000,)
-        Samples in [-1, 1), multiples of 2^-15.
+    (40000,), samples in [-1, 1), multiples of 2^-15.
 
     Examples
     --------

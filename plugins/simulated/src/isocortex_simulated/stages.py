@@ -34,23 +34,22 @@ def components_of(stimuli: StimulusSet, stage: Stage, reduction: str, n_componen
 
     Parameters
     ----------
-    stimuli : StimulusSet
+    stimuli
         What the stage is given.
-    stage : Stage
+    stage
         A layer of an installed model.
-    reduction : str
+    reduction
         What is done to its output, as in a benchmark.
-    n_components : int
+    n_components
         Components wanted.
 
     Returns
     -------
-    ndarray of float64, shape (n_stimuli, n_components)
-        See `isocortex_simulated.cortex.principal_components`.
+    (n_stimuli, n_components), see `isocortex_simulated.cortex.principal_components`.
 
     Raises
     ------
-    isocortex.errors.IsocortexError
+    IsocortexError
         If the model is not installed, has no such layer, or cannot take the stimuli.
     """
     kept = read_components(kept_path(stimuli, stage), fingerprint_of(stimuli, reduction))

@@ -34,26 +34,25 @@ def synthesise(
 
     Parameters
     ----------
-    name, modality : str
+    name, modality
         Of the set.
-    options : mapping
+    options
         See `Synthesis`.
-    categories : mapping
+    categories
         Names of the categories, in their order.
-    make : callable
+    make
         Takes a category and a stream of random numbers, and gives the array of a stimulus. Each stimulus has a stream
         of its own, so that it does not depend on how many there are.
-    sample_rate : float, optional
+    sample_rate
         Hz, for sounds.
 
     Returns
     -------
-    StimulusSet
-        IDs ``<category>.<number>`` with - for spaces; table column ``category``.
+    IDs ``<category>.<number>`` with - for spaces; table column ``category``.
 
     Raises
     ------
-    isocortex.errors.PluginError
+    PluginError
         If an option is unknown or out of range.
 
     Examples
