@@ -20,7 +20,7 @@ from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
 from isocortex_metrics.numerics.gram import gram_matrix, split_basis
 from isocortex_metrics.numerics.leave_one_out import BLOCK, Operators, leave_one_out_errors
 from isocortex_metrics.numerics.threads import in_threads
-from isocortex_metrics.tuckute2023.fits import reliabilities, score_splits
+from isocortex_metrics.tuckute2023.fits import reliabilities, score_halves
 from isocortex_metrics.tuckute2023.splits import tuckute_splits
 
 TOLERANCE = {"rtol": 0, "atol": 1e-6}
@@ -118,7 +118,7 @@ def test_splits_in_threads_give_the_same_numbers(monkeypatch) -> None:
     found = []
     for n_threads in (1, 3):
         monkeypatch.setattr(threads, "blas_threads", lambda n=n_threads: n)
-        found.append(score_splits(gram, splits, scans, reliability, 60, names))
+        found.append(score_halves(gram, splits, scans, reliability, 60, names))
     for name in names:
         np.testing.assert_array_equal(found[1][name], found[0][name])
 
@@ -146,7 +146,7 @@ from isocortex_metrics.numerics.correlation import pearson
 from isocortex_metrics.numerics.dual_ridge import fit_split
 from isocortex_metrics.numerics.gram import gram_matrix, split_basis
 from isocortex_metrics.target.splits import folds
-from isocortex_metrics.tuckute2023.fits import reliabilities, score_splits
+from isocortex_metrics.tuckute2023.fits import reliabilities, score_halves
 from isocortex_metrics.tuckute2023.splits import tuckute_splits
 
 generator = np.random.default_rng(0)
@@ -160,7 +160,7 @@ found = {
     "kernels": [pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"],
     "r": [pearson(fit.deviation, mean[split.test])[0].tolist() for fit, split in zip(fits, folds(40))],
     "alpha": [fit.alpha_index.tolist() for fit in fits],
-    "published": score_splits(gram, halves, scans, reliabilities(halves, scans), 300, ["r2_corrected"])[
+    "published": score_halves(gram, halves, scans, reliabilities(halves, scans), 300, ["r2_corrected"])[
         "r2_corrected"
     ].tolist(),
 }
