@@ -15,18 +15,18 @@ def one_hot(labels: Sequence[object], categories: Sequence[str]) -> NDArray[np.f
 
     Parameters
     ----------
-    labels : sequence
+    labels
         Category of each stimulus.
-    categories : sequence of str
+    categories
         The categories, one column each.
 
     Returns
     -------
-    ndarray of float64, shape (n_stimuli, n_categories)
+    (n_stimuli, n_categories).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If a label is not among the categories.
 
     Examples

@@ -34,13 +34,13 @@ class FrameFilter:
 
     Parameters
     ----------
-    taps : ndarray of float64, shape (n_taps,)
-        Weights, in the order of the samples they meet.
-    hop : int
+    taps
+        (n_taps,), weights, in the order of the samples they meet.
+    hop
         Samples from one frame to the next.
-    start : int
+    start
         Zero samples that stand before the first sample of the sound.
-    n_frames : int
+    n_frames
         Number of frames; the sound is padded with zeros as far as the last one reaches.
     """
 
@@ -101,17 +101,16 @@ def cochleagram_cochcnn9(waveform: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    waveform : array_like, shape (40000,)
-        2 s at 20 kHz; the networks were trained on sounds of mean 0 and rms 0.1.
+    waveform
+        (40000,), 2 s at 20 kHz; the networks were trained on sounds of mean 0 and rms 0.1.
 
     Returns
     -------
-    ndarray of float64, shape (211, 390)
-        Frequency (low to high) by time (frames of 5 ms).
+    (211, 390), frequency (low to high) by time (frames of 5 ms).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the waveform does not hold 40,000 samples.
 
     References
@@ -144,18 +143,17 @@ def cochleagram_kell2018(waveform: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    waveform : array_like, shape (32000,)
-        2 s at 16 kHz **on the scale of 16-bit integers** (-32768 to 32767), integers or floats:
+    waveform
+        (32000,), 2 s at 16 kHz **on the scale of 16-bit integers** (-32768 to 32767), integers or floats:
         multiply samples in [-1, 1) by 32768.
 
     Returns
     -------
-    ndarray of float64, shape (211, 400)
-        Frequency (low to high) by time (frames of 5 ms).
+    (211, 400), frequency (low to high) by time (frames of 5 ms).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the waveform does not hold 32,000 samples.
 
     References

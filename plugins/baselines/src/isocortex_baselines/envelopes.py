@@ -20,12 +20,12 @@ class Chirp:
 
     Parameters
     ----------
-    block : int
+    block
         Length of the transforms in samples.
-    overlap : int
+    overlap
         Leading samples of each block that the circular convolution spoils: widest band - 1.
-    spectra : ndarray of complex128, shape (n_blocks, block)
-        Discrete Fourier transforms of the stretches of the chirp.
+    spectra
+        (n_blocks, block), discrete Fourier transforms of the stretches of the chirp.
     """
 
     block: int
@@ -39,13 +39,13 @@ class Band:
 
     Parameters
     ----------
-    row : int
+    row
         Row of the filter in its bank.
-    first_bin : int
+    first_bin
         First frequency bin at which the filter is not zero.
-    weights : ndarray of complex128, shape (n_bins,)
-        Filter times the chirp's phase, divided by the number of samples.
-    chirp : Chirp
+    weights
+        (n_bins,), filter times the chirp's phase, divided by the number of samples.
+    chirp
         What evaluates it, shared by bands of about one width.
     """
 
@@ -68,9 +68,9 @@ class EnvelopePlan:
 
     Parameters
     ----------
-    filters : ndarray of float64, shape (n_filters, n_samples // 2 + 1)
-        Transfer functions on the grid of ``numpy.fft.rfftfreq``.
-    n_samples : int
+    filters
+        (n_filters, n_samples // 2 + 1), transfer functions on the grid of ``numpy.fft.rfftfreq``.
+    n_samples
         Length of the sounds, ``N``.
 
     References
@@ -106,15 +106,15 @@ class EnvelopePlan:
 
         Parameters
         ----------
-        sound : ndarray of float64, shape (n_samples,)
-            The waveform.
+        sound
+            (n_samples,), the waveform.
 
         Yields
         ------
-        row : int
+        row
             Row of the filter in its bank.
-        envelope : ndarray of float64, shape (n_samples,)
-            Envelope of that band: half of the Hilbert envelope, because the negative frequencies
+        envelope
+            (n_samples,), envelope of that band: half of the Hilbert envelope, because the negative frequencies
             are dropped and the positive ones not doubled.
         """
         spectrum = np.fft.rfft(sound)

@@ -23,15 +23,15 @@ class BankSettings:
 
     Parameters
     ----------
-    n_samples : int
+    n_samples
         Length of the sound (padding included) in samples: it sets the grid of frequencies.
-    rate : int
+    rate
         Sampling rate in Hz.
-    low, high : float
+    low, high
         Edges of the bank in Hz.
-    n : int
+    n
         Number of band-pass filters before the denser sampling.
-    sample_factor : int
+    sample_factor
         How many times as densely the filters are laid out.
 
     Examples
@@ -60,13 +60,12 @@ def hz_to_erb(frequency: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    frequency : array_like
+    frequency
         In Hz, any shape.
 
     Returns
     -------
-    ndarray of float64
-        Same shape, in ERB units.
+    Same shape, in ERB units.
 
     References
     ----------
@@ -92,13 +91,12 @@ def erb_filter_bank(settings: BankSettings) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    settings : BankSettings
+    settings
         Length, rate, edges and density of the bank.
 
     Returns
     -------
-    ndarray of float64, shape (n_filters, n_samples // 2 + 1)
-        Rows from low to high frequency, columns on the grid of ``numpy.fft.rfftfreq``.
+    (n_filters, n_samples // 2 + 1), rows from low to high frequency, columns on the grid of ``numpy.fft.rfftfreq``.
 
     References
     ----------

@@ -33,15 +33,14 @@ def gabor_bank(sigma: int, n_orientations: int = N_ORIENTATIONS) -> NDArray[np.f
 
     Parameters
     ----------
-    sigma : int
+    sigma
         Standard deviation of the Gaussian window in pixels.
-    n_orientations : int
+    n_orientations
         Number of orientations between 0 and 180 degrees.
 
     Returns
     -------
-    ndarray of float64, shape (2, n_orientations, 8 sigma + 1, 8 sigma + 1), read-only
-        Even filters, then odd ones.
+    (2, n_orientations, 8 sigma + 1, 8 sigma + 1), even filters, then odd ones.
 
     References
     ----------
@@ -83,20 +82,20 @@ def gabor_energy(image: ArrayLike, sigma: int, n_orientations: int = N_ORIENTATI
 
     Parameters
     ----------
-    image : array_like, shape (height, width)
-        Grey values on any scale.
-    sigma : int
+    image
+        (height, width), grey values on any scale.
+    sigma
         Standard deviation of the filters' windows in pixels.
-    n_orientations : int
+    n_orientations
         Number of orientations.
 
     Returns
     -------
-    ndarray of float64, shape (n_orientations, ceil(height / (2 sigma)), ceil(width / (2 sigma)))
+    (n_orientations, ceil(height / (2 sigma)), ceil(width / (2 sigma))).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the image does not have two dimensions or holds values that are not finite.
 
     References
@@ -136,18 +135,18 @@ def prepare_image(image: ArrayLike, size: int = SIZE) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    image : array_like, shape (height, width, 3) or (height, width)
-        uint8, or floats in [0, 1].
-    size : int
+    image
+        (height, width, 3) or (height, width), uint8, or floats in [0, 1].
+    size
         Height and width wanted, in pixels; the aspect ratio is not kept.
 
     Returns
     -------
-    ndarray of float64, shape (size, size)
+    (size, size).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the shape is another, or floats lie outside [0, 1].
 
     Examples

@@ -16,16 +16,17 @@ def as_rgb(image: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    image : array_like, shape (height, width, 3) or (height, width)
-        uint8 (divided by 255), or floats that lie in [0, 1] already; two dimensions are grey.
+    image
+        (height, width, 3) or (height, width), uint8 (divided by 255), or floats that lie in [0, 1] already; two
+        dimensions are grey.
 
     Returns
     -------
-    ndarray of float64, shape (height, width, 3)
+    (height, width, 3).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the shape is another, the image is empty, or floats lie outside [0, 1].
 
     Examples
@@ -57,16 +58,16 @@ def grey(image: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    image : array_like, shape (height, width, 3) or (height, width)
-        As for `as_rgb`.
+    image
+        (height, width, 3) or (height, width), as for `as_rgb`.
 
     Returns
     -------
-    ndarray of float64, shape (height, width)
+    (height, width).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         As `as_rgb`.
 
     Examples
@@ -85,14 +86,14 @@ def resize(channel: NDArray[np.float64], height: int, width: int) -> NDArray[np.
 
     Parameters
     ----------
-    channel : ndarray of float64, shape (height_before, width_before)
-        One channel.
-    height, width : int
+    channel
+        (height_before, width_before), one channel.
+    height, width
         Size wanted, in pixels.
 
     Returns
     -------
-    ndarray of float64, shape (height, width)
+    (height, width).
 
     Examples
     --------

@@ -23,9 +23,9 @@ class StimulusFunctions(LoadedModel):
 
     Parameters
     ----------
-    functions : mapping
+    functions
         Layer to function, in processing order.
-    axes : tuple of str
+    axes
         Names of the axes of what the functions give.
     """
 
@@ -39,7 +39,7 @@ class StimulusFunctions(LoadedModel):
 
         Raises
         ------
-        isocortex.errors.DataError
+        DataError
             If a stimulus cannot be used; the message names it.
         """
         rows: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
@@ -161,7 +161,7 @@ class LoadedCategory(LoadedModel):
 
         Raises
         ------
-        isocortex.errors.DataError
+        DataError
             If the table has no column 'category', or a stimulus has no label.
         """
         from isocortex_baselines.category import one_hot
@@ -192,11 +192,11 @@ class LoadedNoise(LoadedModel):
 
     Parameters
     ----------
-    seed : int
+    seed
         Seed of the features.
-    n_layers : int
+    n_layers
         Number of layers.
-    n_units : int
+    n_units
         Units per layer.
     """
 
@@ -223,7 +223,7 @@ class Noise(ModelPlugin):
 
         Raises
         ------
-        isocortex.errors.UnknownIDError
+        UnknownIDError
             If what follows ``noise/`` is no number of layers.
         """
         del device

@@ -18,18 +18,18 @@ def noise_features(seed: int, layer: str, stimulus_id: str, n_units: int) -> NDA
 
     Parameters
     ----------
-    seed : int
+    seed
         Seed of the model.
-    layer : str
+    layer
         Name of the layer.
-    stimulus_id : str
+    stimulus_id
         Name of the stimulus.
-    n_units : int
+    n_units
         Number of features.
 
     Returns
     -------
-    ndarray of float64, shape (n_units,)
+    (n_units,).
 
     References
     ----------

@@ -16,19 +16,18 @@ def pixels(image: ArrayLike, size: int = SIZE) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    image : array_like, shape (height, width, 3) or (height, width)
-        uint8, or floats in [0, 1].
-    size : int
+    image
+        (height, width, 3) or (height, width), uint8, or floats in [0, 1].
+    size
         Height and width wanted; the aspect ratio is not kept.
 
     Returns
     -------
-    ndarray of float64, shape (3, size, size)
-        Red, green and blue in [0, 1], resized bilinearly.
+    (3, size, size), red, green and blue in [0, 1], resized bilinearly.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the shape is another, or floats lie outside [0, 1].
 
     Examples

@@ -20,18 +20,18 @@ def checked_waveform(waveform: ArrayLike, n_samples: int | None = None) -> NDArr
 
     Parameters
     ----------
-    waveform : array_like, shape (n_samples,)
-        One channel.
-    n_samples : int, optional
+    waveform
+        (n_samples,), one channel.
+    n_samples
         Length that is required.
 
     Returns
     -------
-    ndarray of float64, shape (n_samples,)
+    (n_samples,).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If there is more than one dimension, no sample, another length than required, or a value that
         is not finite.
 
@@ -63,23 +63,22 @@ def excerpt(samples: ArrayLike, rate: float, target_rate: int, duration_s: float
 
     Parameters
     ----------
-    samples : array_like, shape (n_samples,) or (n_samples, n_channels)
-        The sound.
-    rate : float
+    samples
+        (n_samples,) or (n_samples, n_channels), the sound.
+    rate
         Its sampling rate in Hz.
-    target_rate : int
+    target_rate
         Sampling rate wanted, in Hz.
-    duration_s : float
+    duration_s
         Longest excerpt, in seconds.
 
     Returns
     -------
-    ndarray of float64, shape (n,)
-        ``n`` is at most ``round(duration_s * target_rate)``; a shorter sound stays shorter.
+    (n,), ``n`` is at most ``round(duration_s * target_rate)``; a shorter sound stays shorter.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the shape is another, or a sample is not finite.
 
     Examples
@@ -116,14 +115,14 @@ def set_level(sound: NDArray[np.float64], rms: float) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    sound : ndarray of float64, shape (n_samples,)
-        One channel.
-    rms : float
+    sound
+        (n_samples,), one channel.
+    rms
         Root mean square wanted.
 
     Returns
     -------
-    ndarray of float64, shape (n_samples,)
+    (n_samples,).
 
     Examples
     --------
@@ -147,18 +146,18 @@ def prepare_cochcnn9(samples: ArrayLike, rate: float) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    samples : array_like, shape (n_samples,) or (n_samples, n_channels)
-        The sound, on any scale.
-    rate : float
+    samples
+        (n_samples,) or (n_samples, n_channels), the sound, on any scale.
+    rate
         Its sampling rate in Hz.
 
     Returns
     -------
-    ndarray of float64, shape (40000,)
+    (40000,).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the shape is another, or a sample is not finite.
 
     References
@@ -183,18 +182,18 @@ def prepare_kell2018(samples: ArrayLike, rate: float) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    samples : array_like of float, shape (n_samples,) or (n_samples, n_channels)
-        The sound in [-1, 1).
-    rate : float
+    samples
+        (n_samples,) or (n_samples, n_channels), the sound in [-1, 1).
+    rate
         Its sampling rate in Hz.
 
     Returns
     -------
-    ndarray of float64, shape (32000,)
+    (32000,).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the shape is another, or a sample is not finite.
 
     References

@@ -47,8 +47,7 @@ def sweep_filters() -> tuple[SweepFilter, ...]:
 
     Returns
     -------
-    tuple of SweepFilter
-        111 filters.
+    111 filters.
 
     Examples
     --------
@@ -73,12 +72,12 @@ def temporal_transfer(rate: float) -> NDArray[np.complex128]:
 
     Parameters
     ----------
-    rate : float
+    rate
         One of `RATES_HZ`.
 
     Returns
     -------
-    ndarray of complex128, shape (586,)
+    (586,).
 
     References
     ----------
@@ -113,12 +112,12 @@ def spectral_transfer(scale: float) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    scale : float
+    scale
         One of `SCALES`.
 
     Returns
     -------
-    ndarray of float64, shape (212,)
+    (212,).
 
     References
     ----------
@@ -148,11 +147,11 @@ class Bank(NamedTuple):
 
     Attributes
     ----------
-    temporal : dict
+    temporal
         Rate to transfer function, complex, shape (586,); without rate 0.
-    whole : dict
+    whole
         Scale to kernel spectrum, complex, shape (432,): all spectral frequencies.
-    sweeps : dict
+    sweeps
         (Sign, scale) to kernel spectrum, complex, shape (432,): those that the sign keeps beside positive
         temporal frequencies.
     """
@@ -231,17 +230,16 @@ def spectrotemporal(cochleagram: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    cochleagram : array_like, shape (211, 390)
-        As `isocortex_baselines.cochleagram.cochleagram_cochcnn9` gives it: frequency by time.
+    cochleagram
+        (211, 390), as `isocortex_baselines.cochleagram.cochleagram_cochcnn9` gives it: frequency by time.
 
     Returns
     -------
-    ndarray of float64, shape (111, 211)
-        Filters (in the order of `sweep_filters`) by frequency.
+    (111, 211), filters (in the order of `sweep_filters`) by frequency.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the cochleagram has another shape or holds values that are not finite.
 
     References
@@ -279,16 +277,16 @@ def spectrotemporal_sqrt(cochleagram: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    cochleagram : array_like, shape (211, 390)
-        Frequency by time.
+    cochleagram
+        (211, 390), frequency by time.
 
     Returns
     -------
-    ndarray of float64, shape (111, 211)
+    (111, 211).
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         If the cochleagram has another shape or holds values that are not finite.
 
     Examples

@@ -31,14 +31,14 @@ def mono(samples: ArrayLike, rate: float, wanted: float) -> Sound:
 
     Parameters
     ----------
-    samples : array_like, shape (n_samples,) or (n_samples, n_channels)
-        The sound.
-    rate, wanted : float
+    samples
+        (n_samples,) or (n_samples, n_channels), the sound.
+    rate, wanted
         Its sampling rate and the one wanted, in Hz.
 
     Raises
     ------
-    isocortex.errors.DataError
+    DataError
         No samples, another shape, or samples that are not finite.
 
     Examples
