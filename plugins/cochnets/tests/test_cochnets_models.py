@@ -99,7 +99,7 @@ def test_names_of_a_published_checkpoint_become_the_networks(tmp_path: Path) -> 
     checkpoint, converted = tmp_path / "5_checkpoint.pt", tmp_path / "small.safetensors"
     torch.save({"model": layout, "epoch": 5, "schedule": Path("optimizer")}, checkpoint)
     variant = Variant.parse(f"file:{checkpoint}")
-    with pytest.raises(DataError, match=r"isocortex\.convert_checkpoint"):
+    with pytest.raises(DataError, match=r"isocortex\.models\.convert_checkpoint"):
         build_variant(small, variant, rename=published_state)
     assert convert([str(checkpoint), str(converted), "--i-trust-this-file"]) == 0
     found = build_variant(small, Variant.parse(f"file:{converted}"), rename=published_state)
