@@ -69,3 +69,17 @@ def test_what_breaks_a_contract_is_seen(house: Path, module: str, line: str, con
 def test_a_module_outside_the_rooms_is_seen(house: Path) -> None:
     (house / "isocortex" / "sundry.py").write_text('"""Whatever."""\n', encoding="utf-8")
     assert [name for name in broken(house) if name.startswith("Core:")]
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    modules = [path for folder in ("core", "plugins") for path in (ROOT / folder).glob("**/src/**/*.py")]
+    assert len(modules) > 200
+    long = {path.name: n for path in modules if (n := len(path.read_text(encoding="utf-8").splitlines())) > 400}
+    assert not long
+
+
+def test_core_has_twelve_rooms_and_nine_modules_and_metrics_have_rooms_alone() -> None:
+    core, metrics = ROOT / "core/src/isocortex", ROOT / "plugins/metrics/src/isocortex_metrics"
+    assert len([path for path in core.iterdir() if (path / "__init__.py").is_file()]) == 12
+    assert len(list(core.glob("*.py"))) <= 9
+    assert [path.name for path in metrics.glob("*.py")] == ["__init__.py"]

@@ -47,13 +47,11 @@ from isocortex.activations import namespace
 from isocortex.errors import DataError
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, compact_features, cross_product
+from isocortex_metrics.brainscore.power_iteration import applied, power_iteration, transposed_each
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import centred_responses
-from isocortex_metrics.numerics.threads import few_threads
 from isocortex_metrics.target.splits import Split
 
-#: scikit-learn's defaults: squared change of the weights at which the iteration stops, and its longest run
-TOL, MAX_ITERATIONS = 1e-6, 500
 _EPS = float(np.finfo(np.float64).eps)
 #: scikit-learn starts from the first response that still reaches this value somewhere
 _SILENT = 10 * _EPS
@@ -265,14 +263,14 @@ class _Group:
             return first
         if not self.by_response:
             return power_iteration(self.small, first, self.live, stop_before=False)
-        start = _apply(self.cross, first, transposed=True) - self._taken(k, first, transposed=True)
+        start = applied(self.cross, first, transposed=True) - self._taken(k, first, transposed=True)
         c = power_iteration(self.small, start, self.live, stop_before=True)
-        return self._unit(_apply(self.cross, c) - self._taken(k, c))
+        return self._unit(applied(self.cross, c) - self._taken(k, c))
 
     def _taken(self, k: int, vectors: Any, *, transposed: bool = False) -> Any:
         """P Qᵀ, or its transpose, times a vector per split."""
         left, right = (self.Q, self.P) if transposed else (self.P, self.Q)
-        return _apply(left[:, :, :k], _apply(right[:, :, :k], vectors, transposed=True))
+        return applied(left[:, :, :k], applied(right[:, :, :k], vectors, transposed=True))
 
     def _unit(self, vectors: Any) -> Any:
         xp = self.xp
@@ -303,8 +301,8 @@ class _Group:
         raw = xp.sum(t**2 * self.inside, axis=1)
         earlier = self.T[:, :, :k]
         for _ in range(2):  # once more, because the first time leaves rounding of the size of what it took
-            overlap = _apply(earlier, t * self.inside, transposed=True) / self.norms[:, :k]
-            t = t - _apply(earlier, overlap)
+            overlap = applied(earlier, t * self.inside, transposed=True) / self.norms[:, :k]
+            t = t - applied(earlier, overlap)
         norm = xp.sum(t**2 * self.inside, axis=1)
         self.live = self.live & (norm > _DEPENDENT**2 * raw)
         t = xp.where(self.live[:, None], t, xp.zeros_like(t))
@@ -313,16 +311,16 @@ class _Group:
     def _down_date(self, k: int, loading: Any, q: Any) -> None:
         """The smaller of CᵀC and CCᵀ for C − loading qᵀ, from that for C."""
         if self.by_response:
-            cross = _apply(self.cross, loading, transposed=True) - self._taken(k, loading, transposed=True)
+            cross = applied(self.cross, loading, transposed=True) - self._taken(k, loading, transposed=True)
             outside, inside = q, loading
         else:
-            cross = _apply(self.cross, q) - self._taken(k, q)
+            cross = applied(self.cross, q) - self._taken(k, q)
             outside, inside = loading, q
         square = self.xp.sum(inside**2, axis=1)[:, None]
         # −(h qᵀ + q hᵀ) + s q qᵀ = −(h − s q/2) qᵀ − q (h − s q/2)ᵀ
         half = cross - 0.5 * square * outside
         change = half[:, :, None] * outside[:, None, :]
-        self.small = self.small - change - _transposed(change)
+        self.small = self.small - change - transposed_each(change)
 
     def _trace(self) -> Any:
         return self.xp.sum(self.small.diagonal(0, 1, 2), axis=1)
@@ -331,77 +329,13 @@ class _Group:
         """Form C and its square anew, and end splits in which nothing but rounding is left."""
         xp = self.xp
         if k:
-            self.cross = self.cross - self.P[:, :, :k] @ _transposed(self.Q[:, :, :k])
+            self.cross = self.cross - self.P[:, :, :k] @ transposed_each(self.Q[:, :, :k])
             self.P[:, :, :k], self.Q[:, :, :k] = 0.0, 0.0
-        turned = _transposed(self.cross)
+        turned = transposed_each(self.cross)
         self.small = turned @ self.cross if self.by_response else self.cross @ turned
         self.reference = self._trace()
         left = xp.sqrt(xp.sum(self.cross**2, axis=2)) > _ROUNDING * self.scale[None, :]
         self.live = self.live & xp.any(left, axis=1)
-
-
-def power_iteration(matrices: Any, vectors: Any, live: Any, *, stop_before: bool) -> Any:
-    """Iterate v ← A v / |·| for many symmetric A until the weights that v stands for change by less than ``TOL``.
-
-    Parameters
-    ----------
-    matrices
-        (n, order, order): CᵀC or CCᵀ.
-    vectors
-        (n, order): with CᵀC, v = Cᵀw of unit weights w, which C v / |C v| follow; with CCᵀ, the weights themselves.
-    live
-        (n,) the others are left as they are.
-    stop_before
-        Return the vectors before the last product (CᵀC: the weights follow from them) or after it (CCᵀ).
-
-    Returns
-    -------
-    (n, order). At most ``MAX_ITERATIONS`` sets of weights are compared, as scikit-learn does.
-
-    Examples
-    --------
-    >>> found = power_iteration(np.diag([4.0, 1.0])[None], np.array([[0.6, 0.8]]), np.array([True]), stop_before=False)
-    >>> bool(found[0, 0] > 0.9999)
-    True
-    """
-    xp = namespace(matrices)
-    result = vectors + 0.0
-    places = xp.nonzero(live)[0]
-    active, v = matrices[places], vectors[places]
-    going = xp.ones_like(places, dtype=xp.bool)
-    with few_threads(matrices.shape[1]):
-        for count in range(2, MAX_ITERATIONS + 1):
-            if not bool(xp.any(going)):
-                break
-            cosine, following = _step(active, v, stop_before=stop_before)
-            # the weights are of unit length: |w − w'|² = 2 − 2 w·w'
-            stops = going & ~((2.0 - 2.0 * cosine >= TOL) & (count < MAX_ITERATIONS))
-            result[places[stops]] = (v if stop_before else following)[stops]
-            going, v = going & ~stops, following
-            if 2 * int(xp.sum(going)) <= len(going):
-                places, active, v, going = places[going], active[going], v[going], going[going]
-    return result
-
-
-def _step(A: Any, v: Any, *, stop_before: bool) -> tuple[Any, Any]:
-    """Cosine between the weights before and after one product, and what follows the vectors."""
-    xp = namespace(A)
-    product = _apply(A, v)
-    inner = xp.sum(v * product, axis=1)
-    square = inner if stop_before else xp.sum(product**2, axis=1)
-    norm = xp.sqrt(xp.where(square > 0, square, xp.ones_like(square)))
-    # with CᵀC: w = C v / |C v| follows v = Cᵀw', so that w·w' = v·v / |C v|
-    cosine = (xp.sum(v**2, axis=1) if stop_before else inner) / norm
-    return cosine, product / norm[:, None]
-
-
-def _apply(matrices: Any, vectors: Any, *, transposed: bool = False) -> Any:
-    """A matrix per split times a vector per split."""
-    return ((_transposed(matrices) if transposed else matrices) @ vectors[:, :, None])[:, :, 0]
-
-
-def _transposed(matrices: Any) -> Any:
-    return namespace(matrices).permute_dims(matrices, (0, 2, 1))
 
 
 def _zeros(like: Any, *shape: int) -> Any:
