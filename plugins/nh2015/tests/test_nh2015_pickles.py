@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from isocortex.errors import DataError
-from isocortex_nh2015 import pickle_machine, read_arrays, read_frame
-from isocortex_nh2015.pickle_machine import Name, read_records
-from isocortex_nh2015.restricted_pickle import CONSTRUCTORS
+from isocortex.files import read_records
+from isocortex_nh2015 import read_arrays, read_frame
+from isocortex_nh2015.pickled_tables import CONSTRUCTORS
 from plugins.nh2015.tests import old_pickles as old
 
 WRITTEN = Path(__file__).parent / "pickles"
@@ -275,18 +275,18 @@ def test_a_name_before_the_foreign_one_is_not_built(tmp_path):
     data = b"\x80\x02]" + old.array(np.arange(3.0)) + b"acos\nsystem\n."
     with pytest.raises(DataError, match=r"names os\.system"):
         read_records(data, CONSTRUCTORS, "late.pkl")
-    records = read_records(b"\x80\x02" + old.array(np.arange(3.0)) + b".", CONSTRUCTORS, "early.pkl")
-    assert str(records.name) == "numpy.core.multiarray._reconstruct"
-    assert records.args[0] == Name("numpy", "ndarray")
+    record = read_records(b"\x80\x02" + old.array(np.arange(3.0)) + b".", CONSTRUCTORS, "early.pkl").value
+    assert str(record) == "numpy.core.multiarray._reconstruct"
+    assert str(record.args[0]) == "numpy.ndarray"
 
 
 def test_every_constructor_is_data_only():
     """The table is short, exact, and holds nothing that could reach further."""
-    assert {name.module.partition(".")[0] for name in CONSTRUCTORS} == {
+    assert {place.split()[0].partition(".")[0] for place in CONSTRUCTORS} == {
         "numpy", "pandas", "_codecs", "builtins", "__builtin__", "functools",
     }  # fmt: skip
-    assert {str(name) for name in CONSTRUCTORS if "built" in name.module} == {
-        "builtins.slice", "__builtin__.slice", "builtins.bytes", "__builtin__.bytes",
+    assert {place for place in CONSTRUCTORS if "built" in place} == {
+        "builtins slice", "__builtin__ slice", "builtins bytes", "__builtin__ bytes",
     }  # fmt: skip
 
 
@@ -495,7 +495,7 @@ def test_bombs_and_nonsense_are_an_error(tmp_path, case, read):
 
 
 def test_the_number_of_instructions_is_bounded(monkeypatch):
-    monkeypatch.setattr(pickle_machine, "MAX_INSTRUCTIONS", 1000)
+    monkeypatch.setattr("isocortex.files.unpickle.MAX_INSTRUCTIONS", 1000)
     with pytest.raises(DataError, match="more than 1000 instructions"):
         read_records(b"]" * 5000 + b".", (), "long.pkl")
 
@@ -503,7 +503,7 @@ def test_the_number_of_instructions_is_bounded(monkeypatch):
 def test_large_files_are_not_read(tmp_path, monkeypatch):
     path = tmp_path / "large.pkl"
     path.write_bytes(pickle.dumps({"x": np.zeros(100)}))
-    monkeypatch.setattr("isocortex_nh2015.restricted_pickle.MAX_BYTES", 100)
+    monkeypatch.setattr("isocortex_nh2015.pickled_tables.MAX_BYTES", 100)
     with pytest.raises(DataError, match=r"has \d+ bytes, more than the 100"):
         read_arrays(path)
 

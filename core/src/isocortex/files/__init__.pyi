@@ -14,3 +14,12 @@ from .disk import (
     write_json as write_json,
 )
 from .file_store import FileSpec as FileSpec, FileStore as FileStore, copy_file as copy_file, read_specs as read_specs
+from .pickled_arrays import (
+    ARRAYS as ARRAYS,
+    Pickled as Pickled,
+    Record as Record,
+    as_size as as_size,
+    as_text as as_text,
+    described as described,
+)
+from .unpickle import read_bounded as read_bounded, read_pickle as read_pickle, read_records as read_records

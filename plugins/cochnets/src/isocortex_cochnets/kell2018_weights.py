@@ -1,24 +1,33 @@
 """The published weights of Kell et al. (2018): three pickled dictionaries of arrays, read without running any code.
 
-Each file holds ``{layer: {"W": array, "b": array}}`` in the layout of TensorFlow. The unpickler that reads them knows
-arrays, dictionaries, texts and numbers and refuses everything else.
+Each file holds ``{layer: {"W": array, "b": array}}`` in the layout of TensorFlow, pickled into an array of one object
+behind the header of ``numpy.save``. It is read as inert records, of which arrays are made, and nothing else.
 """
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 import numpy as np
 
 from isocortex.errors import DataError
+from isocortex.files import ARRAYS, Pickled, as_text, described, read_bounded, read_records
 from isocortex.typing import Array
 
 Layers = Mapping[str, Mapping[str, Array]]
 
 FILES = tuple(f"network_weights_{part}.npy" for part in ("early_layers", "word_branch", "genre_branch"))
+#: larger files are not read; all three together hold 59 million numbers
+MAX_BYTES: Final = 1 << 30
+#: as ``numpy.save`` writes it before one object, in either version of the format
+_HEADER: Final = re.compile(
+    rb"\x93NUMPY(?:\x01\x00..|\x02\x00....)"
+    rb"{'descr': '\|O[48]?', 'fortran_order': (?:True|False), 'shape': \(\), ?} *\n",
+    re.DOTALL,
+)
 
 
 def holds_weights(folder: Path) -> bool:
@@ -55,48 +64,27 @@ def read_layers(path: Path) -> dict[str, Mapping[str, Array]]:
     DataError
         It is damaged, or holds more than arrays.
     """
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, _, dtype = header[version](file)
-            if shape != () or not dtype.hasobject:
-                raise DataError(f"{path} holds an array {shape} of {dtype}; expected one dictionary.")
-            content = _ArraysOnly(file, encoding="latin1").load().item()
-    except (OSError, EOFError, KeyError, ValueError, AttributeError, pickle.UnpicklingError) as error:
-        raise DataError(
-            f"{path} cannot be read as weights of Kell et al. 2018 ({error}). Download it again."
-        ) from error
-    if not isinstance(content, dict) or not all(_is_layer(layer) for layer in content.values()):
-        raise DataError(f"{path} holds {type(content).__name__}; expected layers with the arrays 'W' and 'b'.")
-    return content
+    data = read_bounded(path, MAX_BYTES)
+    header = _HEADER.match(data)
+    if header is None:
+        raise DataError(f"{path} cannot be read as weights of Kell et al. 2018: it is no array of one dictionary.")
+    pickled = read_records(data, ARRAYS, str(path), header.end())
+    with pickled.read_as("weights of Kell et al. 2018"):
+        (content,) = pickled.objects(pickled.value)
+        if not isinstance(content, dict):
+            raise ValueError(f"expected layers with the arrays 'W' and 'b', found {described(content)}")
+        return {as_text(name): _layer(pickled, layer) for name, layer in cast("dict[Any, Any]", content).items()}
 
 
-def _is_layer(layer: object) -> bool:
-    return isinstance(layer, dict) and all(isinstance(layer.get(name), np.ndarray) for name in ("W", "b"))
-
-
-def _encoded(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes for Python 2."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles arrays; any other name that a pickle asks for is refused before it is looked up."""
-
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        known: dict[tuple[str, str], Callable[..., Any]] = {
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            ("_codecs", "encode"): _encoded,
-        }
-        for core in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            known[core, "_reconstruct"] = np.empty(0).__reduce__()[0]  # pyright: ignore[reportArgumentType]
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array; do not use it")
-        return known[module, name]
+def _layer(pickled: Pickled, layer: object) -> Mapping[str, Array]:
+    content: Mapping[Any, Any] = cast("dict[Any, Any]", layer) if isinstance(layer, dict) else {}
+    if not {"W", "b"} <= content.keys():
+        raise ValueError("expected layers with the arrays 'W' and 'b'")
+    arrays = {name: pickled.array(content[name]) for name in ("W", "b")}
+    other = [name for name, values in arrays.items() if values.dtype.kind not in "fiu"]
+    if other:
+        raise ValueError(f"expected numbers in {other[0]!r}, found {arrays[other[0]].dtype}")
+    return arrays
 
 
 def torch_state(layers: Layers) -> dict[str, Any]:

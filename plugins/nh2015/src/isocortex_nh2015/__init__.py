@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isocortex_nh2015.components import ComponentProfiles, Components, read_components
-from isocortex_nh2015.restricted_pickle import read_arrays, read_frame
+from isocortex_nh2015.pickled_tables import read_arrays, read_frame
 from isocortex_nh2015.sounds import NaturalSounds, read_categories, stimulus_number
 from isocortex_nh2015.voxels import B2021Voxels, NH2015Voxels
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.typing import Array
-from isocortex_nh2015.restricted_pickle import read_arrays
+from isocortex_nh2015.pickled_tables import read_arrays
 from isocortex_nh2015.sounds import canonical_order
 from isocortex_nh2015.tuckute_models import PERMUTED, ReleasedModel, find_key, released_model
 

@@ -13,7 +13,7 @@ from isocortex.errors import DataError, shorten
 from isocortex.files import digest_file, digest_of, short
 from isocortex.scoring import by_participant, over_participants, subject_codes
 from isocortex.typing import Array
-from isocortex_nh2015.restricted_pickle import read_frame
+from isocortex_nh2015.pickled_tables import read_frame
 from isocortex_nh2015.tuckute_models import released_model
 from isocortex_nh2015.voxel_files import FUNCTIONAL, INSIDE
 

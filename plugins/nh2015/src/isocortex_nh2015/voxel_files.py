@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.typing import Array
+from isocortex_nh2015.pickled_tables import read_arrays, read_frame
 from isocortex_nh2015.reading import cell_texts, read_variables
-from isocortex_nh2015.restricted_pickle import read_arrays, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
