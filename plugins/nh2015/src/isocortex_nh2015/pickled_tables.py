@@ -143,9 +143,10 @@ def _axis(pickled: Pickled, record: object) -> _Axis:
         if not all(type(part) is int for part in (start, stop, step)):
             raise ValueError("a range is not of whole numbers")
         return range(start, stop, step)
-    if _meaning(kind) != "index":
-        raise ValueError(f"an index is {described(kind)}")
-    return _column(pickled, content["data"]).reshape(-1)
+    values = _column(pickled, content["data"])
+    if _meaning(kind) != "index" or values.ndim != 1:
+        raise ValueError(f"an index is {described(kind)} of {values.ndim} dimensions")
+    return values
 
 
 def _column_names(axis: _Axis) -> list[Any]:
