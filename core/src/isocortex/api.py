@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocortex.errors import UsageError
+from isocortex.errors import UsageError, shorten
+from isocortex.files.disk import check_writable
 from isocortex.interfaces import ModelPlugin
 from isocortex.run.plan import RunConfig, plan
 
@@ -23,14 +24,25 @@ Models = str | ModelPlugin | Sequence[str | ModelPlugin]
 
 
 def run(
-    models: Models, benchmarks: str | Sequence[str], config: RunConfig, reporter: Reporter
+    models: Models,
+    benchmarks: str | Sequence[str],
+    config: RunConfig,
+    reporter: Reporter,
+    *,
+    executor: str | None = None,
+    jobs: int = 1,
 ) -> tuple[list[Result], tuple[str, ...]]:
-    """Plan and execute; returns the results and the pairs that were left out because of their modality."""
+    """Plan and execute; returns the results and the pairs that were left out because of their modality.
+
+    What another executor than ``local`` has done is found here, and what failed there is tried once more.
+    """
     from isocortex.catalogue.rows import Catalogue
     from isocortex.files.file_store import FileStore
     from isocortex.loading.resolver import Resolver
+    from isocortex.run.executors import executor_of, run_on
     from isocortex.run.hook_caller import HookCaller
     from isocortex.run.runner import Runner
+    from isocortex.run.tasks import tasks_of
 
     named, objects = _separate(models)
     catalogue = Catalogue.discover()
@@ -38,8 +50,31 @@ def run(
     resolver = Resolver(catalogue, files, objects)
     wanted = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     planned = plan(resolver, named, wanted, config)
-    hooks = HookCaller(catalogue.plugins, reporter.line)
-    return Runner(resolver, config, reporter, hooks).run(planned), planned.left_out
+    runner = Runner(resolver, config, reporter, HookCaller(catalogue.plugins, reporter.line))
+    elsewhere = _executor_name(executor, jobs)
+    if elsewhere is not None:
+        if objects:
+            raise UsageError(
+                f"{shorten(objects)} is a Python object, which another process cannot be sent: score it without "
+                f"{'executor' if executor else 'jobs'}, or install it as a plugin."
+            )
+        chosen = executor_of(resolver, elsewhere, jobs if jobs > 1 else None)
+        check_writable(config.out)
+        run_on(chosen, tasks_of(planned, config))
+    return runner.run(planned), planned.left_out
+
+
+def _executor_name(executor: str | None, jobs: int) -> str | None:
+    """The executor that is meant; None: this process.
+
+    Raises
+    ------
+    UsageError
+        Several jobs in this one process.
+    """
+    if executor == "local" and jobs > 1:
+        raise UsageError(f"The executor 'local' is one process, but {jobs} jobs were asked for. Leave one of them out.")
+    return (executor or ("processes" if jobs > 1 else None)) if executor != "local" else None
 
 
 def _separate(models: Models) -> tuple[list[str], dict[str, ModelPlugin]]:
@@ -62,6 +97,8 @@ def score(
     config: RunConfig | None = None,
     out: Path | str | None = None,
     quiet: bool = False,
+    executor: str | None = None,
+    jobs: int = 1,
 ) -> list[Result]:
     """Score models on benchmarks, as ``isocortex score`` does.
 
@@ -77,6 +114,10 @@ def score(
         Results folder; default ``results``.
     quiet
         Write no progress to stderr.
+    executor
+        Where it is done: "local", "processes", or the ID of an executor that is installed.
+    jobs
+        Processes of this machine, or what an executor may do at once.
 
     Returns
     -------
@@ -85,7 +126,7 @@ def score(
     Raises
     ------
     UsageError
-        An unknown ID, or a model that does not fit a benchmark.
+        An unknown ID, a model that does not fit a benchmark, or an object with an executor or several jobs.
 
     Examples
     --------
@@ -96,7 +137,7 @@ def score(
     chosen = config or RunConfig()
     if out is not None:
         chosen = replace(chosen, out=Path(out))
-    return run(models, benchmarks, chosen, Reporter(quiet=quiet))[0]
+    return run(models, benchmarks, chosen, Reporter(quiet=quiet), executor=executor, jobs=jobs)[0]
 
 
 def extract(

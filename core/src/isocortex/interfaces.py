@@ -1,4 +1,4 @@
-"""What a third party writes: a model, a data set or a metric, each 50 to 150 lines over these classes.
+"""What a third party writes: a model, a data set, a metric or an executor, 50 to 150 lines over these classes.
 
 A plugin class is made from its card (the row of ``isocortex.toml``) and does nothing until it is used. Modules of
 plugins import torch, nemo or transformers inside functions only.
@@ -10,12 +10,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
 from isocortex.activations.output import Emit, LayerOutput
-from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, MetricCard, ModelCard, StimuliCard, Variant
+from isocortex.catalogue.cards import (
+    BenchmarkCard,
+    DatasetCard,
+    ExecutorCard,
+    MetricCard,
+    ModelCard,
+    StimuliCard,
+    Variant,
+)
 from isocortex.files.digests import digest_code, digest_file, digest_files, digest_of, jsonable
 from isocortex.files.file_store import DataFiles
 from isocortex.scoring.comparison import Comparison
@@ -37,6 +45,8 @@ __all__ = [
     "DatasetCard",
     "DatasetPlugin",
     "Emit",
+    "Executor",
+    "ExecutorCard",
     "LayerOutput",
     "LoadedModel",
     "MetricCard",
@@ -46,6 +56,7 @@ __all__ = [
     "Rules",
     "StimuliCard",
     "StimuliPlugin",
+    "Task",
     "Variant",
     "check_settings",
     "digest_plugin",
@@ -191,6 +202,54 @@ class MetricPlugin(ABC):
         """Digest over the metric's code and card, part of every result's digest; None: never cached."""
 
         return digest_plugin(self, self.card.id, self.card.options)
+
+
+# --- where a run is done ----------------------------------------------------------------------------------------------
+
+
+class Task(ABC):
+    """A piece of a run that any process can do by itself: what ``isocortex run-task FILE`` takes, as JSON.
+
+    A task names everything that it needs; only the folders of data and cache come from the environment. Done twice, it
+    is computed once. Core makes tasks and runs them, an executor only hands them on.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What a person calls it."""
+
+    @property
+    @abstractmethod
+    def group(self) -> str:
+        """What tasks that share an extraction have in common: they belong into one process, one after the other."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The task as plain lists, dictionaries, texts and numbers."""
+
+
+class Executor(ABC):
+    """Where the tasks of a run are done; ``score --executor ID`` makes it from its row."""
+
+    #: at most so many tasks at once, where the user says so with ``--jobs``
+    n_jobs: int | None = None
+
+    def __init__(self, card: ExecutorCard) -> None:
+        self.card = card
+
+    @abstractmethod
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Have every task run and return when all have ended; what they find lies in the results folder then.
+
+        Raises
+        ------
+        IsocortexError
+            A task could not be started, or its process died; a score that fails is a record and no error.
+        """
+
+
+# --- helpers of plugins -----------------------------------------------------------------------------------------------
 
 
 def check_settings(schema: type[_Schema], settings: Mapping[str, object], metric: str) -> _Schema:

@@ -165,6 +165,13 @@ class CommandCard(Card):
     name: str = ""
 
 
+class ExecutorCard(Card):
+    """An ``[[executor]]`` row: where the tasks of a run are done."""
+
+    object: str
+    options: dict[str, Any] = Field(default_factory=dict, description="passed on to the plugin as they are")
+
+
 CARDS: dict[str, type[Card]] = {
     "model": ModelCard,
     "stimuli": StimuliCard,
@@ -172,6 +179,7 @@ CARDS: dict[str, type[Card]] = {
     "metric": MetricCard,
     "benchmark": BenchmarkCard,
     "command": CommandCard,
+    "executor": ExecutorCard,
 }
 
 

@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "metric": ("id", "object"),
     "benchmark": ("id", "dataset", "metric"),
     "command": ("id", "object"),
+    "executor": ("id", "object"),
 }
 
 

@@ -152,7 +152,9 @@ _RUN_OPTIONS = _options(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws splits and bootstrap samples."
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--executor", metavar="ID", help="Where tasks run: local, processes, or one that is installed.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
+@click.option("--cell", "cells", multiple=True, metavar="ID", help="Only this cell, by its ID of --dry-run --json.")
 @click.option(
     "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction, alpha, training_r2."
 )
@@ -161,16 +163,15 @@ _RUN_OPTIONS = _options(
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
     """Score models on benchmarks; finished cells are not computed again."""
-    from isocortex.cli.score import dry_run, score_here, score_in_jobs
+    from isocortex.cli.score import dry_run, score_here
 
     config = _run_config(options)
     as_json = bool(options["as_json"])
     if options["dry_run"]:
         dry_run(models, benchmarks, config, as_json=as_json)
-    elif options["jobs"] > 1:
-        sys.exit(score_in_jobs(models, benchmarks, config, n_jobs=options["jobs"], as_json=as_json))
     else:
-        sys.exit(score_here(models, benchmarks, config, as_json=as_json))
+        where = {"executor": options["executor"], "jobs": options["jobs"]}
+        sys.exit(score_here(models, benchmarks, config, as_json=as_json, **where))
 
 
 def _run_config(options: dict[str, Any]) -> RunConfig:
@@ -185,7 +186,24 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
         offline=options["offline"],
         out=options["out"],
         shard=parse_shard(options["shard"]) if options["shard"] else None,
+        cells=tuple(options["cells"]),
     )
+
+
+@cli.command("run-task")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--while-input-is-open", is_flag=True, hidden=True)
+def run_task(file: Path, while_input_is_open: bool) -> None:
+    """Do the task of a file, or the tasks of its list; what is finished is not computed again.
+
+    An executor calls it, or a scheduler; 'score --dry-run --json' shows the tasks of a run.
+    """
+    from isocortex.cli.score import run_file
+    from isocortex.run.executors import end_with_the_input
+
+    if while_input_is_open:
+        end_with_the_input()
+    sys.exit(run_file(file))
 
 
 @cli.command()

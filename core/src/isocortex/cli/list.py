@@ -12,7 +12,7 @@ import click
 from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import UsageError
 
-LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "plugins")
+LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "executors", "plugins")
 
 _KIND_OF = {
     "models": "model",
@@ -20,6 +20,7 @@ _KIND_OF = {
     "stimuli": "stimuli",
     "metrics": "metric",
     "benchmarks": "benchmark",
+    "executors": "executor",
 }
 _COLUMNS = {
     "models": ("id", "modality", "variants", "package"),
@@ -27,6 +28,7 @@ _COLUMNS = {
     "datasets": ("id", "kind", "stimuli", "package"),
     "metrics": ("id", "accepts", "package"),
     "benchmarks": ("id", "dataset", "metric", "package"),
+    "executors": ("id", "package"),
     "plugins": ("package", "version"),
     "conflicts": ("kind", "id", "packages"),
     "broken": ("package", "version", "reason"),

@@ -19,28 +19,25 @@ from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.tables import print_json, print_table, tally
 from isocortex.run.dry_run import extraction_need
-from isocortex.run.executors import run_processes
 from isocortex.run.plan import RunConfig, choose_models, plan
+from isocortex.run.tasks import extractions_of, read_tasks, run_tasks, tasks_of
 
 if TYPE_CHECKING:
     from isocortex.results.result import Result
 
 
-def score_in_jobs(
-    models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, n_jobs: int, as_json: bool
+def score_here(
+    models: Sequence[str],
+    benchmarks: Sequence[str],
+    config: RunConfig,
+    *,
+    as_json: bool,
+    executor: str | None = None,
+    jobs: int = 1,
 ) -> int:
-    """Score in several processes, then print the whole table; return the exit code.
-
-    Cells that failed in their process are tried once more in this one.
-    """
-    run_processes(models, benchmarks, config, n_jobs)
-    return score_here(models, benchmarks, config, as_json=as_json)
-
-
-def score_here(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> int:
-    """Score in this process; print the table; return the exit code."""
+    """Score, in this process or where an executor does it; print the whole table; return the exit code."""
     reporter = Reporter()
-    results, left_out = run(list(models), list(benchmarks), config, reporter)
+    results, left_out = run(list(models), list(benchmarks), config, reporter, executor=executor, jobs=jobs)
     reporter.line(tally(results, left_out))
     (print_json if as_json else print_table)(results)
     return exit_code(results)
@@ -58,6 +55,11 @@ def exit_code(results: Sequence[Result]) -> int:
     return EXIT_USAGE if len(failures) == len(results) and {item.kind for item in failures} <= usage else EXIT_FAILED
 
 
+def run_file(path: Path) -> int:
+    """Do the tasks of a file; return the exit code of their scores."""
+    return exit_code(run_tasks(read_tasks(path), Reporter()))
+
+
 # --- dry run ----------------------------------------------------------------------------------------------------------
 
 
@@ -69,7 +71,8 @@ def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig,
     one_each = {cell.extraction: cell for cell in planned.cells}.values()
     needs = [extraction_need(resolver, cell, config) for cell in one_each]
     if as_json:
-        print(json.dumps({**planned.to_json(), "extractions": needs}, indent=1))
+        tasks = [task.to_json() for task in (*extractions_of(planned, config), *tasks_of(planned, config))]
+        print(json.dumps({**planned.to_json(), "extractions": needs, "tasks": tasks}, indent=1))
         return
     left_out = f"{len(planned.left_out)} pairs left out (another modality)"
     print(f"{len(planned.cells)} cells, {len(needs)} extractions, {left_out}")

@@ -30,6 +30,28 @@ if TYPE_CHECKING:
     from isocortex.progress import Reporter
 
 
+class Uncached:
+    """One temporary folder for activations that have no key; it is made when it is needed and deleted on exit."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def folder(self, name: str) -> Path:
+        """The folder of one extraction, for as long as this is open."""
+        if self._folder is None:
+            store.cache_folder().mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix="uncached-", dir=store.cache_folder()))
+        return self._folder / short(name)
+
+    def __enter__(self) -> Uncached:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = None
+
+
 @dataclass(frozen=True)
 class Extraction:
     """A model variant on a set of stimuli, with a reduction.
@@ -83,17 +105,25 @@ class Extraction:
         return None if self.key is None else store.cache_folder() / "activations" / short(self.key)
 
     @contextlib.contextmanager
-    def in_folder(self, patterns: Sequence[str] = ()) -> Generator[tuple[Path, dict[str, Activations]]]:
-        """The folder of the layers that match, and their activations; what is not to be kept is deleted on exit."""
+    def in_folder(
+        self, patterns: Sequence[str] = (), uncached: Uncached | None = None
+    ) -> Generator[tuple[Path, dict[str, Activations]]]:
+        """The folder of the layers that match, and their activations.
+
+        What has no key lies in ``uncached``, where that is given, and is found there again; else it is deleted on exit.
+        """
         if self.folder is not None:
             yield self.folder, self.kept_layers(patterns, self.folder)
             return
-        store.cache_folder().mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="uncached-", dir=store.cache_folder()))
-        try:
+        with Uncached() if uncached is None else contextlib.nullcontext(uncached) as kept:
+            folder = kept.folder(self._asked)
             yield folder, self.kept_layers(patterns, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _asked(self) -> str:
+        """A digest of names, which tells the models of one run apart; contents may change from run to run."""
+        card, variant = self.model.card, self.variant.model_dump()
+        return digest_of([card.package, card.id, variant, self.stimuli.digest, self.reduction, self.device])
 
     def kept_layers(self, patterns: Sequence[str], folder: Path) -> dict[str, Activations]:
         """Activations in a folder; the model is not loaded where all of them are stored."""

@@ -20,7 +20,7 @@ from isocortex.catalogue.cards import (
 )
 from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import PluginError, UsageError
-from isocortex.interfaces import DatasetPlugin, MetricPlugin, ModelPlugin, StimuliPlugin
+from isocortex.interfaces import DatasetPlugin, Executor, MetricPlugin, ModelPlugin, StimuliPlugin
 
 if TYPE_CHECKING:
     from isocortex.data.dataset import Dataset
@@ -39,6 +39,7 @@ INTERFACES: dict[str, type[Any]] = {
     "stimuli": StimuliPlugin,
     "dataset": DatasetPlugin,
     "metric": MetricPlugin,
+    "executor": Executor,
 }
 
 
@@ -144,6 +145,15 @@ class Resolver:
         """The checked card of a row."""
         return read_card(self.catalogue.find(kind, name))
 
+    def reference(self, kind: str, name: str) -> str:
+        """One spelling of a name whatever was typed: ``package::ID``; of what lies in a folder, its absolute path."""
+        if kind == "model" and name in self.objects:
+            return name
+        for prefix in (ACTIVATIONS_PREFIX, FOLDER_PREFIX):
+            if name.startswith(prefix):
+                return f"{prefix}{Path(name.removeprefix(prefix)).absolute()}"
+        return self.catalogue.find(kind, name).reference
+
     def model_card(self, name: str) -> ModelCard:
         """Card of a model by ID, name of an object, or ``activations:FOLDER``."""
         if name in self.objects:
@@ -195,6 +205,10 @@ class Resolver:
     def metric(self, name: str) -> MetricPlugin:
         """The plugin object of a metric."""
         return cast("MetricPlugin", make_plugin("metric", cast("MetricCard", self.card("metric", name))))
+
+    def executor(self, name: str) -> Executor:
+        """What runs tasks, made from the row of a plugin."""
+        return cast("Executor", make_plugin("executor", self.card("executor", name)))
 
     def stimuli(self, name: str) -> StimulusSet:
         """The stimulus set, its files fetched and verified."""

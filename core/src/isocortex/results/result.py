@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
+#: where results and failures lie below a results folder; failure.json was written by older versions
+RECORDS = ("result.json", "failures/*.json", "failure.json")
 
 
 class Failure(BaseModel):
@@ -97,7 +99,8 @@ def read_results(folder: Path) -> list[Result]:
     """
     if not folder.is_dir():
         raise StoreError(f"There is no results folder {folder}. 'isocortex score --out {folder}' makes one.")
-    found = [_read(path) for path in sorted([*folder.rglob("result.json"), *folder.rglob("failure.json")])]
+    paths = {path for pattern in RECORDS for path in folder.rglob(pattern)}
+    found = [_read(path) for path in sorted(paths)]
     return sorted(found, key=lambda result: (result.benchmark, result.model, result.variant, result.digest))
 
 
@@ -112,7 +115,7 @@ def _read(path: Path) -> Result:
 
 
 def _unreadable(path: Path, message: str) -> Result:
-    cell = path.parent if path.name == "failure.json" else path.parent.parent
+    cell = path.parent if path.name == "failure.json" else path.parent.parent  # of a result, and of failures/ID.json
     model, _, variant = unquote(cell.name).rpartition("@")
     return Result(
         status="failed",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from isocortex.catalogue.cards import Variant
 from isocortex.devices import device_of
 from isocortex.errors import DataError
 from isocortex.extraction import extractor as extraction
-from isocortex.extraction.cached import Extraction, check_modality
+from isocortex.extraction.cached import Extraction, Uncached, check_modality
 from isocortex.files.digests import digest_array, digest_of, jsonable
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
@@ -19,8 +19,11 @@ from isocortex.results.result import Result
 from isocortex.scoring.summary import by_region
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
 
+    from isocortex.activations.layer import Activations
     from isocortex.interfaces import ModelPlugin
     from isocortex.loading.resolver import Resolver
     from isocortex.progress import Reporter
@@ -44,15 +47,25 @@ class CellWork:
         Counts the time of its phases.
     resolver, config, reporter
         As of the run.
+    uncached
+        Keeps activations that have no key for the next cell; None: they are deleted when the cell is scored.
     """
 
     def __init__(
-        self, cell: Cell, watch: Stopwatch, *, resolver: Resolver, config: RunConfig, reporter: Reporter
+        self,
+        cell: Cell,
+        watch: Stopwatch,
+        *,
+        resolver: Resolver,
+        config: RunConfig,
+        reporter: Reporter,
+        uncached: Uncached | None = None,
     ) -> None:
         self.cell, self.watch, self.resolver, self.config, self.reporter = cell, watch, resolver, config, reporter
+        self.uncached = uncached
         self.variant = Variant.parse(cell.variant)
         self.card = resolver.benchmark_card(cell.benchmark)
-        self.model: ModelPlugin = resolver.model(cell.model)
+        self.model: ModelPlugin = resolver.model(cell.asked.model)
         self.device = device_of(config.device, accelerated=self.model.accelerated)
         self.dtype = str(self.model.card.options.get("dtype", "float32"))
         self.metric = resolver.metric(cell.metric)
@@ -104,12 +117,12 @@ class CellWork:
     def score(self, prepared: Callable[[CellWork], Comparison]) -> tuple[Result, xr.Dataset]:
         """Extract, compare and summarise; ``prepared`` gives the brain side."""
         with contextlib.ExitStack() as stack:
-            _, layers = stack.enter_context(self._extraction(self.model, self.variant).in_folder(self.cell.layers))
-            baselines = {
-                f"{name} {layer}": activations
-                for name, model, variant in self.baselines
-                for layer, activations in stack.enter_context(self._extraction(model, variant).in_folder())[1].items()
+            layers = stack.enter_context(self._activations(self.model, self.variant, self.cell.layers))
+            given = {
+                name: stack.enter_context(self._activations(model, variant)) for name, model, variant in self.baselines
             }
+            baselines = {f"{name} {layer}": found for name, all_of in given.items() for layer, found in all_of.items()}
+            digests = {**self.digests, **self._checksums(layers, given)}
             with self.watch.phase("prepare"):
                 comparison = prepared(self)
                 comparison.baselines = baselines
@@ -117,14 +130,34 @@ class CellWork:
                 scores = comparison.score_all(layers)
         with self.watch.phase("summarise"):
             summary, regions = comparison.summarise(scores), by_region(comparison, scores)
-        return self._result(summary, regions, list(layers), _splits_digest(scores)), scores
+        result = self._result(summary, regions, list(layers))
+        found = {"digest": digest_of(digests), "digests": {**digests, "splits": _splits_digest(scores)}}
+        return result.model_copy(update=found), scores
 
-    def _extraction(self, model: ModelPlugin, variant: Variant) -> Extraction:
+    @contextlib.contextmanager
+    def _activations(
+        self, model: ModelPlugin, variant: Variant, layers: Sequence[str] = ()
+    ) -> Generator[dict[str, Activations]]:
+        """Activations of a model on the stimuli of the cell, by layer."""
         stimuli, reduction = self.dataset.stimuli, self.cell.reduction
         device = device_of(self.config.device, accelerated=model.accelerated)
-        return Extraction(model, variant, stimuli, reduction, device, self.reporter, self.watch, self.config.batch_size)
+        size = self.config.batch_size
+        made = Extraction(model, variant, stimuli, reduction, device, self.reporter, self.watch, size)
+        with made.in_folder(layers, self.uncached) as (_, found):
+            yield found
 
-    def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str], splits: str | None) -> Result:
+    def _checksums(
+        self, layers: Mapping[str, Activations], baselines: Mapping[str, Mapping[str, Activations]]
+    ) -> dict[str, str | None]:
+        """What stands for models without a digest: checksums of their activations, so that no two share a place."""
+        given = {"model": layers, **{f"baseline {name}": found for name, found in baselines.items()}}
+        return {
+            f"activations of {name}": digest_of([[layer, item.units, item.digest] for layer, item in found.items()])
+            for name, found in given.items()
+            if self.digests[name] is None
+        }
+
+    def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str]) -> Result:
         cell = self.cell
         plugins = {
             f"{card.package or 'python'}::{card.id}": card.package_version
@@ -144,7 +177,6 @@ class CellWork:
             reduction=cell.reduction,
             seed=cell.seed,
             layers=layers,
-            digests={**self.digests, "splits": splits},
             summary=summary,
             regions=regions,
             provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),

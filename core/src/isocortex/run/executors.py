@@ -1,55 +1,147 @@
-"""Where cells run: several processes of this machine, one shard each."""
+"""Where the tasks of a run are done: here, in several processes of this machine, or where a plugin does them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from isocortex.catalogue.rows import Catalogue
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, StoreError
-from isocortex.files.file_store import FileStore
-from isocortex.loading.resolver import Resolver
-from isocortex.run.plan import RunConfig, plan
+from isocortex.catalogue.cards import ExecutorCard
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, PluginError, StoreError
+from isocortex.interfaces import Executor, Task
+from isocortex.run.tasks import run_tasks, write_tasks
+
+if TYPE_CHECKING:
+    from isocortex.loading.resolver import Resolver
+
+#: seconds that processes have to end by themselves when this one is stopped
+_PATIENCE_S = 5.0
 
 
-def run_processes(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, n_jobs: int) -> None:
-    """Score in several processes of this machine, one shard each; their results lie in the results folder then.
+class Local(Executor):
+    """Tasks are done in this process, one after the other."""
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Do all tasks here."""
+        run_tasks(tasks)
+
+
+class Processes(Executor):
+    """Tasks are shared among processes of this machine, which end when this one does.
+
+    Each of them reads from a pipe that this process alone can write to: when it is closed, by whatever ends this
+    process, they end themselves.
+    """
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Do all tasks in ``n_jobs`` processes.
+
+        Raises
+        ------
+        StoreError
+            A process died; what it finished is kept.
+        """
+        parts = shares(tasks, self.n_jobs or os.cpu_count() or 1)
+        with tempfile.TemporaryDirectory(prefix="isocortex-tasks-") as folder:
+            running: list[subprocess.Popen[bytes]] = []
+            try:
+                for number, part in enumerate(parts):
+                    path = Path(folder) / f"{number}.json"
+                    write_tasks(path, part)
+                    running.append(_started(path, len(parts)))
+                codes = [process.wait() for process in running]
+            finally:
+                for process in running:
+                    _close_input(process)
+                for process in running:
+                    _see_ended(process)
+        if any(code not in (0, EXIT_FAILED, EXIT_USAGE) for code in codes):
+            worst = max(codes, key=abs)
+            raise StoreError(f"A process ended with exit code {worst}; what it finished is kept. Run again.")
+
+
+#: core's own, by name
+OWN: dict[str, type[Executor]] = {"local": Local, "processes": Processes}
+
+
+def executor_of(resolver: Resolver, name: str, n_jobs: int | None = None) -> Executor:
+    """The executor of that name: core's own, or that of a plugin.
 
     Raises
     ------
-    UsageError
-        A wrong name; no process is started.
-    StoreError
-        A process died; what it finished is kept.
+    UnknownIDError
+        No installed package offers it.
+    PluginError
+        It cannot be made.
     """
-    resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline))
-    plan(resolver, list(models), list(benchmarks), config)  # refuse wrong names once, not in every process
-    environment = {**os.environ, **_threads(n_jobs)}
-    command = [sys.executable, "-m", "isocortex", "score", *_arguments(models, benchmarks, config)]
-    running = [
-        subprocess.Popen([*command, "--shard", shard], env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
-        for shard in shards(config.shard or (1, 1), n_jobs)
-    ]
-    codes = [process.wait() for process in running]
-    if any(code not in (0, EXIT_FAILED, EXIT_USAGE) for code in codes):
-        raise StoreError(f"A process ended with exit code {max(codes, key=abs)}; what it finished is kept. Run again.")
+    own = OWN.get(name)
+    found = own(ExecutorCard(id=name, object=f"{own.__module__}:{own.__name__}")) if own else resolver.executor(name)
+    found.n_jobs = n_jobs
+    return found
 
 
-def shards(shard: tuple[int, int], n_jobs: int) -> list[str]:
-    """A share of the cells cut into one share for each process, as ``--shard`` takes them.
+def run_on(executor: Executor, tasks: Sequence[Task]) -> None:
+    """Hand tasks to an executor; whatever a third party's raises is one message.
 
-    Cells of the i-th of n shares have the remainder i − 1 modulo n; those of its parts have different remainders modulo
-    n × n_jobs.
+    Raises
+    ------
+    IsocortexError
+        What the executor raises on purpose.
+    PluginError
+        Anything else that it raises.
+    """
+    try:
+        executor.run(tasks)
+    except IsocortexError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a third party's executor raises
+        raise PluginError(
+            f"The executor {executor.card.id!r} failed with {type(error).__name__}: {error}. What it finished is kept. "
+            "Run again, or without --executor."
+        ) from error
+
+
+def shares(tasks: Sequence[Task], n_jobs: int) -> list[list[Task]]:
+    """Tasks cut into at most ``n_jobs`` shares; those that share an extraction are in one, in their order.
 
     Examples
     --------
-    >>> shards((1, 1), 2), shards((2, 3), 2)
-    (['1/2', '2/2'], ['2/6', '5/6'])
+    >>> shares([], 2)
+    []
     """
-    number, count = shard
-    return [f"{number + count * job}/{count * n_jobs}" for job in range(n_jobs)]
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(task.group, []).append(task)
+    parts: list[list[Task]] = [[] for _ in range(min(n_jobs, len(groups)))]
+    for group in groups.values():
+        min(parts, key=len).extend(group)
+    return parts
+
+
+def _started(path: Path, n_jobs: int) -> subprocess.Popen[bytes]:
+    """A process that does the tasks of a file and holds the reading end of a pipe as its standard input."""
+    command = [sys.executable, "-m", "isocortex", "run-task", "--while-input-is-open", str(path)]
+    environment = {**os.environ, **_threads(n_jobs)}
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _see_ended(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(OSError):
+            process.kill()
+        process.wait()
 
 
 def _threads(n_jobs: int) -> dict[str, str]:
@@ -59,11 +151,24 @@ def _threads(n_jobs: int) -> dict[str, str]:
     return {name: os.environ.get(name, share) for name in names}
 
 
-def _arguments(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig) -> list[str]:
-    pairs = [("-m", item) for item in models] + [("-b", item) for item in benchmarks]
-    pairs += [("--layers", item) for item in config.layers] + [("--keep", item) for item in config.keep]
-    pairs += [("--device", config.device), ("--seed", str(config.seed)), ("--out", str(config.out))]
-    if config.batch_size:
-        pairs.append(("--batch-size", str(config.batch_size)))
-    flags = ["--offline"] if config.offline else []
-    return [text for pair in pairs for text in pair] + flags
+# --- inside such a process --------------------------------------------------------------------------------------------
+
+
+def end_with_the_input(seconds: float = 1.0) -> None:
+    """From now on, end this process when its standard input is closed: its parent is gone.
+
+    It is interrupted, so that temporary folders go; what does not stop within ``seconds`` is ended.
+    """
+    import signal
+    import threading
+    import time
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(seconds)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="watches the parent").start()

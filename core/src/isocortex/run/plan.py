@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.activations.reductions import parse_reduction
-from isocortex.catalogue.cards import ANY_MODALITY, MetricCard
+from isocortex.catalogue.cards import ANY_MODALITY, MetricCard, Variant
 from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import ModalityError, UsageError, shorten
-from isocortex.files.digests import digest_of
+from isocortex.files.digests import digest_of, short
 from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variant_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class RunConfig:
         Results folder.
     shard
         (i, n) with 1 ≤ i ≤ n: only the cells of the i-th of n shares.
+    cells
+        IDs of cells: only these; empty: all.
     """
 
     layers: tuple[str, ...] = ()
@@ -52,11 +54,32 @@ class RunConfig:
     offline: bool = False
     out: Path = field(default_factory=lambda: Path("results"))
     shard: tuple[int, int] | None = None
+    cells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a cell is asked about, in one spelling whatever was typed.
+
+    Parameters
+    ----------
+    model, benchmark
+        ``package::ID``, or the absolute path of a folder.
+    variant
+        As it is parsed; files by their absolute path.
+    version
+        Of the benchmark.
+    """
+
+    model: str
+    variant: str
+    benchmark: str
+    version: int
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model variant on one benchmark."""
+    """One model variant on one benchmark: names as they were typed, and what they stand for."""
 
     model: str
     variant: str
@@ -67,6 +90,12 @@ class Cell:
     reduction: str
     layers: tuple[str, ...]
     seed: int
+    asked: Asked
+
+    @property
+    def id(self) -> str:
+        """A digest of what was asked, known before anything is loaded; names the cell and its failure."""
+        return short(digest_of([asdict(self.asked), self.layers, self.seed]))
 
     @property
     def name(self) -> str:
@@ -81,14 +110,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells in the order in which they run: as they were named, but those with one extraction together."""
+    """Cells model by model as these were named, and within a model those with one extraction together."""
 
     cells: tuple[Cell, ...]
     left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as plain lists and dictionaries."""
-        return {"cells": [asdict(cell) for cell in self.cells], "left_out": list(self.left_out)}
+        """The plan as plain lists and dictionaries; each cell with its ID."""
+        return {"cells": [{"id": cell.id, **asdict(cell)} for cell in self.cells], "left_out": list(self.left_out)}
 
 
 def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], config: RunConfig) -> Plan:
@@ -99,7 +128,7 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
     Raises
     ------
     UsageError
-        Unknown or ambiguous IDs, a variant that is not offered, nothing left to do.
+        Unknown or ambiguous IDs, a variant that is not offered, a cell that is not among them, nothing left to do.
     ModalityError
         A named model cannot take a named benchmark's stimuli.
     """
@@ -114,10 +143,9 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
         for (model, variant), model_globbed in chosen_models.items():
             problem = _mismatch(resolver, model, benchmark, modality)
             if problem is None:
-                cell = Cell(
-                    model, variant, benchmark, dataset, stimuli, metric, card.reduction, config.layers, config.seed
-                )
-                cells[cell] = None
+                asked = _asked(resolver, model, variant, benchmark, card.version)
+                parts = (dataset, stimuli, metric, card.reduction)
+                cells[Cell(model, variant, benchmark, *parts, config.layers, config.seed, asked)] = None
             elif model_globbed or benchmark_globbed:
                 left_out.append(f"{model}@{variant} × {benchmark}")
             else:
@@ -127,7 +155,9 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
     first: dict[str, int] = {}
     for cell in cells:
         first.setdefault(cell.extraction, len(first))
-    ordered = sorted(_of_shard(cells, config.shard), key=lambda cell: first[cell.extraction])
+    place = {key: number for number, key in enumerate(chosen_models)}
+    chosen = _of_shard(_named(cells, config.cells), config.shard)
+    ordered = sorted(chosen, key=lambda cell: (place[cell.model, cell.variant], first[cell.extraction]))
     return Plan(tuple(ordered), tuple(left_out))
 
 
@@ -145,9 +175,26 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _of_shard(cells: dict[Cell, None], shard: tuple[int, int] | None) -> list[Cell]:
+def _asked(resolver: Resolver, model: str, variant: str, benchmark: str, version: int) -> Asked:
+    parsed = Variant.parse(variant)
+    text = str(parsed) if parsed.path is None else f"file:{Path(parsed.path).absolute()}={parsed.label}"
+    return Asked(resolver.reference("model", model), text, resolver.reference("benchmark", benchmark), version)
+
+
+def _named(cells: dict[Cell, None], wanted: Sequence[str]) -> list[Cell]:
+    """Cells of these IDs, or all."""
+    absent = [name for name in wanted if name not in {cell.id for cell in cells}]
+    if absent:
+        raise UsageError(
+            f"None of the {len(cells)} cells has the ID {shorten(absent)}. 'isocortex score … --dry-run --json' shows "
+            "the IDs; they hold models, benchmarks, --layers and --seed."
+        )
+    return [cell for cell in cells if not wanted or cell.id in wanted]
+
+
+def _of_shard(cells: list[Cell], shard: tuple[int, int] | None) -> list[Cell]:
     if shard is None:
-        return list(cells)
+        return cells
     number, count = shard
     return [cell for cell in cells if int(cell.extraction, 16) % count == number - 1]
 

@@ -2,24 +2,31 @@
 
 ``execute`` is idempotent: a cell whose result is on disk is not computed again, a failed one is tried again, and its
 record is replaced. Locks only save work; what two processes write at once is the same.
+
+Cells run model by model, so that the first result is on disk before the second model runs. Comparisons stay for the
+next model as long as they take a quarter of the free memory; where the benchmarks need more, all models run on those
+whose comparisons are kept, and then on the others. Memory: a quarter of what is free, one comparison, and one
+extraction that is open at a time, whatever the number of models and benchmarks.
 """
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.devices import device_of
 from isocortex.errors import IsocortexError, SettingsError
-from isocortex.extraction.cached import lock
+from isocortex.extraction.cached import Uncached, lock
 from isocortex.files import disk as store
-from isocortex.files.digests import digest_of, short
+from isocortex.files.digests import short
 from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
 from isocortex.results.result import FORMAT, Failure, Result
 from isocortex.results.scores_file import write_scores
 from isocortex.run.cell import CellWork
+from isocortex.run.comparisons import Comparisons
 from isocortex.scoring.contract import KEEPABLE, Rules
 
 if TYPE_CHECKING:
@@ -51,25 +58,46 @@ class Runner:
         unknown = [name for name in config.keep if name not in KEEPABLE]
         if unknown:
             raise SettingsError(f"--keep takes {', '.join(KEEPABLE)}; found {', '.join(unknown)}.")
-        device_of(config.device)  # refused at once where there is none
+        device = device_of(config.device)  # refused at once where there is none
         self.resolver = resolver
         self.config = config
         self.reporter = reporter
         self.hooks = hooks
-        self._comparison: tuple[str, Comparison] | None = None
+        self.comparisons = Comparisons(device)
+        self._uncached = Uncached()
 
     def run(self, plan: Plan) -> list[Result]:
-        """Execute every cell; a cell that fails leaves a record, and the run goes on."""
+        """Execute every cell; a cell that fails leaves a record, and the run goes on.
+
+        Returns
+        -------
+        One result per cell, in the order of the plan.
+        """
         store.check_writable(self.config.out)
         self._call("isocortex_before_run", plan=plan)
-        results: list[Result] = []
-        for number, cell in enumerate(plan.cells, start=1):
-            result = self.execute(cell)
-            results.append(result)
-            state = "cached" if result.cached else result.status
-            self.reporter.line(f"[{number}/{len(plan.cells)}] {cell.name}: {state}{_reason(result)}")
+        done: dict[Cell, Result] = {}
+        with self._uncached:
+            for number, cell in enumerate(self._in_order(plan.cells), start=1):
+                result = done[cell] = self.execute(cell)
+                state = "cached" if result.cached else result.status
+                self.reporter.line(f"[{number}/{len(plan.cells)}] {cell.name}: {state}{_reason(result)}")
+        self.comparisons.forget()
+        results = [done[cell] for cell in plan.cells]
         self._call("isocortex_after_run", results=results)
         return results
+
+    def _in_order(self, cells: Sequence[Cell]) -> Iterator[Cell]:
+        """Cells as they are given, but those that need a comparison for which there is no room after all others."""
+        waiting = list(cells)
+        while waiting:
+            later: list[Cell] = []
+            for cell in waiting:
+                if _benchmark(cell) in self.comparisons or not self.comparisons.full:
+                    yield cell
+                else:
+                    later.append(cell)
+            self.comparisons.forget()
+            waiting = later
 
     def _call(self, hook: str, **arguments: Any) -> None:
         if self.hooks is not None:
@@ -80,23 +108,24 @@ class Runner:
         watch = Stopwatch()
         folder = self.config.out / store.folder_name(cell.benchmark) / store.folder_name(f"{cell.model}@{cell.variant}")
         try:
-            work = CellWork(cell, watch, resolver=self.resolver, config=self.config, reporter=self.reporter)
-            path = folder / short(work.digest) / "result.json"
+            given = {"resolver": self.resolver, "config": self.config, "reporter": self.reporter}
+            work = CellWork(cell, watch, uncached=self._uncached, **given)
             with lock(work.digest):
-                found = _finished(path, work.digest) if work.cacheable else None
-                result = found or self._scored(work, path)
-            (folder / "failure.json").unlink(missing_ok=True)
+                found = _finished(folder, work.digest) if work.cacheable else None
+                result = found or self._scored(work, folder)
+            _forget_failure(folder, cell)
             if found is not None:
                 return found
         except (Exception, SystemExit) as error:  # a third party's plugin may raise anything; the run goes on
             result = _failed(cell, error, watch)
-            store.write_json_if_possible(folder / "failure.json", result.model_dump(mode="json"))
+            store.write_json_if_possible(failure_path(folder, cell), result.model_dump(mode="json"))
         self._call("isocortex_after_cell", result=result)
         return result
 
-    def _scored(self, work: CellWork, path: Path) -> Result:
+    def _scored(self, work: CellWork, folder: Path) -> Result:
         """Score a cell and put the result on disk, whole, at once."""
         result, scores = work.score(self.comparison)
+        path = folder / short(result.digest) / "result.json"
         dropped = [name for name in KEEPABLE if name not in self.config.keep]
         dropped += ["alpha_at_bound"] if "alpha" in dropped else []
         write_scores(path.with_name("scores.nc"), scores.drop_vars(dropped, errors="ignore"), result)
@@ -104,26 +133,45 @@ class Runner:
         return result
 
     def comparison(self, work: CellWork) -> Comparison:
-        """The prepared brain side of a benchmark; kept for the next cell."""
+        """The prepared brain side of a benchmark; kept for the next model."""
+        return self.comparisons.get(_benchmark(work.cell), lambda: self._prepared(work))
+
+    def _prepared(self, work: CellWork) -> Comparison:
         cell, dataset = work.cell, work.dataset
-        key = digest_of([cell.benchmark, cell.seed, dataset.digest])
-        if self._comparison is None or self._comparison[0] != key:
-            comparison = work.metric.against(
-                dataset.select(**work.card.select),
-                settings=work.card.settings,
-                seed=cell.seed,
-                device=device_of(self.config.device),
-            )
-            comparison.rules = Rules.of(work.card, cell.seed)
-            comparison.keep = ("prediction", *self.config.keep)  # the bootstrap needs predictions in any case
-            if dataset.responses is not None:
-                comparison.n_neuroids_total = dataset.responses.sizes["neuroid"]
-            self._comparison = (key, comparison)
-        return self._comparison[1]
+        comparison = work.metric.against(
+            dataset.select(**work.card.select),
+            settings=work.card.settings,
+            seed=cell.seed,
+            device=device_of(self.config.device),
+        )
+        comparison.rules = Rules.of(work.card, cell.seed)
+        comparison.keep = ("prediction", *self.config.keep)  # the bootstrap needs predictions in any case
+        if dataset.responses is not None:
+            comparison.n_neuroids_total = dataset.responses.sizes["neuroid"]
+        return comparison
 
 
-def _finished(path: Path, digest: str) -> Result | None:
+def _benchmark(cell: Cell) -> tuple[str, int]:
+    """What cells with one comparison have in common."""
+    return cell.benchmark, cell.seed
+
+
+def failure_path(folder: Path, cell: Cell) -> Path:
+    """Where the failure of a cell lies, beside the results of its model on its benchmark."""
+    return folder / "failures" / f"{cell.id}.json"
+
+
+def _forget_failure(folder: Path, cell: Cell) -> None:
+    """Remove the record of this cell alone; one of an older version of isocortex goes where its seed is the same."""
+    failure_path(folder, cell).unlink(missing_ok=True)
+    older = store.read_json(folder / "failure.json")
+    if isinstance(older, dict) and older.get("seed") == cell.seed:
+        (folder / "failure.json").unlink(missing_ok=True)
+
+
+def _finished(folder: Path, digest: str) -> Result | None:
     """A result of this digest that is whole and of this format, or None."""
+    path = folder / short(digest) / "result.json"
     try:
         result = Result.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
