@@ -22,6 +22,7 @@ N_STIMULI = 40  # more than one chunk
 CODE = '''
 """What happened to the models and metrics is in SEEN."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import FilesError
 from isocortex.files.disk import data_folder
 from isocortex.interfaces import (
-    Ceiling, Comparison, DatasetPlugin, LoadedModel, MetricPlugin, ModelPlugin, StimuliPlugin
+    Ceiling, Comparison, DatasetPlugin, Executor, LoadedModel, MetricPlugin, ModelPlugin, StimuliPlugin
 )
 
 SEEN = []
@@ -160,6 +161,17 @@ class Fit(MetricPlugin):
         SEEN.append(("against", dict(settings), seed))
         go_wrong(settings.get("against"))
         return Fitted(target.responses, settings)
+
+
+class Post(Executor):
+    """Posts each task as a file and does none."""
+
+    def run(self, tasks):
+        SEEN.append(("post", self.n_jobs, [task.name for task in tasks]))
+        go_wrong(self.card.options.get("post"))
+        Path("posted").mkdir(exist_ok=True)
+        for number, task in enumerate(tasks):
+            Path("posted", f"{number}.json").write_text(json.dumps(task.to_json()))
 '''
 
 MANIFEST = """
@@ -330,6 +342,20 @@ settings = { against = "brain" }
 [[benchmark]]
 id = "fault.score"
 settings = { score = "brain" }
+
+[defaults.executor]
+object = "iso_lab:Post"
+
+[[executor]]
+id = "lab-post"
+
+[[executor]]
+id = "fault-post"
+options = { post = "stamp" }
+
+[[executor]]
+id = "fault-no-post"
+object = "iso_lab:Model"
 """
 AWAY = f"name,url,sha256,bytes\nlab-away.bin,http://127.0.0.1:9/never,{'0' * 64},14\n"
 PUBLISHED = "model,value\nlab-net,0.71\n"

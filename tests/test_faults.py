@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 def failures(tmp_path: Path) -> list[dict]:
     """Failure records below results/."""
-    return [json.loads(path.read_text()) for path in sorted((tmp_path / "results").rglob("failure.json"))]
+    return [json.loads(path.read_text()) for path in sorted((tmp_path / "results").rglob("failures/*.json"))]
 
 
 def refused(done, code: int, *words: str) -> None:

@@ -413,7 +413,7 @@ def test_a_cell_without_weights_fails_alone(tmp_path, capsys) -> None:
         assert cells[name]["status"] == "failed"
         assert cells[name]["failure"].startswith("The trained weights of cochcnn9-word are not here")
         assert "isocortex fetch -m cochcnn9-word --from FOLDER" in cells[name]["failure"]
-    (record,) = (tmp_path / "results").rglob("cochcnn9-word@pretrained/failure.json")
+    (record,) = (tmp_path / "results").rglob("cochcnn9-word@pretrained/failures/*.json")
     assert json.loads(record.read_text())["failure"]["traceback"] is None, "what is expected has no traceback"
     running.dry_run(models, [benchmark], config, as_json=False)
     reason = "not known before the weights are here (The trained weights of cochcnn9-word are not here"

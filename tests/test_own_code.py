@@ -138,4 +138,4 @@ def test_functions_are_computed_anew_unless_they_have_a_digest(tmp_path, monkeyp
         assert first[0].summary.value == second[0].summary.value > 0.9
     table = isocortex.load_results("results")
     assert set(table["model"]) == {"brightness-None", "brightness-v1"}
-    assert not list((tmp_path / "results").rglob("failure.json"))
+    assert not list((tmp_path / "results").rglob("failures/*.json"))

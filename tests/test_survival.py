@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import xarray as xr
 
 from tests.command_line import run_in_process
 from tests.folders import image_folder
+from tests.third_party.install import write_package
 
 #: one worker makes what these tests share
 pytestmark = pytest.mark.xdist_group("survival")
@@ -149,3 +151,85 @@ def test_shards_and_jobs_give_what_one_process_gives(folder, undisturbed, tmp_pa
     assert f"0 computed, {len(expected)} cached" in done.stderr
     # processes that share the cores use fewer BLAS threads, which changes the last bit of a sum
     assert values(jobs) == pytest.approx(expected, abs=1e-12)
+
+
+# --- processes that have lost their parent ----------------------------------------------------------------------------
+
+SLEEPER = """
+import os
+import time
+from pathlib import Path
+
+from isocortex.interfaces import ModelPlugin
+
+
+class Sleeper(ModelPlugin):
+    def digest(self, variant):
+        return None
+
+    def load(self, variant, *, device):
+        Path(os.environ["SLEEPERS"], str(os.getpid())).touch()
+        time.sleep(100)
+"""
+SLEEPERS = """
+[plugin]
+api = 1
+
+[[model]]
+id = "sleeper/*"
+object = "iso_sleeper:Sleeper"
+modality = "image"
+layers = ["none"]
+"""
+
+
+def alive(process: int) -> bool:
+    """Whether a process is there and no mere entry that nobody has asked after."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(done: Callable[[], bool], seconds: float) -> bool:
+    """Wait for something, and say whether it came in time."""
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(0.02)
+    return done()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes that are no children")
+def test_processes_end_with_the_parent_that_started_them(folder: Path, tmp_path: Path) -> None:
+    write_package(tmp_path / "site", "iso-sleeper", {"__init__.py": SLEEPER, "isocortex.toml": SLEEPERS})
+    models = [text for number in range(2) for text in ("-m", f"sleeper/{number}")]
+    score = [sys.executable, "-m", "isocortex", "score", *models, "-b", f"folder:{folder}:ridge", "--jobs", "2"]
+    parents: dict[signal.Signals, subprocess.Popen[bytes]] = {}
+    for kind in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        base = tmp_path / kind.name
+        base.mkdir()
+        found = {**environment(base), "SLEEPERS": str(base), "PYTHONPATH": str(tmp_path / "site")}
+        parents[kind] = subprocess.Popen(
+            score, cwd=base, env=found, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def sleepers(kind: signal.Signals) -> list[int]:
+        return [int(path.name) for path in (tmp_path / kind.name).iterdir() if path.name.isdigit()]
+
+    try:
+        assert until(lambda: all(len(sleepers(kind)) == 2 for kind in parents), 60), "two processes of each are at work"
+        for kind, parent in parents.items():
+            parent.send_signal(kind)
+        assert until(lambda: not any(alive(one) for kind in parents for one in sleepers(kind)), 2)
+        assert {kind: parent.wait(10) for kind, parent in parents.items()} == {
+            signal.SIGKILL: -signal.SIGKILL,
+            signal.SIGTERM: -signal.SIGTERM,
+            signal.SIGINT: 130,
+        }
+        for kind in parents:
+            assert not list((tmp_path / kind.name).rglob("uncached-*")), "they had the time to clean up"
+    finally:
+        for kind, parent in parents.items():
+            parent.kill()
+            for one in filter(alive, sleepers(kind)):
+                os.kill(one, signal.SIGKILL)

@@ -89,8 +89,8 @@ def test_the_pairs_that_a_glob_left_out_are_handed_back(lab: Lab) -> None:
 
     results, left_out = api.run("lab-[en]*", ["lab.fit", "heard.fit"], RunConfig(), Reporter(quiet=True))
     assert [(result.model, result.benchmark) for result in results] == [
-        ("lab-net", "lab.fit"),
         ("lab-ear", "heard.fit"),
+        ("lab-net", "lab.fit"),
     ]
     assert left_out == ("lab-ear@fixed × lab.fit", "lab-net@fixed × heard.fit")
 

@@ -104,6 +104,10 @@ EVERY_KIND = (
         [[command]]
         name = "draw"
         object = "full:draw"
+
+        [[executor]]
+        id = "far"
+        object = "full:Far"
         """
     )
 )
@@ -123,6 +127,7 @@ def test_every_row_of_a_package_is_found(install: Install) -> None:
         ("metric", "k"),
         ("benchmark", "d.k"),
         ("command", "draw"),
+        ("executor", "far"),
     ]
     assert {row.kind for row in rows} == set(KINDS)
     assert all((row.version, row.module, row.folder) == ("1.2.3", "iso_full", folder) for row in rows)

@@ -28,6 +28,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "metric": {"object": "x:K"},
     "benchmark": {"dataset": "d", "metric": "k"},
     "command": {"object": "x:f", "name": "draw"},
+    "executor": {"object": "x:E"},
 }
 
 

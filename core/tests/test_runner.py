@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import isocortex
 from isocortex.errors import SettingsError, StoreError, UsageError
 from isocortex.progress import Reporter
-from isocortex.results.result import Result
+from isocortex.results.result import Result, read_results
+from isocortex.run.comparisons import Comparisons
 from isocortex.run.plan import RunConfig, plan
 from isocortex.run.runner import Runner
 from tests.lab import CODE, Lab
@@ -22,7 +24,7 @@ def states(results: list[Result]) -> list[str]:
 
 def failure(lab: Lab) -> dict:
     """The only failure record."""
-    (path,) = lab.records("failure.json")
+    (path,) = lab.records("failures/*.json")
     return json.loads(path.read_text())
 
 
@@ -93,13 +95,13 @@ def test_the_first_result_is_on_disk_before_the_second_model_is_loaded(lab: Lab)
 def test_benchmarks_that_share_stimuli_and_reduction_share_one_extraction(lab: Lab) -> None:
     results = lab.score(["lab-net", "lab-second"], ["lab.fit", "lab.mean", "lab.again"])
     loads = [name for _, name, _ in lab.seen("load")]
-    assert loads == ["lab-net@fixed", "lab-second@fixed"] * 2, "once for each reduction"
+    assert loads == ["lab-net@fixed"] * 2 + ["lab-second@fixed"] * 2, "once for each reduction"
     assert [(result.model, result.benchmark) for result in results] == [
         ("lab-net", "lab.fit"),
         ("lab-net", "lab.again"),
+        ("lab-net", "lab.mean"),
         ("lab-second", "lab.fit"),
         ("lab-second", "lab.again"),
-        ("lab-net", "lab.mean"),
         ("lab-second", "lab.mean"),
     ]
 
@@ -107,6 +109,50 @@ def test_benchmarks_that_share_stimuli_and_reduction_share_one_extraction(lab: L
 def test_the_brain_side_is_prepared_once_for_models_of_one_benchmark(lab: Lab) -> None:
     lab.score(["lab-net", "lab-second", "lab-net@random:1"], "lab.again", seed=4)
     assert lab.seen("against") == [("against", {"shift": 1}, 4)]
+
+
+def test_the_brain_side_is_prepared_once_for_all_models_of_all_benchmarks(lab: Lab) -> None:
+    models = ["lab-net", "lab-second", "lab-net@random:1", "lab-double"]
+    results = lab.score(models, ["lab.fit", "lab.again", "lab.mean"])
+    assert states(results) == ["scored"] * 12
+    assert len(lab.seen("against")) == 3
+
+
+def test_where_comparisons_do_not_fit_all_models_run_on_those_that_do(lab: Lab) -> None:
+    resolver, config = lab.resolver(), RunConfig()
+    cells = plan(resolver, ["lab-net", "lab-second", "lab-double"], ["lab.fit", "lab.again", "lab.mean"], config)
+    runner = Runner(resolver, config, Reporter(quiet=True))
+    runner.comparisons = Comparisons(most=0)
+    results = runner.run(cells)
+    assert states(results) == ["scored"] * 9
+    assert [(result.model, result.benchmark) for result in results] == [(c.model, c.benchmark) for c in cells.cells]
+    assert [entry[0] for entry in lab.seen("against", "score")] == (["against"] + ["score"] * 6) * 3
+    assert "lab.fit" not in runner.comparisons, "after the run nothing is kept"
+
+
+def test_a_model_without_digest_is_extracted_once_for_several_benchmarks(lab: Lab, own_folders: Path) -> None:
+    results = lab.score(["lab-unkept", "lab-net"], ["lab.fit", "lab.again", "lab.mean"])
+    assert states(results) == ["scored"] * 6
+    loads = [name for _, name, _ in lab.seen("load")]
+    assert loads.count("lab-unkept@fixed") == 2, "once for each reduction"
+    assert not list(own_folders.rglob("uncached-*"))
+    assert not list(own_folders.rglob("None"))
+
+
+def test_models_without_digest_never_share_a_place(lab: Lab) -> None:
+    def model(sign: float):
+        return isocortex.wrap(lambda images: sign * images.mean(axis=(1, 2)), modality="image", name="mine")
+
+    (first,) = lab.score(model(1.0), "lab.fit")
+    (again,) = lab.score(model(1.0), "lab.fit")
+    (second,) = lab.score(model(-1.0), "lab.fit")
+    assert first.digest == again.digest != second.digest
+    assert first.digests["model"] is None
+    assert first.digests["activations of model"] != second.digests["activations of model"]
+    assert len(lab.records("result.json")) == 2
+    assert first.summary is not None
+    assert second.summary is not None
+    assert first.summary.value == pytest.approx(-second.summary.value)
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -132,7 +178,7 @@ def test_what_a_plugin_raises_is_a_record_and_the_run_goes_on(
     by_cell = {(result.model, result.benchmark): result.status for result in results}
     assert by_cell["lab-second", "lab.again"] == "scored"
     assert by_cell[model, benchmark] == "failed"
-    path = Path("results") / benchmark / f"{model}@fixed" / "failure.json"
+    (path,) = (Path("results") / benchmark / f"{model}@fixed" / "failures").iterdir()
     record = Result.model_validate_json(path.read_bytes())
     assert record.failure is not None
     assert record.failure.kind == kind
@@ -144,27 +190,59 @@ def test_what_a_plugin_raises_is_a_record_and_the_run_goes_on(
 def test_what_a_person_stops_is_no_failure_and_what_was_finished_stays(lab: Lab) -> None:
     with pytest.raises(KeyboardInterrupt):
         lab.score(["lab-net", "fault-stop", "lab-second"], "lab.fit")
-    assert lab.records("failure.json") == []
+    assert lab.records("failures/*.json") == []
     assert [path.parent.parent.name for path in lab.records("result.json")] == ["lab-net@fixed"]
     assert states(lab.score("lab-net", "lab.fit")) == ["cached"]
 
 
 def test_a_failed_cell_is_tried_again_and_its_record_goes_with_success(lab: Lab) -> None:
     for _ in range(2):
-        assert states(lab.score("lab-weighty", "lab.fit", layers=("net.absent",))) == ["failed"]
+        assert states(lab.score("fault-load", "lab.fit")) == ["failed"]
         assert len(lab.seen("load")) == 1, "a failure is not believed"
-    assert failure(lab)["failure"]["kind"] == "LayerError"
-    assert failure(lab)["failure"]["traceback"] is None, "what is expected has none"
-    assert states(lab.score("lab-weighty", "lab.fit")) == ["scored"]
-    assert lab.records("failure.json") == []
+    assert failure(lab)["failure"]["kind"] == "ZeroDivisionError"
+    manifest = lab.site / "iso_lab" / "isocortex.toml"
+    manifest.write_text(manifest.read_text().replace('options = { load = "tape" }', ""))
+    assert states(lab.score("fault-load", "lab.fit")) == ["scored"]
+    assert lab.records("failures/*.json") == []
 
 
 def test_a_record_beside_a_finished_result_goes_when_the_result_is_found(lab: Lab) -> None:
     lab.score("lab-net", "lab.fit")
-    lab.score("lab-net", "lab.fit", layers=("net.absent",))
-    assert failure(lab)["model"] == "lab-net"
+    (place,) = lab.records("result.json")
+    (cell,) = plan(lab.resolver(), ["lab-net"], ["lab.fit"], RunConfig()).cells
+    record = place.parent.parent / "failures" / f"{cell.id}.json"
+    record.parent.mkdir()
+    record.write_text("{}")
     assert states(lab.score("lab-net", "lab.fit")) == ["cached"]
-    assert lab.records("failure.json") == []
+    assert lab.records("failures/*.json") == []
+
+
+def test_the_success_of_one_seed_leaves_the_failure_of_another(lab: Lab, monkeypatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("isocortex.run.runner.CellWork.score", lambda *_: 1 / 0)
+        assert states(lab.score("lab-net", "lab.fit", seed=1)) == ["failed"]
+    (older,) = lab.records("failures/*.json")
+    whole = older.read_bytes()
+    assert states(lab.score("lab-net", "lab.fit", seed=0)) == ["scored"]
+    assert older.read_bytes() == whole
+    assert [result.status for result in read_results(lab.folder / "results")] == ["failed", "scored"]
+    assert states(lab.score("lab-net", "lab.fit", seed=1)) == ["scored"]
+    assert not older.exists()
+
+
+def test_a_failure_of_an_older_version_is_read_and_goes_with_the_success_of_its_seed(lab: Lab, monkeypatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("isocortex.run.runner.failure_path", lambda folder, _: folder / "failure.json")
+        lab.score("fault-load", "lab.fit", seed=1)
+    (older,) = lab.records("failure.json")
+    (found,) = read_results(lab.folder / "results")
+    assert (found.status, found.model, found.seed) == ("failed", "fault-load", 1)
+    manifest = lab.site / "iso_lab" / "isocortex.toml"
+    manifest.write_text(manifest.read_text().replace('options = { load = "tape" }', ""))
+    assert states(lab.score("fault-load", "lab.fit", seed=0)) == ["scored"]
+    assert older.exists()
+    assert states(lab.score("fault-load", "lab.fit", seed=1)) == ["scored"]
+    assert not older.exists()
 
 
 def test_a_failure_says_where_it_was_raised(lab: Lab) -> None:

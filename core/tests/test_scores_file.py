@@ -92,7 +92,7 @@ def test_a_cell_whose_scores_cannot_be_written_has_no_result(lab: Lab, monkeypat
         (result,) = lab.score("lab-net", "lab.fit")
     assert result.status == "failed"
     assert lab.records("result.json") == []
-    assert [path.name for path in (lab.folder / "results").rglob("*") if path.is_file()] == ["failure.json"]
+    assert [path.parent.name for path in (lab.folder / "results").rglob("*") if path.is_file()] == ["failures"]
     assert lab.score("lab-net", "lab.fit")[0].status == "scored"
 
 

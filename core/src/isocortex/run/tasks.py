@@ -171,7 +171,7 @@ def task_from_json(content: Any) -> Extract | Score:
     """
     from pydantic import ValidationError
 
-    if not isinstance(content, dict) or content.get("task") not in TASKS:
+    if not isinstance(content, dict) or str(content.get("task")) not in TASKS:
         raise FilesError(f'Expected a task with "task": {" or ".join(TASKS)}; found none. Write it again.')
     if content.get("format") != FORMAT:
         raise FilesError(
@@ -296,8 +296,9 @@ def _extract(task: Extract, reporter: Reporter) -> None:
             model, variant, stimuli, task.reduction, device, reporter, Stopwatch(), batch_size=how.batch_size
         )
         if wanted.folder is None:
-            raise UsageError(f"{task.model} has no digest, so that its activations are kept nowhere. Score it instead.")
-        wanted.kept_layers(task.layers, wanted.folder)
+            reporter.line(f"{task.name}: not extracted: the model has no digest, so that each score extracts it")
+        else:
+            wanted.kept_layers(task.layers, wanted.folder)
 
 
 @contextlib.contextmanager
