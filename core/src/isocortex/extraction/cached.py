@@ -127,7 +127,7 @@ class Extraction:
 
     def kept_layers(self, patterns: Sequence[str], folder: Path) -> dict[str, Activations]:
         """Activations in a folder; the model is not loaded where all of them are stored."""
-        with lock(self.key or str(folder)), self.watch.phase("extract"):
+        with lock(self.key or digest_of(str(folder))), self.watch.phase("extract"):
             return self._stored(tuple(patterns), folder) or self._extracted(tuple(patterns), folder)
 
     def in_memory(self, patterns: Sequence[str] = ()) -> dict[str, Activations]:

@@ -108,8 +108,7 @@ class Runner:
         watch = Stopwatch()
         folder = self.config.out / store.folder_name(cell.benchmark) / store.folder_name(f"{cell.model}@{cell.variant}")
         try:
-            given = {"resolver": self.resolver, "config": self.config, "reporter": self.reporter}
-            work = CellWork(cell, watch, uncached=self._uncached, **given)
+            work = self._work(cell, watch)
             with lock(work.digest):
                 found = _finished(folder, work.digest) if work.cacheable else None
                 result = found or self._scored(work, folder)
@@ -121,6 +120,16 @@ class Runner:
             store.write_json_if_possible(failure_path(folder, cell), result.model_dump(mode="json"))
         self._call("isocortex_after_cell", result=result)
         return result
+
+    def _work(self, cell: Cell, watch: Stopwatch) -> CellWork:
+        return CellWork(
+            cell,
+            watch,
+            resolver=self.resolver,
+            config=self.config,
+            reporter=self.reporter,
+            uncached=self._uncached,
+        )
 
     def _scored(self, work: CellWork, folder: Path) -> Result:
         """Score a cell and put the result on disk, whole, at once."""
