@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
-BLOCK = re.compile(r"(?<=<!-- help: )(?P<command>[a-z ]*)(?P<rest> *-->\n```text\n).*?(?=```\n)", re.DOTALL)
+BLOCK = re.compile(r"(?<=<!-- help: )(?P<command>[a-z -]*)(?P<rest> *-->\n```text\n).*?(?=```\n)", re.DOTALL)
 WIDTH = 100
 CALL = "import sys; sys.argv[0] = 'isocortex'; from isocortex.cli.commands import main; main()"
 

@@ -184,6 +184,21 @@ def test_what_has_no_digest_is_refused_without_out_and_leaves_nothing(lab: Lab, 
     assert activations(own_folders / "cache") == []
 
 
+def test_models_without_digest_are_given_their_own_activations_and_share_no_folder(
+    lab: Lab, typed: Typed, own_folders: Path
+) -> None:
+    manifest = lab.site / "iso_lab" / "isocortex.toml"
+    twin = '[[model]]\nid = "lab-twin"\noptions = { digest = false, dtype = "float64" }\n'
+    manifest.write_text(f"{manifest.read_text()}\n{twin}")
+    done = typed("extract", "-m", "lab-unkept", "-m", "lab-twin", "--stimuli", "lab-images", "--out", "copy")
+    assert done.code == 0, done.err
+    kept = [np.load(f"copy/{model}@fixed/net.mean/00000.npy") for model in ("lab-unkept", "lab-twin")]
+    assert [values.dtype.str for values in kept] == ["<f4", "<f8"]
+    lab.score(["lab-unkept", "lab-twin"], "lab.fit")
+    assert [name for _, name, _ in lab.seen("load")] == ["lab-unkept@fixed", "lab-twin@fixed"] * 2
+    assert not [path for path in own_folders.rglob("*") if "uncached" in path.name or path.name == "None"]
+
+
 @pytest.mark.parametrize("model", ["lab-net", "lab-unkept"])
 def test_the_copy_is_whole_and_scores_as_the_model_does(lab: Lab, typed: Typed, own_folders, model: str) -> None:
     for _ in range(2):

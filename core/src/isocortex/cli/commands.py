@@ -194,7 +194,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--while-input-is-open", is_flag=True, hidden=True)
 def run_task(file: Path, while_input_is_open: bool) -> None:
-    """Do the task of a file, or the tasks of its list; what is finished is not computed again.
+    """Do the task or tasks of a file; what is finished is not computed again.
 
     An executor calls it, or a scheduler; 'score --dry-run --json' shows the tasks of a run.
     """
