@@ -112,7 +112,7 @@ def test_every_command_has_its_help_text() -> None:
     from isocortex.cli.commands import cli
 
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
-    assert {*cli.commands, "demo", "dimensionality", "stages"} == set(re.findall(r"<!-- help: ([a-z]+) -->", page))
+    assert {*cli.commands, "demo", "dimensionality", "stages"} == set(re.findall(r"<!-- help: ([a-z-]+) -->", page))
 
 
 @pytest.mark.parametrize("name", ["tutorials/first-plugin.md", "how-to/add-a-benchmark.md", "reference/manifest.md"])

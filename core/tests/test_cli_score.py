@@ -188,14 +188,18 @@ def test_models_without_digest_are_given_their_own_activations_and_share_no_fold
     lab: Lab, typed: Typed, own_folders: Path
 ) -> None:
     manifest = lab.site / "iso_lab" / "isocortex.toml"
-    twin = '[[model]]\nid = "lab-twin"\noptions = { digest = false, dtype = "float64" }\n'
+    twin = '[[model]]\nid = "lab-twin"\noptions = { digest = false, dtype = "int8" }\n'
     manifest.write_text(f"{manifest.read_text()}\n{twin}")
     done = typed("extract", "-m", "lab-unkept", "-m", "lab-twin", "--stimuli", "lab-images", "--out", "copy")
     assert done.code == 0, done.err
     kept = [np.load(f"copy/{model}@fixed/net.mean/00000.npy") for model in ("lab-unkept", "lab-twin")]
-    assert [values.dtype.str for values in kept] == ["<f4", "<f8"]
-    lab.score(["lab-unkept", "lab-twin"], "lab.fit")
+    assert (kept[0] >= 0).all()
+    assert (kept[1] < 0).any(), "what it makes of bright pixels"
+    first, second = lab.score(["lab-unkept", "lab-twin"], "lab.fit")
     assert [name for _, name, _ in lab.seen("load")] == ["lab-unkept@fixed", "lab-twin@fixed"] * 2
+    assert first.summary is not None
+    assert second.summary is not None
+    assert first.summary.value != second.summary.value
     assert not [path for path in own_folders.rglob("*") if "uncached" in path.name or path.name == "None"]
 
 
