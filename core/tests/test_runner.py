@@ -92,6 +92,16 @@ def test_the_first_result_is_on_disk_before_the_second_model_is_loaded(lab: Lab)
     assert there.with_name("scores.nc").exists()
 
 
+def test_all_benchmarks_of_a_model_are_on_disk_before_the_next_model_is_loaded(lab: Lab) -> None:
+    lab.score(["lab-net", "lab-second"], ["lab.fit", "lab.mean"])
+    assert [(name, len(found)) for _, name, found in lab.seen("load")] == [
+        ("lab-net@fixed", 0),
+        ("lab-net@fixed", 1),
+        ("lab-second@fixed", 2),
+        ("lab-second@fixed", 3),
+    ]
+
+
 def test_benchmarks_that_share_stimuli_and_reduction_share_one_extraction(lab: Lab) -> None:
     results = lab.score(["lab-net", "lab-second"], ["lab.fit", "lab.mean", "lab.again"])
     loads = [name for _, name, _ in lab.seen("load")]
