@@ -30,7 +30,7 @@ class Started:
         self.waited = 0
         self.stdin = None
 
-    def __call__(self, command: list[str], *, env: dict[str, str], stdin: int, stdout: int) -> Started:
+    def __call__(self, command: list[str], *, env: dict[str, str], stdin: int, stdout: int, **_: bool) -> Started:
         assert stdin == subprocess.PIPE, "what a process waits for is held by this one"
         assert stdout == subprocess.DEVNULL, "only the parent prints a table"
         assert self.waited == 0, "all are started before one is waited for"

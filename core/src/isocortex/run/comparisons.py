@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from isocortex.devices import free_memory
@@ -83,13 +83,13 @@ def array_bytes(held: object) -> int:
     >>> array_bytes({"whole": values, "part": values[:5]})
     80
     """
-    seen: set[int] = set()
+    seen: dict[int, object] = {}  # held, so that nothing else is given the place of what has been counted
     waiting, n_bytes = [held], 0
     while waiting:
         item = waiting.pop()
         if id(item) in seen or isinstance(item, _NO_DATA):
             continue
-        seen.add(id(item))
+        seen[id(item)] = item
         found = _own_bytes(item)
         if found is None:
             waiting.extend(_parts(item))
@@ -117,8 +117,8 @@ def _own_bytes(item: Any) -> Any:
 
 
 def _parts(item: Any) -> Iterator[object]:
-    """What an object holds."""
-    if isinstance(item, Mapping):
+    """What an object holds; a mapping of another kind could make its values when it is asked."""
+    if isinstance(item, (dict, types.MappingProxyType)):
         yield from item.values()
     elif isinstance(item, (list, tuple, set, frozenset)):
         yield from item

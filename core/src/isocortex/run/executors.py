@@ -127,7 +127,13 @@ def _started(path: Path, n_jobs: int) -> subprocess.Popen[bytes]:
     """A process that does the tasks of a file and holds the reading end of a pipe as its standard input."""
     command = [sys.executable, "-m", "isocortex", "run-task", "--while-input-is-open", str(path)]
     environment = {**os.environ, **_threads(n_jobs)}
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603 - this interpreter with a command of our own
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C reaches this process alone, and the others through their input
+    )
 
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:
@@ -171,4 +177,5 @@ def end_with_the_input(seconds: float = 1.0) -> None:
         time.sleep(seconds)
         os._exit(128 + signal.SIGTERM)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever started the parent ignores it
     threading.Thread(target=watch, daemon=True, name="watches the parent").start()
