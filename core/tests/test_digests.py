@@ -13,7 +13,6 @@ from isocortex.errors import FilesError
 from isocortex.files import digests, disk as store
 from isocortex.files.digests import (
     digest_array,
-    digest_code,
     digest_file,
     digest_files,
     digest_of,
@@ -152,29 +151,6 @@ def test_digest_files_works_where_nothing_can_be_remembered(tmp_path: Path, monk
 def test_digest_files_names_the_absent_file(tmp_path: Path) -> None:
     with pytest.raises(FilesError, match="absent"):
         digest_files([tmp_path / "absent"])
-
-
-def test_digest_code_covers_sources_and_manifests_by_relative_path(tmp_path: Path) -> None:
-    def package(name: str, files: dict[str, str]) -> str:
-        for relative, text in files.items():
-            path = tmp_path / name / relative
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return digest_code(tmp_path / name)
-
-    files = {"__init__.py": "x = 1", "inner/model.py": "y = 2", "isocortex.toml": "[plugin]"}
-    reference = package("one", files)
-    assert package("two", files) == reference
-    assert package("with_data", {**files, "data.csv": "1", "model.pyc": "1"}) == reference
-    changes = [
-        {**files, "__init__.py": "x = 2"},
-        {**files, "isocortex.toml": "[plugin]\napi = 1"},
-        {**files, "more.py": ""},
-        {"__init__.py": "x = 1", "inner/other.py": "y = 2", "isocortex.toml": "[plugin]"},
-        {"__init__.py": "x = 1", "outer/model.py": "y = 2", "isocortex.toml": "[plugin]"},
-    ]
-    found = [package(f"changed{number}", change) for number, change in enumerate(changes)]
-    assert len({reference, *found}) == 6
 
 
 def test_short_is_the_head() -> None:

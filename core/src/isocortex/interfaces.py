@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import (
+    DESCRIBES,
     BenchmarkCard,
     DatasetCard,
     ExecutorCard,
@@ -24,8 +25,10 @@ from isocortex.catalogue.cards import (
     StimuliCard,
     Variant,
 )
-from isocortex.files.digests import digest_code, digest_file, digest_files, digest_of, jsonable
+from isocortex.files.code import closure, digest_closure
+from isocortex.files.digests import digest_files, digest_of, jsonable
 from isocortex.files.file_store import DataFiles
+from isocortex.files.libraries import library_versions
 from isocortex.scoring.comparison import Comparison
 from isocortex.scoring.contract import Ceiling, Rules
 
@@ -114,11 +117,12 @@ class ModelPlugin(ABC):
     def digest(self, variant: Variant) -> str | None:
         """Digest over code, card and weights, found without loading the model; None: never cached.
 
-        The default covers the source of the plugin's package, the card and the variant. A model with weights in files
-        adds their digest (``isocortex.files.digest_files``); that of ``file:PATH`` is part of it already.
+        The default covers the source that the plugin's class stands on, the row, versions of libraries and the
+        variant. A model with weights in files adds their digest (``isocortex.files.digest_files``); that of
+        ``file:PATH`` is part of it already.
         """
 
-        return digest_plugin(self, self.card.id, self.card.options, str(variant), digests_of_variant(variant))
+        return digest_plugin(self, str(variant), digests_of_variant(variant))
 
     def fetch(self, variant: Variant, source: Path | None = None) -> Sequence[Path]:
         """Bring the weights of a variant here, from the folder ``source`` or, unless ``offline``, from the network.
@@ -199,9 +203,9 @@ class MetricPlugin(ABC):
         """
 
     def digest(self) -> str | None:
-        """Digest over the metric's code and card, part of every result's digest; None: never cached."""
+        """Digest over the metric's code, row and libraries, part of every result's digest; None: never cached."""
 
-        return digest_plugin(self, self.card.id, self.card.options)
+        return digest_plugin(self)
 
 
 # --- where a run is done ----------------------------------------------------------------------------------------------
@@ -292,18 +296,49 @@ def digests_of_variant(variant: Variant) -> list[str] | None:
     return sorted(digest_files(files).values())
 
 
-def digest_plugin(plugin: object, *facts: object) -> str | None:
-    """Digest over the source of the package that holds the plugin's class, and facts about the plugin.
+def digest_plugin(plugin: Any, *facts: object) -> str | None:
+    """Digest over what decides a plugin's numbers, and facts about it: code, files, row and libraries.
 
-    None where there is no source file (a class made in a notebook).
+    None where the source of the plugin's class or of what it imports is not found (a class made in a notebook).
+
+    Examples
+    --------
+    >>> from isocortex.loading.folder_activations import FolderActivations
+    >>> card = ModelCard(id="a", object="x:A", modality="any", layers=("a",))
+    >>> digest_plugin(FolderActivations(card)) == digest_plugin(FolderActivations(card), "fact")
+    False
     """
-    import sys
+    module, _, name = plugin.card.object.partition(":")
+    kind = type(plugin)
+    if name == kind.__qualname__ and (kind.__module__ == module or kind.__module__ in (closure(module) or ())):
+        return digest_row(plugin.card, *facts)
+    return digest_row(plugin.card, kind.__qualname__, *facts, module=kind.__module__)
 
-    module = sys.modules[type(plugin).__module__.partition(".")[0]]
-    if hasattr(module, "__path__"):
-        code = digest_code(Path(next(iter(module.__path__))))
-    else:
-        code = digest_file(Path(str(module.__file__))) if getattr(module, "__file__", None) else None
+
+def digest_row(card: MetricCard | ModelCard, *facts: object, module: str | None = None) -> str | None:
+    """Digest over what decides the numbers of a row, and facts; nothing of the plugin is imported.
+
+    Code counts as far as the row's module imports it, the row without what only describes it, libraries by their
+    public versions: see "Versions and digests" in CONTRIBUTING.md.
+
+    Parameters
+    ----------
+    module
+        Where the code is; default: the module that the row's ``object`` names.
+
+    Returns
+    -------
+    None where the source of a module is not found.
+
+    Examples
+    --------
+    >>> card = MetricCard(id="none", object="a_module_of_a_notebook:Metric")
+    >>> digest_row(card) is None
+    True
+    """
+    code = digest_closure(module or card.object.partition(":")[0])
     if code is None:
         return None
-    return digest_of([code, type(plugin).__qualname__, jsonable(list(facts))])
+    row = card.model_dump(mode="json", exclude=set(DESCRIBES))
+    libraries = library_versions(card.package, card.requires)
+    return digest_of([code, jsonable(row), libraries, jsonable(list(facts))])

@@ -16,6 +16,11 @@ from isocortex.errors import PluginError, UsageError, shorten
 ANY_MODALITY = "any"
 VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed")
 
+#: fields of a row that decide no number: what describes it, and where it was found
+DESCRIBES = frozenset(
+    {"title", "notes", "licence", "published", "aliases", "package", "package_version", "module", "folder"}
+)
+
 CeilingMode = Literal["none", "r_over_sqrt_c", "r2_over_c", "r_over_c_squared", "r2_over_rv_rvhat"]
 
 

@@ -19,6 +19,7 @@ from isocortex.catalogue.cards import ANY_MODALITY
 from isocortex.errors import ModalityError, StoreError
 from isocortex.extraction import extractor as extraction
 from isocortex.files import disk as store
+from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_of, short
 from isocortex.progress import Stopwatch
 
@@ -91,8 +92,8 @@ class Extraction:
         if model_digest is None:
             return None
         device = self.device.partition(":")[0]
-        versions = [extraction.VERSION, extraction.CHUNK_SIZE]
-        return digest_of([*versions, model_digest, self.stimuli.digest, self.reduction, device])
+        core = digest_core("activations")
+        return digest_of([core, model_digest, self.stimuli.digest, self.reduction, device])
 
     @property
     def name(self) -> str:

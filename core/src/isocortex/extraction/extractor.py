@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 #: layer → names of its units, where they have some
 Units = dict[str, tuple[str, ...] | None]
 
-#: part of every key: raised when extraction gives other bytes than before
-VERSION = 3
 CHUNK_SIZE = 32
 
 ADVICE = (

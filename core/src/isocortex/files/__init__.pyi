@@ -1,6 +1,5 @@
 from .archives import opened_source as opened_source
 from .digests import (
-    digest_code as digest_code,
     digest_file as digest_file,
     digest_files as digest_files,
     digest_of as digest_of,

@@ -1,9 +1,13 @@
-"""SHA-256 digests of values, arrays and files; digests of files are remembered by path, size and modification time."""
+"""SHA-256 digests of values, arrays and files.
+
+Digests of files are remembered by what the file system says of each: device, inode, size and the times of its changes.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 1 << 20
+#: a file that changed less than this long ago may change again within one tick of the file system's clock
+_SETTLED_NS = 2_000_000_000
 
 
 def digest_of(value: object) -> str:
@@ -63,36 +69,83 @@ def digest_file(path: Path) -> str:
 
 
 def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file; a group of files that has not changed is not read again.
+    """Return the SHA-256 of each file; one that has not changed is not read again.
 
-    The group is remembered in the cache folder under a digest of every path, size and modification time.
+    A group of files has one record in the cache folder. It holds device, inode, size, modification and change time of
+    each, and its own checksum: a record that does not match it is made anew. Nothing is remembered of a file that
+    changed less than two seconds ago.
+
+    Raises
+    ------
+    FilesError
+        A file cannot be read.
+
+    Examples
+    --------
+    >>> digest_files([])
+    {}
     """
     from isocortex.files import disk as store
 
     listed = sorted(set(paths))
     if not listed:
         return {}
+    names = {path: str(path.resolve()) for path in listed}
+    memory = store.cache_folder() / "digests" / f"{digest_of(list(names.values()))}.json"
+    known = _remembered(store.read_json(memory))
+    digests: dict[Path, str] = {}
+    kept: dict[str, list[Any]] = {}
+    for path, name in names.items():
+        digests[path], stamp = _digest_of_file(path, known.get(name))
+        if stamp is not None:
+            kept[name] = [*stamp, digests[path]]
+    if kept != known:
+        store.write_json_if_possible(memory, {"files": kept, "sha256": digest_of(kept)})
+    return digests
+
+
+def _remembered(record: Any) -> dict[str, Any]:
+    """What a record says of files; nothing, where it is not what was written."""
+    if not isinstance(record, dict) or record.get("sha256") != digest_of(record.get("files")):
+        return {}
+    return record["files"]
+
+
+def _digest_of_file(path: Path, known: list[Any] | None) -> tuple[str, list[int] | None]:
+    """The SHA-256 of a file, and its stamp where both may be remembered."""
     try:
-        stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in listed]
+        now, stamp = time.time_ns(), stamp_of(path)
+        if known is not None and known[:-1] == stamp:
+            return str(known[-1]), stamp
+        digest = digest_file(path)
+        whole = is_settled(stamp, now) and stamp_of(path) == stamp
     except OSError as error:
         raise FilesError(f"{error.filename} cannot be read ({error.strerror}).") from error
-    memory = store.cache_folder() / "digests" / f"{digest_of(stats)}.json"
-    remembered = store.read_json(memory)
-    if isinstance(remembered, list) and len(remembered) == len(listed):
-        return dict(zip(listed, remembered, strict=True))
-    digests = [digest_file(path) for path in listed]
-    store.write_json_if_possible(memory, digests)
-    return dict(zip(listed, digests, strict=True))
+    return digest, stamp if whole else None
 
 
-def digest_code(folder: Path) -> str:
-    """Return a digest over every Python source and manifest below a package folder.
+def stamp_of(path: Path) -> list[int]:
+    """Device, inode, size, and times of modification and change in ns; a file of the same stamp is the same.
 
-    An edit of a plugin thereby never meets activations that its older code made.
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> len(stamp_of(Path()))
+    5
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".toml"} and path.is_file())
-    digests = digest_files(files)
-    return digest_of({path.relative_to(folder).as_posix(): digests[path] for path in files})
+    stat = path.stat()
+    return [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def is_settled(stamp: list[int], now: int) -> bool:
+    """Whether a file has not changed for two seconds, so that a further change will show in its stamp.
+
+    Examples
+    --------
+    >>> is_settled([0, 0, 0, 5, 5], now=6), is_settled([0, 0, 0, 5, 5], now=3_000_000_000)
+    (False, True)
+    """
+    return now - max(stamp[-2:]) >= _SETTLED_NS
 
 
 def short(digest: str) -> str:

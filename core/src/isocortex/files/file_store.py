@@ -156,6 +156,9 @@ class FileStore:
         """
         by_path = digest_files(self.path(package, spec) for spec in specs)
         digests = {spec: by_path[self.path(package, spec)] for spec in specs}
+        for spec, digest in digests.items():
+            if spec.sha256 not in (None, digest):  # what is remembered is no reason to remove anything
+                digests[spec] = digest_file(self.path(package, spec))
         wrong = [spec for spec, digest in digests.items() if spec.sha256 not in (None, digest)]
         for spec in wrong:
             with contextlib.suppress(OSError):

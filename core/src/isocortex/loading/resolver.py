@@ -19,7 +19,7 @@ from isocortex.catalogue.cards import (
     read_card,
 )
 from isocortex.catalogue.rows import Catalogue, Row
-from isocortex.errors import PluginError, UsageError
+from isocortex.errors import AmbiguousIDError, PluginError, UsageError
 from isocortex.interfaces import DatasetPlugin, Executor, MetricPlugin, ModelPlugin, StimuliPlugin
 
 if TYPE_CHECKING:
@@ -153,6 +153,15 @@ class Resolver:
             if name.startswith(prefix):
                 return f"{prefix}{Path(name.removeprefix(prefix)).absolute()}"
         return self.catalogue.find(kind, name).reference
+
+    def canonical(self, kind: str, name: str) -> str:
+        """The one name of a row: its ID, and ``package::ID`` where several packages offer that."""
+        row = self.catalogue.find(kind, name)
+        try:
+            self.catalogue.find(kind, row.id)
+        except AmbiguousIDError:
+            return row.reference
+        return row.id
 
     def model_card(self, name: str) -> ModelCard:
         """Card of a model by ID, name of an object, or ``activations:FOLDER``."""

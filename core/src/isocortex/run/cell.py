@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
-from isocortex.catalogue.cards import Variant
+from isocortex.catalogue.cards import DESCRIBES, Variant
 from isocortex.devices import device_of
 from isocortex.errors import DataError
-from isocortex.extraction import extractor as extraction
 from isocortex.extraction.cached import Extraction, Uncached, check_modality
+from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_array, digest_of, jsonable
+from isocortex.files.libraries import public_version
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from isocortex.run.plan import Cell, RunConfig
     from isocortex.scoring.comparison import Comparison
     from isocortex.scoring.summary import Summary
-
-
-#: part of every digest of a result: raised when the same scores are summarised in another way
-VERSION = 3
 
 
 class CellWork:
@@ -77,23 +74,24 @@ class CellWork:
         self.digest = digest_of(self.digests)
 
     def _digests(self) -> dict[str, str | None]:
-        card = self.card.model_dump(mode="json", exclude={"folder", "title", "notes", "licence", "published"})
+        card = self.card.model_dump(mode="json", exclude={*DESCRIBES, "dataset", "metric"})
+        device = device_of(self.config.device)
         return {
             "model": self.model.digest(self.variant),
             "dataset": self.dataset.digest,
             "stimuli": self.dataset.stimuli.digest,
             "metric": self.metric.digest(),
-            "benchmark": digest_of(jsonable(card)),
+            "benchmark": digest_of([jsonable(card), self.dataset.id, self.metric.card.id]),
             "run": digest_of(
                 [
-                    VERSION,
-                    extraction.VERSION,
+                    digest_core("results"),
+                    None if device == "cpu" else public_version("torch"),
                     self.cell.layers,
                     self.cell.seed,
                     self.config.keep,
-                    device_of(self.config.device),
+                    device,
                     self.device,
-                    self.cell.model,
+                    self.model.card.id,
                 ]
             ),
             **{f"baseline {name}": model.digest(variant) for name, model, variant in self.baselines},

@@ -211,7 +211,7 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
     for pattern in patterns:
         name, variant = split_model_name(pattern)
         globbed = is_pattern(name) and not name.startswith(ACTIVATIONS_PREFIX)
-        for model in _expand_models(resolver, name) if globbed else [name]:
+        for model in _expand_models(resolver, name) if globbed else [_one_model(resolver, name)]:
             card = resolver.model_card(model)
             if globbed and variant is not None and variant.partition(":")[0] not in card.variants:
                 continue
@@ -230,7 +230,13 @@ def _expand_models(resolver: Resolver, pattern: str) -> list[str]:
     objects = fnmatch.filter(resolver.objects, pattern)
     package = pattern.rpartition("::")[0]
     rows = resolver.catalogue.match("model", pattern) if not objects else []
-    return [*objects, *(row.reference if package else row.id for row in rows)]
+    return [*objects, *(resolver.canonical("model", row.reference if package else row.id) for row in rows)]
+
+
+def _one_model(resolver: Resolver, name: str) -> str:
+    """The one name of a model; folders and the user's own objects are called as they were named."""
+    own = name in resolver.objects or name.startswith(ACTIVATIONS_PREFIX)
+    return name if own else resolver.canonical("model", name)
 
 
 def _benchmarks(resolver: Resolver, patterns: Sequence[str]) -> dict[str, bool]:
@@ -240,9 +246,9 @@ def _benchmarks(resolver: Resolver, patterns: Sequence[str]) -> dict[str, bool]:
         package = pattern.rpartition("::")[0]
         if globbed:
             rows = resolver.catalogue.match("benchmark", pattern)
-            names = [row.reference if package else row.id for row in rows]
+            names = [resolver.canonical("benchmark", row.reference if package else row.id) for row in rows]
         else:
-            names = [pattern]
+            names = [pattern if pattern.startswith(FOLDER_PREFIX) else resolver.canonical("benchmark", pattern)]
         for name in names:
             chosen[name] = chosen.get(name, True) and globbed
     if not chosen:

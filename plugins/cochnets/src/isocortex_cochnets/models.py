@@ -218,16 +218,14 @@ class CochlearNetwork(ModelPlugin):
         )
 
     def digest(self, variant: Variant) -> str | None:
-        """Digest over the code of this package and of the filters, the card, the variant and the weights."""
-        import isocortex_baselines
-        from isocortex.files import digest_code, digest_files, digest_of
+        """Digest over the code (that of the filters, too), the row, the variant and the weights."""
+        from isocortex.files import digest_files, digest_of
 
         own = super().digest(variant)
         if own is None:
             return None
-        filters = digest_code(Path(next(iter(isocortex_baselines.__path__))))
         files = self.files(self.weights()) if needs_weights(variant) else []
-        return digest_of([own, filters, sorted(digest_files(files).values())])
+        return digest_of([own, sorted(digest_files(files).values())])
 
 
 class _At20Kilohertz(CochlearNetwork):

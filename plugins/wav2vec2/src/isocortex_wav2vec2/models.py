@@ -152,7 +152,7 @@ class SpeechNetwork(ModelPlugin):
 
         checkpoint = self.checkpoint(variant)
         row = self.architecture()
-        own = digest_plugin(self, self.card.id, self.card.options, [row.family, row.config, row.features], str(variant))
+        own = digest_plugin(self, [row.family, row.config, row.features], str(variant))
         if own is None:
             return None
         files = [] if checkpoint is None else checkpoint.files

@@ -1,0 +1,109 @@
+"""Versions of the libraries that numbers depend on, from the metadata of what is installed; no library is imported.
+
+Packages of isocortex count by their content, never by their version: here they stand for what they require.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
+_EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)["']""")
+
+#: name, the extra of its distribution that brings it ("" for none), and the extras of it that are wanted
+_Requirement = tuple[str, str, tuple[str, ...]]
+
+
+def public_version(distribution: str) -> str | None:
+    """Version of an installed distribution without the build (``+cpu``); None: it is not installed.
+
+    Examples
+    --------
+    >>> public_version("numpy").count(".") > 0
+    True
+    >>> public_version("a-distribution-that-nobody-wrote") is None
+    True
+    """
+    version = _metadata(_canonical(distribution), _environment())[0]
+    return None if version is None else version.partition("+")[0]
+
+
+def library_versions(distribution: str, requires: Iterable[str] = ()) -> dict[str, str | None]:
+    """Versions of numpy, of what a distribution requires, and of what a row adds in ``requires``.
+
+    Requirements are followed through packages of isocortex, and through extras: ``isocortex[torch]`` is torch and
+    safetensors. Those of the distribution's own extras do not count.
+
+    Examples
+    --------
+    >>> sorted(library_versions("isocortex-none", ["numpy>=1.26", "Pillow"]))
+    ['numpy', 'pillow']
+    """
+    found = {"numpy"}
+    seen: set[tuple[str, str]] = set()
+    waiting = [(_canonical(distribution), ""), *(part for line in requires for part in _wanted(_parsed(line), found))]
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in seen or (name, extra) == ("isocortex", ""):
+            continue
+        seen.add((name, extra))
+        for required in _metadata(name, _environment())[1]:
+            if required[1] == extra:
+                waiting.extend(_wanted(required, found))
+    return {name: public_version(name) for name in sorted(found)}
+
+
+def _wanted(required: _Requirement, found: set[str]) -> Iterator[tuple[str, str]]:
+    """Note a library among those found; yield the requirements that stand behind it."""
+    name, _, extras = required
+    if _is_ours(name):
+        yield name, ""
+    else:
+        found.add(name)
+    yield from ((name, extra) for extra in extras)
+
+
+def _is_ours(name: str) -> bool:
+    return name == "isocortex" or name.startswith("isocortex-")
+
+
+@lru_cache(maxsize=256)
+def _metadata(name: str, environment: tuple[object, ...]) -> tuple[str | None, tuple[_Requirement, ...]]:
+    """Version and requirements of a distribution, remembered for as long as nothing is installed or removed."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    del environment
+    try:
+        found = distribution(name)
+        return found.version, tuple(_parsed(line) for line in found.requires or ())
+    except (PackageNotFoundError, ValueError):
+        return None, ()
+
+
+def _environment() -> tuple[object, ...]:
+    """What changes with every installation: the folders in which Python looks, and when they changed."""
+    return tuple((entry, _changed(Path(entry))) for entry in sys.path)
+
+
+def _changed(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _parsed(line: str) -> _Requirement:
+    """A line of ``Requires-Dist``; of markers only extras are looked at, as what is not installed has no version."""
+    text, _, marker = line.partition(";")
+    match, extra = _REQUIREMENT.match(text), _EXTRA.search(marker)
+    name, extras = match.groups() if match else (text.strip(), None)
+    wanted = tuple(_canonical(one.strip()) for one in (extras or "").split(",") if one.strip())
+    return _canonical(name), _canonical(extra.group(1)) if extra else "", wanted
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
