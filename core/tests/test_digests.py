@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as unchanged at once."""
+    monkeypatch.setattr(digests, "_SETTLED_NS", 0)
+
+
+@pytest.mark.usefixtures("settled")
 def test_digest_files_reads_unchanged_files_once(tmp_path: Path, reads: list[str]) -> None:
     paths = [tmp_path / name for name in "cab"]
     for path in paths:
@@ -110,6 +118,7 @@ def test_digest_files_reads_unchanged_files_once(tmp_path: Path, reads: list[str
     assert len(reads) == 3, "unchanged files were read again"
 
 
+@pytest.mark.usefixtures("settled")
 def test_digest_files_reads_again_what_changed(tmp_path: Path, reads: list[str]) -> None:
     path = tmp_path / "sound"
     path.write_bytes(b"one")
@@ -124,6 +133,81 @@ def test_digest_files_reads_again_what_changed(tmp_path: Path, reads: list[str])
     assert len(reads) == 3
 
 
+@pytest.mark.usefixtures("settled")
+def test_digest_files_reads_again_a_file_of_another_inode_or_change_time(tmp_path: Path, reads: list[str]) -> None:
+    """Archives give every file one time, and sounds of one length have one size."""
+    path, other = tmp_path / "a", tmp_path / "b"
+    for file, content in ((path, b"one"), (other, b"two")):
+        file.write_bytes(content)
+        os.utime(file, ns=(1, 1))
+    assert digest_files([path])[path] == hashlib.sha256(b"one").hexdigest()
+    before = path.stat()
+    other.replace(path)
+    after = path.stat()
+    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    assert before.st_ino != after.st_ino
+    assert digest_files([path])[path] == hashlib.sha256(b"two").hexdigest()
+    time.sleep(0.02)  # more than one tick of the file system's clock
+    path.write_bytes(b"six")
+    os.utime(path, ns=(1, 1))
+    assert path.stat().st_ino == after.st_ino
+    assert path.stat().st_ctime_ns != after.st_ctime_ns
+    assert digest_files([path])[path] == hashlib.sha256(b"six").hexdigest()
+    assert len(reads) == 3
+
+
+@pytest.mark.usefixtures("settled")
+def test_digest_files_reads_of_a_group_only_what_changed(tmp_path: Path, reads: list[str]) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_text(path.name)
+    digest_files(paths)
+    reads.clear()
+    paths[1].write_text("changed")
+    assert digest_files(paths)[paths[1]] == hashlib.sha256(b"changed").hexdigest()
+    assert reads == ["b"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_digest_files_believes_no_record_with_a_changed_byte(tmp_path: Path, reads: list[str]) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(b"one")
+    expected = digest_files([path])
+    (memory,) = (store.cache_folder() / "digests").glob("*.json")
+    whole = memory.read_bytes()
+    for place in range(0, len(whole), 7):
+        memory.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert digest_files([path]) == expected
+    memory.write_bytes(whole.replace(expected[path].encode(), b"0" * 64))
+    reads.clear()
+    assert digest_files([path]) == expected
+    assert reads == ["sound"], "the record was believed"
+    assert memory.read_bytes() == whole, "the record was not made anew"
+
+
+def test_nothing_is_remembered_of_a_file_that_changed_just_now(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young, old = tmp_path / "young", tmp_path / "old"
+    for path in (young, old):
+        path.write_bytes(b"one")
+    changed = young.stat().st_ctime_ns
+    monkeypatch.setattr(digests.time, "time_ns", lambda: changed + 1_900_000_000)
+    digest_files([young])
+    digest_files([young])
+    assert reads == ["young", "young"]
+    later = max(young.stat().st_ctime_ns, old.stat().st_ctime_ns) + 2_000_000_000
+    monkeypatch.setattr(digests.time, "time_ns", lambda: later)
+    digest_files([old])
+    digest_files([old])
+    assert reads == ["young", "young", "old"]
+    os.utime(old, ns=(later, later))  # a time of the future is no proof of age
+    digest_files([old])
+    digest_files([old])
+    assert reads[3:] == ["old", "old"]
+
+
+@pytest.mark.usefixtures("settled")
 def test_digest_files_ignores_a_damaged_memory(tmp_path: Path, reads: list[str]) -> None:
     path = tmp_path / "sound"
     path.write_bytes(b"one")

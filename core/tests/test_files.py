@@ -152,6 +152,7 @@ def test_a_checksum_mismatch_removes_the_bad_file_alone(tmp_path: Path) -> None:
 def test_files_are_hashed_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     original = digests.digest_file
+    monkeypatch.setattr(digests, "_SETTLED_NS", 0)
     monkeypatch.setattr(digests, "digest_file", lambda path: (read.append(path), original(path))[1])
     store = FileStore(tmp_path, offline=True)
     spec = spec_of("a")

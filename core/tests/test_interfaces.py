@@ -72,10 +72,13 @@ def test_the_digest_of_a_plugin_follows_its_source_card_and_variant(load: Load) 
         load("iso_plug").One(card(options={"depth": 3})).digest(RANDOM),
         load("iso_plug").Two(card()).digest(RANDOM),
         load("iso_plug", value=2).One(card()).digest(RANDOM),
-        load("iso_plug", **{"helper.py": "x = 1"}).One(card()).digest(RANDOM),
-        load("iso_plug", **{"isocortex.toml": "[plugin]"}).One(card()).digest(RANDOM),
+        load("iso_plug", **{"table.csv": "1"}).One(card()).digest(RANDOM),
+        load("iso_plug", **{"table.csv": "2"}).One(card()).digest(RANDOM),
     ]
     assert len({reference, *others}) == 8
+    reference = load("iso_plug").One(card()).digest(RANDOM)
+    for unused in ("helper.py", "isocortex.toml", "README.md"):
+        assert load("iso_plug", **{unused: "x = 1"}).One(card()).digest(RANDOM) == reference
     assert load("iso_plug").One(card(notes="typo")).digest(RANDOM) == load("iso_plug").One(card()).digest(RANDOM)
 
 

@@ -136,7 +136,7 @@ class _Search:
             base = _absolute(package, found)
             if self._counts(base):
                 yield from self._named(base, found.names)
-        if source.by_name:
+        if source.by_name and self._counts(name):
             yield from _modules_of(name.partition(".")[0])
 
     def _counts(self, module: str) -> bool:
