@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ class _Search:
     def __init__(self, own: set[str]) -> None:
         self.own = own
         self.found: dict[str, Path] = {}
-        self.locate = cache(partial(_locate, cache(_top_level)))
+        self.locate = cache(partial(_locate, cache(_top_level), cache(_listing)))
 
     def add(self, module: str) -> None:
         """Take up a module, the packages that it lies in, and all that these import."""
@@ -174,9 +175,12 @@ class _Top:
 
 
 _TopLevel = Callable[[str], _Top | None]
+_Listing = Callable[[Path], frozenset[str]]
 
 
 def _top_level(name: str) -> _Top | None:
+    if name == "__main__":  # a script or a notebook: what lies beside it has no package
+        return None
     try:
         spec = importlib.util.find_spec(name)  # of a name without a dot it imports nothing
     except (ImportError, ValueError):
@@ -187,8 +191,11 @@ def _top_level(name: str) -> _Top | None:
     return _Top(origin, tuple(map(Path, spec.submodule_search_locations or ())))
 
 
-def _locate(top_level: _TopLevel, name: str) -> Path | None:
-    """File of a module, or folder of a package without ``__init__``; None: there is none."""
+def _locate(top_level: _TopLevel, listing: _Listing, name: str) -> Path | None:
+    """File of a module, or folder of a package without ``__init__``; None: there is none.
+
+    The folders are listed once for a search: most names of ``from module import names`` are no modules.
+    """
     first, *rest = name.split(".")
     top = top_level(first)
     if top is None:
@@ -196,16 +203,26 @@ def _locate(top_level: _TopLevel, name: str) -> Path | None:
     if not rest:
         places = [top.origin] if top.origin is not None else list(top.folders)
         return next((place for place in places if place.is_dir() or _is_source(place)), None)
-    bases = [folder.joinpath(*rest) for folder in top.folders]
-    return next((path for base in bases for path in _candidates(base)), None)
+    inside = "/".join(rest[:-1])
+    folders = [folder / inside if inside else folder for folder in top.folders]
+    return next((path for folder in folders for path in _candidates(folder, rest[-1], listing)), None)
 
 
-def _candidates(base: Path) -> Iterator[Path]:
+def _candidates(folder: Path, name: str, listing: _Listing) -> Iterator[Path]:
     """In the order of Python: a package, a compiled module, a module, a folder."""
-    names = [*(f"{base.name}{suffix}" for suffix in EXTENSION_SUFFIXES), f"{base.name}.py"]
-    yield from (path for path in (base / "__init__.py", *map(base.with_name, names)) if path.is_file())
-    if base.is_dir():
-        yield base
+    there = listing(folder)
+    if name in there and "__init__.py" in listing(folder / name):
+        yield folder / name / "__init__.py"
+    yield from (folder / f"{name}{suffix}" for suffix in (*EXTENSION_SUFFIXES, ".py") if f"{name}{suffix}" in there)
+    if name in there and (folder / name).is_dir():
+        yield folder / name
+
+
+def _listing(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208 - names alone are wanted
+    except OSError:
+        return frozenset()
 
 
 def _is_source(path: Path) -> bool:
@@ -225,17 +242,20 @@ def _modules_of(package: str) -> Iterator[str]:
 def _files_of(package: str) -> Iterator[tuple[str, Path]]:
     """Names and paths of a package's files that are not Python and may decide a number."""
     top = _top_level(package)
-    for folder in top.folders if top is not None else ():
-        for path in folder.rglob("*"):
-            inside = path.relative_to(folder)
-            if _may_decide(inside) and path.is_file():
-                yield f"{package}/{inside.as_posix()}", path
+    for top_folder in top.folders if top is not None else ():
+        for folder, below, names in os.walk(top_folder):
+            at_top = Path(folder) == top_folder
+            below[:] = [name for name in below if _may_decide(name, at_top)]
+            paths = (Path(folder, name) for name in names if _may_decide(name, at_top))
+            yield from (
+                (f"{package}/{path.relative_to(top_folder).as_posix()}", path) for path in paths if path.is_file()
+            )
 
 
-def _may_decide(inside: Path) -> bool:
-    hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
-    described = inside.as_posix() == "isocortex.toml" or inside.name.upper().startswith("README")
-    return not (hidden or described or inside.suffix in (".py", ".pyc") or inside.parts[0] == "published")
+def _may_decide(name: str, at_top: bool) -> bool:
+    """Whether a file or folder of a package may decide a number, beside the modules that count by themselves."""
+    described = name.upper().startswith("README") or (at_top and name in ("isocortex.toml", "published"))
+    return not (described or name == "__pycache__" or name.startswith(".") or name.endswith((".py", ".pyc")))
 
 
 # --- what a module says -----------------------------------------------------------------------------------------------
