@@ -166,6 +166,18 @@ def test_files_are_hashed_once_and_again_when_they_change(tmp_path: Path, monkey
         store.present("p", [spec], "x")
 
 
+def test_what_is_remembered_is_no_reason_to_remove_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a record that is whole, and wrong."""
+    monkeypatch.setattr(digests, "_SETTLED_NS", 0)
+    store = FileStore(tmp_path, offline=True)
+    spec = spec_of("a")
+    path = write(store.path("p", spec))
+    store.verify("p", [spec])
+    monkeypatch.setattr("isocortex.files.file_store.digest_files", lambda paths: dict.fromkeys(paths, "0" * 64))
+    assert store.verify("p", [spec]) == {spec: spec.sha256}
+    assert path.read_bytes() == CONTENT
+
+
 # --- from a folder ----------------------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,30 @@ def test_a_cell_is_scored_once_and_found_again(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "benchmark"),
+    [("iso-lab::lab-net", "lab.fit"), ("lab-net", "iso-lab::lab.fit"), ("iso-lab::lab-n*t", "iso-lab::lab.fi*")],
+)
+def test_a_name_with_its_package_finds_the_same_result(lab: Lab, model: str, benchmark: str) -> None:
+    (first,) = lab.score("lab-net", "lab.fit")
+    (again,) = lab.score(model, benchmark)
+    assert states([again]) == ["cached"]
+    assert (again.digest, again.model) == (first.digest, "lab-net")
+    assert len(lab.records("result.json")) == 1
+
+
+def test_an_edit_of_the_plugin_or_of_a_file_of_it_is_scored_anew(lab: Lab) -> None:
+    (first,) = lab.score("lab-net", "lab.fit")
+    package = lab.site / "iso_lab"
+    (package / "unused.py").write_text("x = 1\n")
+    (package / "README.md").write_text("What it scores.\n")
+    assert states(lab.score("lab-net", "lab.fit")) == ["cached"]
+    (package / "table.csv").write_text("1\n")
+    (second,) = lab.score("lab-net", "lab.fit")
+    assert states([second]) == ["scored"]
+    assert second.digest != first.digest
+
+
+@pytest.mark.parametrize(
     "change", [{"seed": 1}, {"layers": ("net.mean",)}, {"keep": ("alpha",)}], ids=["seed", "layers", "keep"]
 )
 def test_what_is_asked_in_another_way_has_a_place_of_its_own(lab: Lab, change: dict) -> None:
