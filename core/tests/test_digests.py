@@ -157,6 +157,24 @@ def test_digest_files_reads_again_a_file_of_another_inode_or_change_time(tmp_pat
 
 
 @pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("place", range(5), ids=["device", "inode", "size", "modified", "changed"])
+def test_each_part_of_the_stamp_tells_files_apart(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(b"one")
+    stat = path.stat()
+    stamp = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    assert digests.stamp_of(path) == stamp
+    digest_files([path])
+    other = [value - (number == place) for number, value in enumerate(stamp)]
+    monkeypatch.setattr(digests, "stamp_of", lambda _: other)
+    digest_files([path])
+    digest_files([path])
+    assert reads == ["sound", "sound"]
+
+
+@pytest.mark.usefixtures("settled")
 def test_digest_files_reads_of_a_group_only_what_changed(tmp_path: Path, reads: list[str]) -> None:
     paths = [tmp_path / name for name in "abc"]
     for path in paths:
