@@ -354,6 +354,7 @@ KINDS: dict[str, Callable[[Draw, str], bytes]] = {
     "more arrays": lambda draw, _: wrong_array(draw),
     "control characters": lambda draw, _: controls(draw),
     "keys": lambda draw, _: keys(draw),
+    "colliding keys": lambda draw, _: colliding(draw.randint(40_000, 100_000), 0),
     "shared text": lambda draw, _: shared(draw),
     "long name": lambda draw, _: b"c" + b"a" * draw.randint(100, 1_000_000) + b"\n" + b"b" * 100_000 + b"\n",
     "unicode": lambda draw, _: draw.choice(

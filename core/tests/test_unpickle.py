@@ -92,6 +92,9 @@ def test_200_hostile_pickles_are_refused_in_one_line_soon_and_in_little_memory(t
     assert len(found["found"]) == 200
     expect_refused(found)
     assert not trace.exists()
+    named = [message for name, _, message, _ in found["found"] if "global" in name]
+    assert len(named) >= 15
+    assert all("Nothing of it was run" in message for message in named)
     record_property("seconds", max(seconds for *_, seconds in found["found"]))
     record_property("megabytes", found["megabytes"])
 
