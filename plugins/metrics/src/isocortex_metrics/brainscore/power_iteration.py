@@ -31,6 +31,7 @@ def power_iteration(matrices: Any, vectors: Any, live: Any, *, stop_before: bool
 
     Examples
     --------
+    >>> import numpy as np
     >>> found = power_iteration(np.diag([4.0, 1.0])[None], np.array([[0.6, 0.8]]), np.array([True]), stop_before=False)
     >>> bool(found[0, 0] > 0.9999)
     True
