@@ -130,7 +130,8 @@ def correlation(x, y):
 class Fitted(Comparison):
     """Correlates the mean over units with each neuroid; trains on the first 20 stimuli, tests on the rest."""
 
-    def __init__(self, responses, settings):
+    def __init__(self, responses, settings, preparation):
+        super().__init__(preparation)
         self.responses, self.settings = responses, settings
         self.ids = responses["stimulus_id"].values.tolist()
         self.n_stimuli = len(self.ids)
@@ -157,10 +158,10 @@ class Fitted(Comparison):
 
 
 class Fit(MetricPlugin):
-    def against(self, target, *, settings, seed, device="cpu"):
+    def against(self, target, *, settings, seed, device="cpu", preparation=None):
         SEEN.append(("against", dict(settings), seed))
         go_wrong(settings.get("against"))
-        return Fitted(target.responses, settings)
+        return Fitted(target.responses, settings, preparation)
 
 
 class Post(Executor):

@@ -6,6 +6,9 @@
 For changes that must change no number. Metrics of responses are scored by a run on benchmarks of their own over both
 simulated cortices; those of dissimilarity matrices, of trials, and those that need named units on data that are drawn
 here. A value is written as it is, an array of scores or draws as the SHA-256 of its bytes.
+
+A field or variable that the first file has not is new, and is not compared. Numbers of a summary may differ by 1e-12,
+where the order of operations changed; raw scores and draws may not differ at all.
 """
 
 from __future__ import annotations
@@ -171,6 +174,17 @@ def activations(layer: str, values: np.ndarray, units: Any) -> Any:
     return Activations(layer, stimulus_ids(), [values], units=units)
 
 
+def same(before: Any, found: Any) -> bool:
+    """Whether everything that was there before is there still, numbers to 1e-12."""
+    if isinstance(before, dict):
+        return isinstance(found, dict) and all(same(value, found.get(name)) for name, value in before.items())
+    if isinstance(before, list):
+        return isinstance(found, list) and len(before) == len(found) and all(map(same, before, found))
+    if isinstance(before, float) and isinstance(found, float):
+        return abs(before - found) <= 1e-12
+    return before == found
+
+
 def main() -> int:
     """Write the values; with a second file, compare."""
     with tempfile.TemporaryDirectory() as name:
@@ -182,7 +196,7 @@ def main() -> int:
     if len(sys.argv) < 3:
         return 0
     before = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    other = [name for name in {**before, **found} if before.get(name) != found.get(name)]
+    other = [name for name, value in before.items() if not same(value, found.get(name))]
     print("\n".join(f"differs: {name}" for name in other) or "every value is the same")
     return 1 if other else 0
 

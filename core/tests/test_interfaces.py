@@ -26,7 +26,7 @@ class Two(One):
     pass
 
 class Metric(MetricPlugin):
-    def against(self, target, *, settings, seed, device="cpu"):
+    def against(self, target, *, settings, seed, device="cpu", preparation=None):
         return {value}
 """
 

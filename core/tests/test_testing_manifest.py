@@ -32,7 +32,7 @@ class Data(DatasetPlugin):
         raise NotImplementedError
 
 class Metric(MetricPlugin):
-    def against(self, target, *, settings, seed, device="cpu"):
+    def against(self, target, *, settings, seed, device="cpu", preparation=None):
         raise NotImplementedError
 
 def function():

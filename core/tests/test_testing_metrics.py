@@ -15,7 +15,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import MetricCard
 from isocortex.data.dataset import Dataset, averaged, check_responses, stimulus_order
 from isocortex.errors import DataError, SettingsError
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
 from isocortex.testing import CheckFailed, check_metric
 from isocortex.testing.metric_runs import MetricUnderTest
 from isocortex.testing.metrics import METRIC_CHECKS
@@ -80,7 +80,13 @@ class Metric(MetricPlugin):
     comparison: type[Fit] = Fit
 
     def against(
-        self, target: Dataset | xr.DataArray, *, settings: Mapping[str, object], seed: int, device: str = "cpu"
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         check_settings(Settings, settings, self.card.id)
         return type(self).comparison(self.responses(target))
@@ -186,7 +192,7 @@ class TakesNoArrays(Metric):
 class TakesEverySetting(Metric):
     """Settings are not looked at."""
 
-    def against(self, target, *, settings, seed, device="cpu"):
+    def against(self, target, *, settings=None, seed=0, device="cpu", preparation=Preparation()):
         return super().against(target, settings={}, seed=seed)
 
 
@@ -213,8 +219,8 @@ class RefusesKindsWrongly(Metric):
 class Unusable(Metric):
     """Raises for every target."""
 
-    def against(self, target, *, settings, seed, device="cpu"):
-        check_settings(Settings, settings, self.card.id)
+    def against(self, target, *, settings=None, seed=0, device="cpu", preparation=Preparation()):
+        check_settings(Settings, settings or {}, self.card.id)
         self.responses(target)
         raise MemoryError("n_stimuli × n_stimuli × n_neuroids")
 
@@ -314,8 +320,8 @@ def test_metric_on_rdms() -> None:
             return xr.Dataset({"r": ("subject", r)}, {"subject": self.rdm["subject"].values}, {"target": "participant"})
 
     class Plugin(MetricPlugin):
-        def against(self, target, *, settings, seed, device="cpu"):
-            check_settings(Settings, settings, self.card.id)
+        def against(self, target, *, settings=None, seed=0, device="cpu", preparation=Preparation()):
+            check_settings(Settings, settings or {}, self.card.id)
             if target.rdm is None:
                 raise DataError("takes RDMs")
             return OnRdms(target.rdm, target.stimuli.ids)

@@ -30,7 +30,7 @@ from isocortex.files.digests import digest_files, digest_of, jsonable
 from isocortex.files.file_store import DataFiles
 from isocortex.files.libraries import library_versions
 from isocortex.scoring.comparison import Comparison
-from isocortex.scoring.contract import Ceiling, Rules
+from isocortex.scoring.contract import Ceiling, Preparation, Rules, Split
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +56,9 @@ __all__ = [
     "MetricPlugin",
     "ModelCard",
     "ModelPlugin",
+    "Preparation",
     "Rules",
+    "Split",
     "StimuliCard",
     "StimuliPlugin",
     "Task",
@@ -188,16 +190,31 @@ class MetricPlugin(ABC):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
-        """Prepare everything that depends on the brain alone.
+        """Prepare everything that depends on the brain alone; the comparison is whole when it is made.
+
+        Parameters
+        ----------
+        target
+            A data set, or its responses or matrices.
+        settings
+            Of the metric.
+        seed
+            Draws what the metric draws.
+        device
+            Where products are formed.
+        preparation
+            Rules, what is kept and baselines, for ``Comparison.__init__``.
 
         Raises
         ------
         SettingsError
-            A setting that the metric does not know, or a seed that a published metric does not use.
+            A setting that the metric does not know, an aggregate or a ceiling that it does not offer, or a seed that a
+            published metric does not use.
         DataError
             A target of a kind that the metric cannot use.
         """

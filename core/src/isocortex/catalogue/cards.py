@@ -22,6 +22,8 @@ DESCRIBES = frozenset(
 )
 
 CeilingMode = Literal["none", "r_over_sqrt_c", "r2_over_c", "r_over_c_squared", "r2_over_rv_rvhat"]
+Aggregate = Literal["median-mean", "mean-mean"]
+CeilingName = Literal["repetitions", "split-half", "inter-subject"]
 
 
 class Variant(BaseModel):
@@ -156,6 +158,8 @@ class BenchmarkCard(Card):
     settings: dict[str, Any] = Field(default_factory=dict)
     baselines: tuple[str, ...] = Field(default=(), description="models whose activations the metric is given")
     measure: str | None = None
+    aggregate: Aggregate = Field(default="median-mean", description="over neuroids, then over participants")
+    ceiling: CeilingName = Field(default="repetitions", description="what the ceiling is estimated from")
     ceiling_mode: CeilingMode = "none"
     layer_rule: LayerRule = LayerRule()
     summary_by: tuple[str, ...] = ()

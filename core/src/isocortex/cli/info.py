@@ -11,7 +11,7 @@ from isocortex.catalogue.rows import Catalogue, is_pattern
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
 from isocortex.files.file_store import FileStore, amount, read_specs
 from isocortex.loading.resolver import FOLDER_PREFIX, Resolver, row_of, sibling, variant_of
-from isocortex.scoring.contract import Ceiling, Rules
+from isocortex.scoring.contract import Ceiling, Preparation, Rules
 
 _HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
 _EMPTY: tuple[object, ...] = ("", None, [], {})
@@ -111,8 +111,10 @@ def _ceilings(resolver: Resolver, identity: str, card: BenchmarkCard) -> list[st
     try:
         dataset = resolver.dataset(sibling(catalogue, card, "dataset", card.dataset))
         metric = resolver.metric(sibling(catalogue, card, "metric", card.metric))
-        comparison = metric.against(dataset.select(**card.select), settings=card.settings, seed=0)
-        comparison.rules = Rules.of(card, 0)
+        preparation = Preparation(Rules.of(card, 0))
+        comparison = metric.against(
+            dataset.select(**card.select), settings=card.settings, seed=0, preparation=preparation
+        )
         size = f"  {comparison.n_stimuli} stimuli of {len(dataset.stimuli)}"
         return [size, *_ceiling_lines(comparison.ceiling)]
     except FilesError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from isocortex.catalogue.cards import DESCRIBES, Variant
@@ -112,8 +112,8 @@ class CellWork:
                 f"but the data set holds {self.dataset.kind}."
             )
 
-    def score(self, prepared: Callable[[CellWork], Comparison]) -> tuple[Result, xr.Dataset]:
-        """Extract, compare and summarise; ``prepared`` gives the brain side."""
+    def score(self, prepared: Callable[[CellWork, Mapping[str, Activations]], Comparison]) -> tuple[Result, xr.Dataset]:
+        """Extract, compare and summarise; ``prepared`` gives the brain side, with the baselines."""
         with contextlib.ExitStack() as stack:
             layers = stack.enter_context(self._activations(self.model, self.variant, self.cell.layers))
             given = {
@@ -122,8 +122,7 @@ class CellWork:
             baselines = {f"{name} {layer}": found for name, all_of in given.items() for layer, found in all_of.items()}
             digests = {**self.digests, **self._checksums(layers, given)}
             with self.watch.phase("prepare"):
-                comparison = prepared(self)
-                comparison.baselines = baselines
+                comparison = prepared(self, baselines)
             with self.watch.phase("score"):
                 scores = comparison.score_all(layers)
         with self.watch.phase("summarise"):

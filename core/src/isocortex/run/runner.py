@@ -12,7 +12,7 @@ extraction that is open at a time, whatever the number of models and benchmarks.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,10 @@ from isocortex.results.result import FORMAT, Failure, Result
 from isocortex.results.scores_file import write_scores
 from isocortex.run.cell import CellWork
 from isocortex.run.comparisons import Comparisons
-from isocortex.scoring.contract import KEEPABLE, Rules
+from isocortex.scoring.contract import KEEPABLE, Preparation, Rules
 
 if TYPE_CHECKING:
+    from isocortex.activations.layer import Activations
     from isocortex.loading.resolver import Resolver
     from isocortex.progress import Reporter
     from isocortex.run.hook_caller import HookCaller
@@ -141,23 +142,27 @@ class Runner:
         store.write_json(path, result.model_dump(mode="json"), durable=True)
         return result
 
-    def comparison(self, work: CellWork) -> Comparison:
-        """The prepared brain side of a benchmark; kept for the next model."""
-        return self.comparisons.get(_benchmark(work.cell), lambda: self._prepared(work))
+    def comparison(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
+        """The prepared brain side of a benchmark; kept for the next model.
 
-    def _prepared(self, work: CellWork) -> Comparison:
+        Baselines are the same for all cells of a benchmark: their models, stimuli and reduction are.
+        """
+        return self.comparisons.get(_benchmark(work.cell), lambda: self._prepared(work, baselines))
+
+    def _prepared(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
         cell, dataset = work.cell, work.dataset
-        comparison = work.metric.against(
+        return work.metric.against(
             dataset.select(**work.card.select),
             settings=work.card.settings,
             seed=cell.seed,
             device=device_of(self.config.device),
+            preparation=Preparation(
+                Rules.of(work.card, cell.seed),
+                keep=("prediction", *self.config.keep),  # the bootstrap needs predictions in any case
+                baselines=baselines,
+                n_neuroids_total=None if dataset.responses is None else dataset.responses.sizes["neuroid"],
+            ),
         )
-        comparison.rules = Rules.of(work.card, cell.seed)
-        comparison.keep = ("prediction", *self.config.keep)  # the bootstrap needs predictions in any case
-        if dataset.responses is not None:
-            comparison.n_neuroids_total = dataset.responses.sizes["neuroid"]
-        return comparison
 
 
 def _benchmark(cell: Cell) -> tuple[str, int]:

@@ -1,6 +1,15 @@
+from .contract import (
+    Ceiling as Ceiling,
+    Preparation as Preparation,
+    Rules as Rules,
+    Split as Split,
+    of_neuroids as of_neuroids,
+)
 from .layer_choice import (
+    along_layers as along_layers,
     as_layered as as_layered,
     codes_of as codes_of,
+    collapsed as collapsed,
     measure_of as measure_of,
     read_out as read_out,
     score_layers as score_layers,

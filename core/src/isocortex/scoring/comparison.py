@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from isocortex.scoring.contract import Contract
-from isocortex.scoring.layer_choice import score_layers
+import numpy as np
+
+from isocortex.errors import DataError, SettingsError
+from isocortex.scoring.contract import Contract, Preparation, Split
+from isocortex.scoring.layer_choice import as_layered, collapsed, over_splits, read_out, score_layers, source_of
+from isocortex.scoring.stages import nested_stage
 from isocortex.scoring.summary import summarise
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations.layer import Activations
+    from isocortex.scoring.stages import Stage
     from isocortex.scoring.summary import Summary
+
+
+#: variables along "layer" that are no measures
+_NO_MEASURES = ("selection", "null", "training_r2")
 
 
 class Comparison(Contract):
@@ -30,7 +40,53 @@ class Comparison(Contract):
     - ``alpha``, ``alpha_at_bound`` (-1 lowest, 0 inside, 1 highest of its grid), ``training_r2`` ("split", "neuroid").
 
     Coordinates on neuroid (``neuroid_id``, ``region``, ``subject``) are those of the responses.
+
+    Parameters
+    ----------
+    preparation
+        Rules, what is kept, baselines; the comparison is whole once it is made.
+
+    Raises
+    ------
+    SettingsError
+        The benchmark's row asks for an aggregate or a ceiling that the metric does not offer.
     """
+
+    def __init__(self, preparation: Preparation = Preparation()) -> None:
+        self.rules, self.keep = preparation.rules, preparation.keep
+        self.baselines, self.n_neuroids_total = preparation.baselines, preparation.n_neuroids_total
+        asked = {
+            "aggregate": (self.rules.aggregate, self.aggregates),
+            "ceiling": (self.rules.ceiling, self.ceiling_estimators),
+        }
+        for key, (name, offered) in asked.items():
+            if name not in offered:
+                raise SettingsError(
+                    f"{key} = {name!r} is not offered by this metric. It has {', '.join(map(repr, offered))}."
+                )
+
+    # --- scores -------------------------------------------------------------------------------------------------------
+
+    def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
+        """Compare one layer with the target: ``score_split`` over the splits."""
+        if not self.splits or type(self).score_split is Comparison.score_split:
+            raise NotImplementedError(f"{type(self).__name__} needs a score(), or splits and a score_split().")
+        return over_splits([self.score_split(activations, split) for split in self.splits])
+
+    def score_split(self, activations: Activations | xr.DataArray, split: Split) -> xr.Dataset:
+        """Compare one layer with the target in one of the splits: what ``score`` gives, without the dim "split".
+
+        A metric that can do it without the other splits says how.
+
+        Raises
+        ------
+        DataError
+            The split is none of the comparison's.
+        """
+        numbers = [number for number, own in enumerate(self.splits) if own is split]
+        if not numbers or type(self).score is Comparison.score:
+            raise DataError(f"{type(self).__name__} has {len(self.splits)} splits, and this is none of them.")
+        return self.score(activations).isel(split=numbers[0])
 
     def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
         """Compare all layers, one by one, and choose the one that is read out.
@@ -39,6 +95,40 @@ class Comparison(Contract):
         ``prediction`` of the chosen layers only.
         """
         return score_layers(self, layers)
+
+    def layered(self, scores: xr.Dataset) -> xr.Dataset:
+        """Scores with the dim "layer" and the layer that is read out; those of a single layer get them here."""
+        return as_layered(self, scores)
+
+    # --- from scores to a row -----------------------------------------------------------------------------------------
+
+    def collapse(self, values: xr.DataArray, measure: str) -> xr.DataArray:
+        """Mean over splits, the benchmark's aggregate of the neuroids of a participant, mean over participants."""
+        del measure
+        return collapsed(values, self.rules.aggregate)
+
+    def readout_of(self, scores: xr.Dataset, measure: str) -> xr.DataArray:
+        """The variable that a measure is made of, at the layers that are read out."""
+        source = source_of(self, scores, measure)
+        return scores["readout"] if source.name == scores.attrs["measure"] else read_out(source, scores["chosen"])
+
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """Names of every other measure along "layer"."""
+        own = {str(scores.attrs["measure"]), *_NO_MEASURES}
+        return [
+            str(name)
+            for name, variable in scores.data_vars.items()
+            if "layer" in variable.dims and str(name) not in own and np.issubdtype(variable.dtype, np.floating)
+        ]
+
+    def shares(self, scores: xr.Dataset) -> Array:
+        """How often each layer was chosen, as a share of the choices."""
+        chosen = np.bincount(scores["chosen"].values.ravel(), minlength=scores.sizes["layer"])
+        return chosen / chosen.sum()
+
+    def stage(self, scores: xr.Dataset) -> Stage | None:
+        """The stage that is chosen within the training stimuli of each split."""
+        return nested_stage(scores)
 
     def summarise(self, scores: xr.Dataset) -> Summary:
         """Reduce raw scores (of ``score`` or ``score_all``, whole or restricted to a region) to one row."""

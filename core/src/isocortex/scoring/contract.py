@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from isocortex.catalogue.cards import BenchmarkCard, LayerRule
+from isocortex.catalogue.cards import Aggregate, BenchmarkCard, CeilingName, LayerRule
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations.layer import Activations
+    from isocortex.scoring.stages import Stage
     from isocortex.scoring.summary import Summary
-    from isocortex.typing import Array
 
 
 KEEPABLE = ("prediction", "alpha", "training_r2")  # beside scores; "alpha" stands for "alpha_at_bound" too
+
+
+class Split(NamedTuple):
+    """Places of training and test stimuli in the canonical order, each ascending."""
+
+    train: Array
+    test: Array
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,36 @@ class Ceiling:
     lower: float | None = None
     upper: float | None = None
 
+    def among(self, neuroid_ids: Sequence[str] | Array) -> Ceiling:
+        """The ceiling of some neuroids, in that order and met by name; of a name that it does not know there is none.
+
+        A ceiling that is not made of neuroids is the same for all of them.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> value = xr.DataArray([0.5, 0.9], dims="neuroid", coords={"neuroid_id": ("neuroid", ["a", "b"])})
+        >>> Ceiling("repetitions", "r", value).among(["b", "x"]).value.values.tolist()
+        [0.9]
+        """
+        if self.value is None or "neuroid" not in getattr(self.value, "dims", ()):
+            return self
+        return replace(self, value=of_neuroids(self.value, neuroid_ids))  # pyright: ignore[reportArgumentType]
+
+
+def of_neuroids(values: xr.DataArray, neuroid_ids: Sequence[str] | Array) -> xr.DataArray:
+    """Values along "neuroid" of the neuroids with these names, in this order; names that are not there are left out.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> values = xr.DataArray([1, 2], dims="neuroid", coords={"neuroid_id": ("neuroid", ["a", "b"])})
+    >>> of_neuroids(values, ["b", "a"]).values.tolist()
+    [2, 1]
+    """
+    place = {str(name): number for number, name in enumerate(values["neuroid_id"].values)}
+    return values.isel(neuroid=[place[str(name)] for name in neuroid_ids if str(name) in place])
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -54,11 +92,48 @@ class Rules:
     summary_by: tuple[str, ...] = ()
     n_draws: int = 1000
     seed: int = 0
+    aggregate: Aggregate = "median-mean"
+    ceiling: CeilingName = "repetitions"
 
     @classmethod
     def of(cls, card: BenchmarkCard, seed: int) -> Rules:
         """The rules that a benchmark declares."""
-        return cls(card.measure, card.ceiling_mode, card.layer_rule, card.summary_by, seed=seed)
+        return cls(
+            card.measure,
+            card.ceiling_mode,
+            card.layer_rule,
+            card.summary_by,
+            seed=seed,
+            aggregate=card.aggregate,
+            ceiling=card.ceiling,
+        )
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a benchmark and a run hand to a metric beside the target, so that a comparison is whole when it is made.
+
+    Attributes
+    ----------
+    rules
+        How raw scores become a summary.
+    keep
+        What is kept beside the scores (``KEEPABLE``); the rest need not be computed.
+    baselines
+        Activations of the models that the benchmark names as baselines, one entry per layer.
+    n_neuroids_total
+        Number of neuroids before any selection; None: those of the target.
+
+    Examples
+    --------
+    >>> Preparation(Rules(ceiling="split-half")).rules.ceiling
+    'split-half'
+    """
+
+    rules: Rules = Rules()
+    keep: tuple[str, ...] = KEEPABLE
+    baselines: Mapping[str, Activations] = field(default_factory=lambda: MappingProxyType({}))
+    n_neuroids_total: int | None = None
 
 
 class Contract(ABC):
@@ -70,6 +145,9 @@ class Contract(ABC):
     measure: ClassVar[str | None] = None
     #: modes that fit the ceiling; one that is a reliability and no r takes "r2_over_c" or "r_over_c_squared"
     ceiling_modes: ClassVar[tuple[str, ...]] = ("r_over_sqrt_c",)
+    #: what a benchmark's row may ask for; a metric with one way of its own has the first alone
+    aggregates: ClassVar[tuple[str, ...]] = ("median-mean", "mean-mean")
+    ceiling_estimators: ClassVar[tuple[str, ...]] = ("repetitions",)
     #: what ``error`` is, where ``resample`` gives draws
     error_kind: ClassVar[str] = "bootstrap standard deviation"
     ceiling: Ceiling | None = None
@@ -77,20 +155,61 @@ class Contract(ABC):
     #: number of stimuli that are compared, and of neuroids before any selection, where that is known
     n_stimuli: int = 0
     n_neuroids_total: int | None = None
+    #: number of neuroids of a metric whose scores have none
+    n_neuroids: int | None = None
+    #: training and test stimuli; empty where a metric has none
+    splits: Sequence[Split] = ()
     #: what is kept beside the scores; the rest need not be computed
     keep: tuple[str, ...] = KEEPABLE
     #: activations of the models that the benchmark names as baselines, one entry per layer
     baselines: Mapping[str, Activations] = MappingProxyType({})
+    #: measure → variable of the scores that it is collapsed from, where that is another
+    made_of: Mapping[str, str] = MappingProxyType({})
     #: regions of a metric whose scores have no neuroids; the scores hold theirs along the dim "part" as "part_NAME"
     parts: Mapping[str, Contract] = MappingProxyType({})
+
+    # --- scores -------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Compare one layer with the target."""
 
     @abstractmethod
+    def score_split(self, activations: Activations | xr.DataArray, split: Split) -> xr.Dataset:
+        """Compare one layer with the target in one split, without the dim "split"."""
+
+    @abstractmethod
     def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
         """Compare all layers and choose the one that is read out."""
+
+    @abstractmethod
+    def layered(self, scores: xr.Dataset) -> xr.Dataset:
+        """Scores of ``score`` or ``score_all``, whole or restricted to some neuroids, with the layer that is read."""
+
+    # --- from scores to a row -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def collapse(self, values: xr.DataArray, measure: str) -> xr.DataArray:
+        """Reduce "split", "neuroid" and "subject", and leave other dims, such as "layer" and "draw", as they are.
+
+        The value, the curve over layers, the other measures and the ceiling all go through it.
+        """
+
+    @abstractmethod
+    def readout_of(self, scores: xr.Dataset, measure: str) -> xr.DataArray:
+        """What ``collapse`` is given of a measure: its variable (see ``made_of``) at the layers that are read out."""
+
+    @abstractmethod
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """Names of the measures that are shown beside the value."""
+
+    @abstractmethod
+    def shares(self, scores: xr.Dataset) -> Array:
+        """Share of each layer in what is read out, (n_layers,)."""
+
+    @abstractmethod
+    def stage(self, scores: xr.Dataset) -> Stage | None:
+        """How deep in the model the best layer lies."""
 
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
         """Bootstrap the value: (n_draws,) draws and what was resampled ("stimuli", "stimuli × participants").
@@ -98,6 +217,21 @@ class Contract(ABC):
         ``scores`` may be restricted to some of the neuroids. None: this metric has no interval.
         """
         del scores, n_draws, seed
+        return None
+
+    def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+        """An error that is not the standard deviation of the draws, with its kind; for published metrics."""
+        del readout, measure
+        return None
+
+    def bounds(self, value: float, measure: str) -> tuple[float, float, str] | None:
+        """An interval that is not that of the draws, and what it generalises over."""
+        del value, measure
+        return None
+
+    def corrected(self, scores: xr.Dataset) -> xr.DataArray | None:
+        """Values that a metric relates to their ceilings one by one; collapsed they are ``ceiled``."""
+        del scores
         return None
 
     @abstractmethod

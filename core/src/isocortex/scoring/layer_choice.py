@@ -7,7 +7,7 @@ content count once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +28,6 @@ def score_layers(comparison: Contract, layers: Mapping[str, Activations]) -> xr.
 
     Memory: the scores of all layers, and ``prediction`` of the chosen layers only.
     """
-    import xarray as xr
-
     if not layers:
         raise LayerError("There is no layer to score. 'isocortex info MODEL' lists the layers of a model.")
     first_with: dict[str, int] = {}
@@ -47,10 +45,82 @@ def score_layers(comparison: Contract, layers: Mapping[str, Activations]) -> xr.
         scored = comparison.score(activations)
         readout.offer(index, scored)
         scores.append(scored.drop_vars("prediction", errors="ignore"))
-    whole = xr.concat(
-        scores, dim=xr.Variable("layer", list(layers)), coords="minimal", compat="override", join="override"
+    return readout.add_to(along_layers(scores, list(layers)), n_searched=len(first_with))
+
+
+def along_layers(scores: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
+    """Scores of several layers along the dim "layer"; they meet by ``neuroid_id``, and participants by ``subject``.
+
+    Raises
+    ------
+    DataError
+        Layers whose neuroids or participants are others, or in another order.
+    """
+    import xarray as xr
+
+    for name, found in zip(names, scores, strict=True):
+        for dim, label in (("neuroid", "neuroid_id"), ("subject", "subject")):
+            expected, own = (_labels(item, dim, label) for item in (scores[0], found))
+            if expected != own:
+                raise DataError(_differ(label, (names[0], expected), (name, own)))
+    dim = xr.Variable("layer", list(names))
+    return xr.concat(list(scores), dim=dim, coords="minimal", compat="override", join="override")
+
+
+def _labels(scores: xr.Dataset, dim: str, label: str) -> list[str]:
+    known = label in scores.coords and scores[label].dims == (dim,)
+    return list(map(str, scores[label].values)) if known else []
+
+
+def _differ(label: str, first: tuple[str, list[str]], other: tuple[str, list[str]]) -> str:
+    (name, expected), (other_name, found) = first, other
+    apart = set(expected) ^ set(found)
+    if not apart:
+        moved = [one for one, two in zip(expected, found, strict=False) if one != two]
+        return (
+            f"Layers {name!r} and {other_name!r} have the same {label}s in another order, from {shorten(moved)} on. "
+            "Scores of all layers must name them in one order."
+        )
+    return (
+        f"Layers {name!r} and {other_name!r} were scored on different {label}s: {len(expected)} and {len(found)}, of "
+        f"which {shorten(sorted(apart))} are in one only. Score such layers separately (--layers)."
     )
-    return readout.add_to(whole, n_searched=len(first_with))
+
+
+def over_splits(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Scores of single splits along the dim "split"; what a shorter one lacks of "test" is NaN.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> over_splits([xr.Dataset({"r": 0.1}), xr.Dataset({"r": 0.3})])["r"].values.tolist()
+    [0.1, 0.3]
+    """
+    import xarray as xr
+
+    longest = max(part.sizes.get("test", 0) for part in parts)
+    padded = [part.pad(test=(0, longest - part.sizes["test"])) if "test" in part.dims else part for part in parts]
+    return xr.concat(padded, dim="split", coords="minimal", compat="override", join="override")
+
+
+def collapsed(values: xr.DataArray, how: str = "median-mean") -> xr.DataArray:
+    """Mean over "split" and "subject"; over "neuroid" the aggregate within each participant, then their mean.
+
+    Other dims stay; NaN is left out.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> values = xr.DataArray([[1.0, 2.0, 6.0]], dims=("layer", "neuroid"))
+    >>> collapsed(values).values.tolist(), collapsed(values, "mean-mean").values.tolist()
+    ([2.0], [3.0])
+    """
+    dims = [dim for dim in ("split", "subject") if dim in values.dims]
+    averaged = values.mean(None if len(dims) == values.ndim else dims) if dims else values
+    if "neuroid" not in averaged.dims:
+        return averaged
+    along = averaged.transpose(..., "neuroid")
+    return along.isel(neuroid=0, drop=True).copy(data=aggregate(along.values, codes_of(values), how=how))
 
 
 def as_layered(comparison: Contract, scores: xr.Dataset) -> xr.Dataset:
@@ -100,7 +170,7 @@ class _Readout:
             if "neuroid" in measure.dims:
                 codes = codes_of(measure)
                 values = measure.mean([dim for dim in measure.dims if dim != "neuroid"]).values
-                return np.asarray(aggregate(values, codes))
+                return np.asarray(aggregate(values, codes, how=self.rules.aggregate))
             return np.asarray(float(measure.mean()))
         selection = scores["selection"].transpose("split", "neuroid").values
         units = _unit_codes(scores["selection"], self.rules.layer_rule.unit)
@@ -111,7 +181,7 @@ class _Readout:
         for unit in range(int(units.max()) + 1):
             inside = units == unit
             local = subject_codes(subjects[inside], int(inside.sum()))
-            criterion[:, inside] = np.asarray(aggregate(selection[:, inside], local))[:, None]
+            criterion[:, inside] = np.asarray(aggregate(selection[:, inside], local, how=self.rules.aggregate))[:, None]
         return criterion
 
     def _take_prediction(self, scores: xr.Dataset, better: Array) -> None:
@@ -144,6 +214,12 @@ class _Readout:
 def measure_of(comparison: Contract) -> str:
     """Name of the variable of the scores that the value is made of: the benchmark's, or else the metric's."""
     return comparison.rules.measure or comparison.measure or comparison.statistic
+
+
+def source_of(comparison: Contract, scores: xr.Dataset, measure: str) -> xr.DataArray:
+    """The variable of the scores that a measure is made of."""
+    name = comparison.made_of.get(measure, measure)
+    return scores[name if name in scores else measure]
 
 
 def read_out(variable: xr.DataArray, chosen: xr.DataArray) -> xr.DataArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,15 +26,18 @@ def subject_codes(subjects: Sequence[object] | Array | None, n_neuroids: int) ->
     return np.array([seen.setdefault(str(name), len(seen)) for name in subjects], dtype=np.intp)
 
 
-def by_participant(values: Array, codes: Array) -> Array:
+def by_participant(values: Array, codes: Array, how: str = "median-mean") -> Array:
     """Median over the neuroids of each participant, (…, n_neuroids) → (…, n_participants); NaN is left out.
+
+    ``how`` is the aggregate of a benchmark; with "mean-mean" it is the mean over neuroids.
 
     Examples
     --------
     >>> by_participant(np.array([1.0, 2.0, 6.0, 7.0]), np.array([0, 0, 0, 1])).tolist()
     [2.0, 7.0]
     """
-    return np.stack([_nanmedian(values[..., codes == code]) for code in range(int(codes.max()) + 1)], axis=-1)
+    within = _WITHIN[how]
+    return np.stack([within(values[..., codes == code]) for code in range(int(codes.max()) + 1)], axis=-1)
 
 
 def _nanmedian(values: Array) -> Array:
@@ -45,8 +48,17 @@ def _nanmedian(values: Array) -> Array:
     return np.where(empty, np.nan, np.nanmedian(filled, axis=-1))
 
 
-def aggregate(values: Array, codes: Array, participant_weights: Array | None = None) -> Array:
+def _nanmean(values: Array) -> Array:
+    return over_participants(values)
+
+
+_WITHIN: dict[str, Callable[[Array], Array]] = {"median-mean": _nanmedian, "mean-mean": _nanmean}
+
+
+def aggregate(values: Array, codes: Array, participant_weights: Array | None = None, how: str = "median-mean") -> Array:
     """Median over neuroids within a participant, then mean over participants: (…, n_neuroids) → (…).
+
+    ``how`` as for ``by_participant``.
 
     ``participant_weights`` (…, n_participants) or (n_participants,) counts how often each participant was drawn.
 
@@ -55,7 +67,7 @@ def aggregate(values: Array, codes: Array, participant_weights: Array | None = N
     >>> float(aggregate(np.array([1.0, 2.0, 6.0, 7.0]), np.array([0, 0, 0, 1])))
     4.5
     """
-    return over_participants(by_participant(values, codes), participant_weights)
+    return over_participants(by_participant(values, codes, how), participant_weights)
 
 
 def over_participants(medians: Array, weights: Array | None = None) -> Array:

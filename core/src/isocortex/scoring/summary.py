@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.errors import SettingsError
-from isocortex.scoring.layer_choice import as_layered, codes_of, read_out
-from isocortex.scoring.stages import Stage, nested_stage
-from isocortex.scoring.stats import aggregate, interval
+from isocortex.scoring.contract import of_neuroids
+from isocortex.scoring.layer_choice import source_of
+from isocortex.scoring.stages import Stage
+from isocortex.scoring.stats import interval
 from isocortex.typing import Array
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 #: ceiling mode → ceiled value; "r_over_sqrt_c" takes a ceiling on r itself (√c), the others a reliability c
-CEILED: dict[str, Callable[[float, float], float]] = {
+CEILED: dict[str, Callable[[Any, float], Any]] = {
     "r_over_sqrt_c": lambda value, ceiling: value / ceiling,
     "r2_over_c": lambda value, ceiling: value**2 / ceiling,
     "r_over_c_squared": lambda value, ceiling: (value / ceiling) ** 2,
@@ -31,35 +32,40 @@ CEILED: dict[str, Callable[[float, float], float]] = {
 def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:
     """Reduce raw scores to one row; scores may be restricted to the neuroids of a region.
 
-    Splits are averaged per neuroid, neuroids within a participant give their median, participants their mean.
+    What is measured, and how it is collapsed, the comparison says; by default splits are averaged per neuroid,
+    neuroids within a participant give their median, participants their mean.
 
     Raises
     ------
     SettingsError
         A ceiling mode that is unknown or does not fit.
     """
-    scores = as_layered(comparison, scores)
+    scores = comparison.layered(scores)
     measure = str(scores.attrs["measure"])
-    readout = scores["readout"]
-    value = _number(_collapse(readout))
-    lower, upper, ceiling, estimator = _ceiling(comparison, readout, measure)
+    readout = comparison.readout_of(scores, measure)
+    value = _number(comparison.collapse(readout, measure))
+    ceiling = _ceiling(comparison, readout, measure)
+    related = ceiled(comparison, value, ceiling["ceiling"])
+    own = comparison.corrected(scores)
+    drawn = comparison.resample(scores, comparison.rules.n_draws, comparison.rules.seed)
     return Summary(
         statistic=statistic_of(comparison, measure),
         target=_target(scores, readout),
         value=value,
-        ceiling=ceiling,
-        ceiling_lower=lower,
-        ceiling_upper=upper,
-        ceiling_estimator=estimator,
-        ceiled=ceiled(comparison, value, ceiling),
+        ceiled=related if own is None else _number(comparison.collapse(own, measure)),
         layer_rule=str(scores.attrs["layer_rule"]),
         n_layers_searched=int(scores.attrs["n_layers_searched"]),
-        stage=nested_stage(scores),
+        stage=comparison.stage(scores),
         n_stimuli=comparison.n_stimuli,
-        also=_further(scores, measure),
-        **_interval(comparison, scores),
-        **_layer_fields(scores, measure),
-        **_counts(scores, readout, comparison),
+        also={
+            name: _number(comparison.collapse(comparison.readout_of(scores, name), name))
+            for name in comparison.further(scores)
+        },
+        **ceiling,
+        **_interval(comparison, drawn, value, readout, measure),
+        **({} if drawn is None or own is not None else _ceiled_interval(comparison, drawn[0], ceiling["ceiling"])),
+        **_layer_fields(comparison, scores, measure),
+        **_counts(comparison, scores, readout),
     )
 
 
@@ -100,15 +106,10 @@ def _part_of(scores: xr.Dataset, place: int) -> xr.Dataset:
     return scores.drop_dims("part").assign(own)
 
 
-def _collapse(values: xr.DataArray) -> float:
-    if "neuroid" in values.dims:
-        per_neuroid = values.mean([dim for dim in values.dims if dim != "neuroid"]).values
-        return float(aggregate(per_neuroid, codes_of(values)))
-    return float(values.mean())
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _number(value: xr.DataArray | float) -> float | None:
+    """One number, None where it is not defined; dims that nobody reduced are averaged."""
+    found = float(value) if np.ndim(value) == 0 else float(value.mean())  # pyright: ignore[reportAttributeAccessIssue]
+    return None if np.isnan(found) else found
 
 
 def _target(scores: xr.Dataset, readout: xr.DataArray) -> str:
@@ -117,41 +118,69 @@ def _target(scores: xr.Dataset, readout: xr.DataArray) -> str:
     return "participant" if "subject" in readout.coords else "pooled"
 
 
-def _interval(comparison: Contract, scores: xr.Dataset) -> dict[str, Any]:
-    drawn = comparison.resample(scores, comparison.rules.n_draws, comparison.rules.seed)
-    if drawn is None:
+def _interval(
+    comparison: Contract, drawn: tuple[Array, str] | None, value: float | None, readout: xr.DataArray, measure: str
+) -> dict[str, Any]:
+    """Error and interval: those of the draws, and in their place what the metric has of its own."""
+    found: dict[str, Any] = {}
+    if drawn is not None:
+        draws, resampled = drawn
+        low, high = interval(draws)
+        found = {
+            "draws": [float(draw) for draw in draws],
+            "error": _number(float(np.nanstd(draws, ddof=1))),
+            "error_kind": comparison.error_kind,
+            "interval_low": _number(low),
+            "interval_high": _number(high),
+            "resampled": resampled,
+        }
+    spread = None if value is None else comparison.spread(readout, measure)
+    if spread is not None:
+        found |= {"error": _number(spread[0]), "error_kind": spread[1]}
+    bounds = None if value is None else comparison.bounds(value, measure)
+    if bounds is not None:
+        found |= {"interval_low": bounds[0], "interval_high": bounds[1], "resampled": bounds[2]}
+    return found
+
+
+def _ceiled_interval(comparison: Contract, draws: Array, ceiling: float | None) -> dict[str, Any]:
+    """2.5 % and 97.5 % of the draws, each related to the ceiling as the value is."""
+    mode = comparison.rules.ceiling_mode
+    if mode == "none" or ceiling is None or ceiling <= 0:
         return {}
-    draws, resampled = drawn
-    low, high = interval(draws)
+    low, high = interval(CEILED[mode](draws, ceiling))
+    return {"ceiled_low": _number(low), "ceiled_high": _number(high)}
+
+
+def _ceiling(comparison: Contract, readout: xr.DataArray, measure: str) -> dict[str, Any]:
+    """The ceiling of what is read out; neuroids meet by name."""
+    ceiling = comparison.ceiling
+    if ceiling is None or ceiling.statistic != statistic_of(comparison, measure):
+        return {"ceiling": None}
+    if "neuroid" in readout.dims and "neuroid_id" in readout.coords:
+        ceiling = ceiling.among(readout["neuroid_id"].values)
     return {
-        "draws": [float(draw) for draw in draws],
-        "error": _number(float(np.nanstd(draws, ddof=1))),
-        "error_kind": comparison.error_kind,
-        "interval_low": _number(low),
-        "interval_high": _number(high),
-        "resampled": resampled,
+        "ceiling": _ceiling_number(comparison, ceiling.value, readout, measure),
+        "ceiling_lower": ceiling.lower,
+        "ceiling_upper": ceiling.upper,
+        "ceiling_estimator": ceiling.estimator,
     }
 
 
-def _ceiling(
-    comparison: Contract, readout: xr.DataArray, measure: str
-) -> tuple[float | None, float | None, float | None, str]:
-    ceiling = comparison.ceiling
-    if ceiling is None or ceiling.statistic != statistic_of(comparison, measure):
-        return None, None, None, "none"
-    return ceiling.lower, ceiling.upper, _ceiling_number(ceiling.value, readout), ceiling.estimator
+def _ceiling_number(
+    comparison: Contract, value: xr.DataArray | float | None, readout: xr.DataArray, measure: str
+) -> float | None:
+    if value is None or "neuroid" not in getattr(value, "dims", ()):
+        return None if value is None else _number(value)
+    along: xr.DataArray = value  # pyright: ignore[reportAssignmentType]
+    return _number(comparison.collapse(_alongside(along, readout), measure)) if along.sizes["neuroid"] else None
 
 
-def _ceiling_number(value: xr.DataArray | float | None, readout: xr.DataArray) -> float | None:
-    """Collapse a ceiling as the value is collapsed; neuroids meet by name."""
-    if value is None:
-        return None
-    dims = getattr(value, "dims", ())
-    if "neuroid" not in dims:
-        return _number(float(np.asarray(value).mean()))
-    known = dict(zip(value["neuroid_id"].values, value.values, strict=True))  # pyright: ignore[reportIndexIssue, reportAttributeAccessIssue]
-    per_neuroid = np.array([known.get(name, np.nan) for name in readout["neuroid_id"].values])
-    return _number(float(aggregate(per_neuroid, codes_of(readout))))
+def _alongside(value: xr.DataArray, readout: xr.DataArray) -> xr.DataArray:
+    """A ceiling of some neuroids with the coordinates that these have in what is read out."""
+    known = of_neuroids(readout, value["neuroid_id"].values)
+    coordinates = {name: item for name, item in known.coords.items() if item.dims == ("neuroid",)}
+    return value.reset_coords(drop=True).assign_coords(coordinates)
 
 
 def statistic_of(comparison: Contract, measure: str) -> str:
@@ -178,40 +207,33 @@ def ceiled(comparison: Contract, value: float | None, ceiling: float | None) -> 
     return CEILED[mode](value, ceiling)
 
 
-def _layer_fields(scores: xr.Dataset, measure: str) -> dict[str, Any]:
+def _layer_fields(comparison: Contract, scores: xr.Dataset, measure: str) -> dict[str, Any]:
     names = [str(name) for name in scores["layer"].values]
-    chosen = np.bincount(scores["chosen"].values.ravel(), minlength=len(names))
-    shares = chosen / chosen.sum()
+    shares = comparison.shares(scores)
+    along = source_of(comparison, scores, measure)
     curve = [
         LayerValue(
-            name=name, value=_number(_collapse(scores[measure].isel(layer=index))), read_out=float(shares[index])
+            name=name,
+            value=_number(comparison.collapse(along.isel(layer=place, drop=True), measure)),
+            read_out=float(shares[place]),
         )
-        for index, name in enumerate(names)
+        for place, name in enumerate(names)
     ]
     return {"best_layer": names[int(shares.argmax())], "layers": curve}
 
 
-def _counts(scores: xr.Dataset, readout: xr.DataArray, comparison: Contract) -> dict[str, Any]:
-    neuroids = readout.sizes.get("neuroid")
+def _counts(comparison: Contract, scores: xr.Dataset, readout: xr.DataArray) -> dict[str, Any]:
+    neuroids = readout.sizes.get("neuroid", comparison.n_neuroids)
     subjects = readout["subject"].values if _target(scores, readout) == "participant" else None
-    null = read_out(scores["null"], scores["chosen"]) if "null" in scores else None
+    null = comparison.readout_of(scores, "null") if "null" in scores else None
+    splits = [item.sizes.get("split") for item in (readout, scores["chosen"], null) if item is not None]
     return {
         "n_subjects": None if subjects is None else len(set(map(str, np.atleast_1d(subjects)))),
         "n_neuroids": neuroids,
         "n_neuroids_total": comparison.n_neuroids_total or neuroids,
-        "n_splits": readout.sizes.get("split"),
+        "n_splits": next(filter(None, splits), None),
         "n_null": 0 if null is None else int(null.sum()),
     }
-
-
-def _further(scores: xr.Dataset, measure: str) -> dict[str, float | None]:
-    """Every other variable along "layer", at the chosen layers and collapsed as the value is."""
-    known = {measure, "selection", "null", "training_r2"}
-    further: dict[str, float | None] = {}
-    for name, variable in scores.data_vars.items():
-        if "layer" in variable.dims and str(name) not in known and np.issubdtype(variable.dtype, np.floating):
-            further[str(name)] = _number(_collapse(read_out(variable, scores["chosen"])))
-    return further
 
 
 class LayerValue(BaseModel):
@@ -240,6 +262,8 @@ class Summary(BaseModel):
     ceiling_upper: float | None = None
     ceiling_estimator: str = "none"
     ceiled: float | None = None
+    ceiled_low: float | None = Field(default=None, description="2.5 % of the draws, each related to the ceiling")
+    ceiled_high: float | None = Field(default=None, description="97.5 % of the draws, each related to the ceiling")
     layer_rule: str
     n_layers_searched: int
     best_layer: str

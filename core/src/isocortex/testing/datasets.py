@@ -10,6 +10,7 @@ from isocortex.catalogue.cards import BenchmarkCard, Card, DatasetCard, MetricCa
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, IsocortexError, SettingsError, shorten
+from isocortex.interfaces import Preparation, Rules
 from isocortex.loading.resolver import Resolver, resolver, sibling
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.processes import imported_ahead, run_probe
@@ -275,7 +276,9 @@ def check_settings(benchmark: BenchmarkUnderTest) -> None:
     except IsocortexError as error:
         raise skip_unless("select", error) from error
     try:
-        comparison = benchmark.metric.against(target, settings=card.settings, seed=0)
+        comparison = benchmark.metric.against(
+            target, settings=card.settings, seed=0, preparation=Preparation(Rules.of(card, 0))
+        )
     except SettingsError as error:
         raise_failed(f"The metric {metric_card.id!r} must take settings = {card.settings}: {error}")
     except Exception as error:  # whatever a third party's metric raises

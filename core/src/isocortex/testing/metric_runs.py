@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import MetricCard
 from isocortex.catalogue.rows import Catalogue
 from isocortex.data.dataset import Dataset
-from isocortex.interfaces import Comparison, MetricPlugin
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Rules
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.rows import RowUnderTest, made, skip_unless
 from isocortex.testing.synthetic import synthetic_dataset, synthetic_features
@@ -78,11 +77,14 @@ class MetricUnderTest:
     def against(self, target: Dataset | xr.DataArray) -> Comparison:
         """Prepare a target, with few bootstrap draws; where that fails, the check is skipped."""
         try:
-            comparison = self.plugin.against(target, settings={}, seed=0)
-            comparison.rules = replace(comparison.rules, n_draws=N_DRAWS)
+            return self.prepared(target)
         except Exception as error:
             raise skip_unless("related", error) from error
-        return comparison
+
+    def prepared(self, target: Dataset | xr.DataArray) -> Comparison:
+        """Prepare a target, with few bootstrap draws."""
+        few = Preparation(Rules(n_draws=N_DRAWS))
+        return self.plugin.against(target, settings={}, seed=0, preparation=few)
 
     def scored(self, target: Dataset | xr.DataArray, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Raw scores; where scoring fails, the check is skipped."""

@@ -17,7 +17,6 @@ from isocortex.data.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError, shorten
 from isocortex.scoring.summary import Summary
 from isocortex.testing.metric_runs import (
-    N_DRAWS,
     N_NOISE_LAYERS,
     N_NOISE_SEEDS,
     N_STIMULI,
@@ -60,9 +59,7 @@ def check_related(metric: MetricUnderTest) -> None:
         values: list[float] = []
         for seed in range(N_RELATED_SEEDS):
             target, features = related(kind, seed)
-            comparison = metric.plugin.against(target, settings={}, seed=0)
-            comparison.rules = replace(comparison.rules, n_draws=N_DRAWS)
-            values.append(value_of(comparison, activations_of(target, features)))
+            values.append(value_of(metric.prepared(target), activations_of(target, features)))
         expect(np.isfinite(values).all(), f"Features that {kind} depend on must have finite values; found {values}.")
         try:
             noise = metric.noise_values[kind]

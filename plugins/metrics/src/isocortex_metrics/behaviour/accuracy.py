@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.scoring import as_layered, draw_counts
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.scoring import draw_counts
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import Trials, trials_of
@@ -24,8 +24,6 @@ from isocortex_metrics.behaviour.trials import Trials, trials_of
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-    from isocortex.scoring import Summary
 
 
 _Z = 1.959963984540054  # 97.5 % of the normal distribution
@@ -141,9 +139,10 @@ class Accuracy(MetricPlugin):
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Look up the labels, and how often people were right; the CPU does it, whatever the device.
 
@@ -156,7 +155,7 @@ class Accuracy(MetricPlugin):
         chosen = check_settings(AccuracySettings, settings, self.card.id)
         trials = trials_of(target, self.card.id)
         division = divide(trials, chosen.readout)
-        return AccuracyComparison(trials.only(division.test), division, chosen)
+        return AccuracyComparison(trials.only(division.test), division, chosen, preparation)
 
 
 class AccuracyComparison(Comparison):
@@ -170,11 +169,21 @@ class AccuracyComparison(Comparison):
         Which stimuli are tested, and which a readout is fitted on.
     settings
         Which labels, and how choices are made.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "accuracy"
+    aggregates = ("median-mean",)
 
-    def __init__(self, trials: Trials, division: Division, settings: AccuracySettings) -> None:
+    def __init__(
+        self,
+        trials: Trials,
+        division: Division,
+        settings: AccuracySettings,
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.division = division
         self.settings = settings
         self.labels = trials.of_stimuli(settings.label)
@@ -257,17 +266,13 @@ class AccuracyComparison(Comparison):
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
         return counts @ scores["prediction"].values.astype(np.float64) / self.n_stimuli, "stimuli"
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """One row, with Wilson's interval."""
-        layered = as_layered(self, scores)
-        summary = super().summarise(layered)
-        updated: dict[str, Any] = {
-            "also": {name: value for name, value in summary.also.items() if name != "confusion"},
-        }
-        if summary.value is not None and str(layered.attrs["measure"]) in (self.statistic, self.top_measure):
-            low, high = wilson(summary.value, self.n_stimuli)
-            updated |= {"interval_low": low, "interval_high": high, "resampled": "stimuli"}
-        return summary.model_copy(update=updated)
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """As any metric; the confusion matrix is no measure."""
+        return [name for name in super().further(scores) if name != "confusion"]
+
+    def bounds(self, value: float, measure: str) -> tuple[float, float, str] | None:
+        """Wilson's interval of a share of right choices."""
+        return (*wilson(value, self.n_stimuli), "stimuli") if measure in (self.statistic, self.top_measure) else None
 
 
 def _human_accuracy(trials: Trials, labels: Sequence[str]) -> float:

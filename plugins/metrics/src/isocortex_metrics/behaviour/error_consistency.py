@@ -7,7 +7,7 @@ a stimulus, ties between a model's outputs).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten, suggest
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
 from isocortex.scoring import draw_counts, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
@@ -26,8 +26,6 @@ from isocortex_metrics.behaviour.trials import Trials, trials_of
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-    from isocortex.scoring import Summary
 
 
 #: expected disagreement below which kappa is undefined: both are always right, or both always wrong
@@ -226,9 +224,10 @@ class ErrorConsistency(MetricPlugin):
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Sort the answers by observer and condition, and compare observers with each other; the CPU does it.
 
@@ -242,7 +241,7 @@ class ErrorConsistency(MetricPlugin):
         trials = trials_of(target, self.card.id)
         division = divide(trials, chosen.readout)
         observers = Observers(trials.only(division.test), chosen.label, _condition_of(trials, chosen))
-        return ErrorConsistencyComparison(observers, division, chosen.readout)
+        return ErrorConsistencyComparison(observers, division, chosen.readout, preparation)
 
 
 def _condition_of(trials: Trials, settings: ErrorConsistencySettings) -> str | None:
@@ -268,12 +267,22 @@ class ErrorConsistencyComparison(Comparison):
         Which stimuli are tested, and which a readout is fitted on.
     readout
         How features become probabilities; None: the units are named after the choices.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "kappa"
     ceiling_modes = ("r_over_sqrt_c",)
+    aggregates = ("median-mean",)
 
-    def __init__(self, observers: Observers, division: Division, readout: ReadoutSettings | None) -> None:
+    def __init__(
+        self,
+        observers: Observers,
+        division: Division,
+        readout: ReadoutSettings | None,
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.observers = observers
         self.division = division
         self.readout = readout
@@ -345,8 +354,6 @@ class ErrorConsistencyComparison(Comparison):
         weights = draw_counts(n_subjects, n_draws, seed, "participants")
         return over_participants(drawn, weights), "stimuli × participants"
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """One row: the mean over observers."""
-        summary = super().summarise(scores)
-        also = {name: value for name, value in summary.also.items() if name not in ("ceiling", "kappa_by_condition")}
-        return summary.model_copy(update={"also": also})
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """As any metric; the ceiling stands beside the value, and conditions are averaged."""
+        return [name for name in super().further(scores) if name not in ("ceiling", "kappa_by_condition")]

@@ -7,7 +7,7 @@ correlated; what the two halves of the trials share is the ceiling.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,8 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.scoring import as_layered, read_out
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import BinaryTrials, binary_trials, trials_of
@@ -37,8 +36,6 @@ from isocortex_metrics.target.responses import refuse_seed
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-    from isocortex.scoring import Summary
 
 
 _MIN_ENTRIES = 3
@@ -62,9 +59,10 @@ class _HalvingsPlugin(MetricPlugin):
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Halve the trials as published and make the human patterns; the CPU does it, whatever the device.
 
@@ -79,7 +77,7 @@ class _HalvingsPlugin(MetricPlugin):
         trials = trials_of(target, self.card.id)
         division = divide(trials, chosen.readout)
         tested = binary_trials(trials.only(division.test).in_order())
-        return self.comparison(tested, division, chosen.readout)
+        return self.comparison(tested, division, chosen.readout, preparation)
 
 
 class _HalvingsComparison(Comparison):
@@ -93,14 +91,24 @@ class _HalvingsComparison(Comparison):
         Which stimuli are tested, and which a readout is fitted on.
     readout
         How features become probabilities; None: the units are named after the choices.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "r"
     measure = "score"
     ceiling_modes = ("r_over_sqrt_c",)
+    aggregates = ("median-mean",)
     error_kind = f"population standard deviation over {N_HALVINGS} halvings of the trials"
 
-    def __init__(self, trials: BinaryTrials, division: Division, readout: ReadoutSettings | None) -> None:
+    def __init__(
+        self,
+        trials: BinaryTrials,
+        division: Division,
+        readout: ReadoutSettings | None,
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.trials = trials
         self.division = division
         self.readout = readout
@@ -207,20 +215,20 @@ class _HalvingsComparison(Comparison):
                 "Give probabilities that do not underflow (float64, or a softmax at a higher temperature)."
             )
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """One row with the published error, and ceiled as the mean over halvings of score / √ceiling."""
-        layered = as_layered(self, scores)
-        summary = super().summarise(layered)
-        also = {name: value for name, value in summary.also.items() if name not in ("ceiling", "ceiled")}
-        if str(layered.attrs["measure"]) != self.measure or summary.value is None:
-            return summary.model_copy(update={"also": also})
-        ceiled = None
-        if self.rules.ceiling_mode != "none":
-            mean = float(read_out(layered["ceiled"], layered["chosen"]).mean(skipna=False))
-            ceiled = None if np.isnan(mean) else mean
-        error = float(layered["readout"].std("split", skipna=False))
-        updated = {"error": error, "error_kind": self.error_kind, "ceiled": ceiled, "also": also}
-        return summary.model_copy(update=updated)
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """As any metric; ceiling and ceiled have fields of their own."""
+        return [name for name in super().further(scores) if name not in ("ceiling", "ceiled")]
+
+    def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+        """The published error: the standard deviation over halvings."""
+        return (float(readout.std("split", skipna=False)), self.error_kind) if measure == self.measure else None
+
+    def corrected(self, scores: xr.Dataset) -> xr.DataArray | None:
+        """Score / √ceiling of each halving, where the benchmark asks for it; none at all where one has none."""
+        if scores.attrs["measure"] != self.measure or self.rules.ceiling_mode == "none":
+            return None
+        found = self.readout_of(scores, "ceiled")
+        return found.where(found.notnull().all())
 
 
 class I2nComparison(_HalvingsComparison):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling
+from isocortex.scoring import of_neuroids
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.splits import N_SPLITS, SEED
 
@@ -37,14 +38,9 @@ class InternalConsistency(Ceiling):
     raw: xr.DataArray | None = None
     error: float | None = None
 
-    def among(self, neuroid_id: Array) -> float | None:
-        """The value of some of the neuroids; None where there is none."""
-        if self.raw is None:
-            return None
-        column = {str(name): place for place, name in enumerate(self.raw["neuroid_id"].values)}
-        places = [column[str(name)] for name in neuroid_id if str(name) in column]
-        value = aggregate_splits(self.raw.values[:, places])[0] if places else float("nan")
-        return None if np.isnan(value) else value
+    def among(self, neuroid_ids: Sequence[str] | Array) -> Ceiling:
+        """The ceiling whose value is the consistency of each split and neuroid, for some of the neuroids."""
+        return Ceiling(self.estimator, self.statistic, None if self.raw is None else of_neuroids(self.raw, neuroid_ids))
 
 
 def aggregate_splits(raw: Array) -> tuple[float, float]:

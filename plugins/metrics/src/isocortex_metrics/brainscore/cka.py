@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.scoring import Summary, as_layered
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.kernels import (
@@ -48,26 +47,33 @@ class BrainScoreComparison(Comparison):
         Responses as Brain-Score has them.
     alignment_of
         (kernel, kernel) → CKA.
-    subsets
-        Places of the stimuli that each split is evaluated on; None: one value over all of them.
+    splits
+        Whose test stimuli a value is over; none: one value over all stimuli.
     device
         Where kernels are formed.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "cka"
     measure = "score"
     ceiling_modes = ()
+    aggregates = ("median-mean",)
     error_kind = "standard error over splits"
 
     def __init__(
         self,
         rows: Rows,
         alignment_of: Callable[[Array, Array], float],
-        subsets: Sequence[Array] | None = None,
+        splits: Sequence[Split] = (),
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> None:
+        super().__init__(preparation)
+        self.splits = splits
+        subsets = [split.test for split in splits]
         self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
-        smallest = min((len(part) for part in subsets or ()), default=self.n_stimuli)
+        smallest = min((len(part) for part in subsets), default=self.n_stimuli)
         if smallest < MIN_STIMULI:
             raise DataError(f"CKA needs at least {MIN_STIMULI} stimuli in what it is evaluated on; found {smallest}.")
         self.alignment_of, self.subsets, self.device = alignment_of, subsets, device
@@ -96,15 +102,12 @@ class BrainScoreComparison(Comparison):
         }
         return xr.Dataset(scores, attrs={"layer": name, "target": "pooled"})
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Mean over splits, with their standard deviation over the root of their number, as published."""
-        summary = super().summarise(scores)
+    def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+        """The standard deviation over splits over the root of their number, as published."""
+        del measure
         if not self.subsets:
-            return summary
-        splits = as_layered(self, scores)["readout"].values
-        return summary.model_copy(
-            update={"error": float(splits.std() / np.sqrt(len(splits))), "error_kind": self.error_kind}
-        )
+            return None
+        return float(readout.values.std() / np.sqrt(readout.size)), self.error_kind
 
 
 class _BrainScore(MetricPlugin):
@@ -116,9 +119,10 @@ class _BrainScore(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions and form the kernel of all neuroids.
 
@@ -130,7 +134,7 @@ class _BrainScore(MetricPlugin):
         check_settings(NoSettings, settings, self.card.id)
         refuse_seed(seed, self.card.id)
         rows = brainscore_rows(target, stratify=False, metric=self.card.id)
-        return BrainScoreComparison(rows, type(self).alignment_of, device=device)
+        return BrainScoreComparison(rows, type(self).alignment_of, device=device, preparation=preparation)
 
 
 class BrainScoreCka(_BrainScore):
@@ -152,9 +156,10 @@ class BrainScoreCkaCv(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions, form the kernel of all neuroids and draw the published splits.
 
@@ -167,7 +172,7 @@ class BrainScoreCkaCv(MetricPlugin):
         refuse_seed(seed, self.card.id)
         rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
         splits = brainscore_splits(len(rows.stimulus_id), rows.labels, test_size=_TEST_SIZE)
-        return BrainScoreComparison(rows, unbiased_cka, [split.test for split in splits], device)
+        return BrainScoreComparison(rows, unbiased_cka, splits, device, preparation)
 
 
 #: share of the stimuli on which each split of cka_cv is evaluated

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, cross_product
 from isocortex_metrics.numerics.correlation import ROUNDING, pearson
@@ -19,7 +20,6 @@ from isocortex_metrics.numerics.dual_ridge import deviations
 from isocortex_metrics.numerics.gram import centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import leave_one_out_errors
 from isocortex_metrics.numerics.threads import few_threads
-from isocortex_metrics.target.splits import Split
 
 #: scikit-learn's ``Ridge(alpha=1)``
 SKLEARN_ALPHA = 1.0

@@ -45,12 +45,12 @@ import numpy as np
 
 from isocortex.activations import namespace
 from isocortex.errors import DataError
+from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.compact import centred_columns, compact_features, cross_product
 from isocortex_metrics.brainscore.power_iteration import applied, power_iteration, transposed_each
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import centred_responses
-from isocortex_metrics.target.splits import Split
 
 _EPS = float(np.finfo(np.float64).eps)
 #: scikit-learn starts from the first response that still reaches this value somewhere

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,19 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.scoring import as_layered
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.dissimilarity import Blocks, FlatPatternError, correlation_distance, pairs_among
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, varies
 from isocortex_metrics.target.responses import NoSettings, refuse_seed
-from isocortex_metrics.target.splits import Split
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from isocortex.scoring import Summary
 
 
 log = logging.getLogger(__name__)
@@ -90,9 +86,10 @@ class BrainScoreRdm(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions and rank the matrix of all neuroids together, participants or not.
 
@@ -105,7 +102,7 @@ class BrainScoreRdm(MetricPlugin):
         """
         refuse_seed(seed, self.card.id)
         check_settings(NoSettings, settings, self.card.id)
-        return BrainScoreRdmComparison(brainscore_rows(target, metric=self.card.id), None, device)
+        return BrainScoreRdmComparison(brainscore_rows(target, metric=self.card.id), None, device, preparation)
 
 
 class BrainScoreRdmCv(MetricPlugin):
@@ -115,9 +112,10 @@ class BrainScoreRdmCv(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """As ``brainscore-rdm``, and draw the published splits on the rows of the target.
 
@@ -131,9 +129,8 @@ class BrainScoreRdmCv(MetricPlugin):
         refuse_seed(seed, self.card.id)
         chosen = check_settings(BrainScoreRdmCvSettings, settings, self.card.id)
         rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
-        return BrainScoreRdmComparison(
-            rows, brainscore_splits(len(rows.values), rows.labels, test_size=TEST_SIZE), device
-        )
+        splits = brainscore_splits(len(rows.values), rows.labels, test_size=TEST_SIZE)
+        return BrainScoreRdmComparison(rows, splits, device, preparation)
 
 
 class BrainScoreRdmComparison(Comparison):
@@ -147,6 +144,8 @@ class BrainScoreRdmComparison(Comparison):
         Of the rows; the test part of each is compared. None: all rows are.
     device
         Where products of patterns are formed.
+    preparation
+        As for ``Comparison``.
 
     Attributes
     ----------
@@ -157,12 +156,20 @@ class BrainScoreRdmComparison(Comparison):
     statistic = "rho"
     measure = "score"
     ceiling_modes = ()
+    aggregates = ("median-mean",)
     error_kind = "standard error over splits"
 
-    def __init__(self, rows: Rows, splits: Sequence[Split] | None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        splits: Sequence[Split] | None,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.stimulus_id, self.n_stimuli, self.device = rows.stimulus_id, len(rows.values), device
         self.n_neuroids = rows.values.shape[1]
-        self.has_splits = splits is not None
+        self.splits, self.has_splits = splits or (), splits is not None
         self.subsets = [np.arange(self.n_stimuli)] if splits is None else [split.test for split in splits]
         if self.n_stimuli < _MIN_STIMULI:
             raise DataError(f"An RDM needs at least {_MIN_STIMULI} stimuli to be ranked; found {self.n_stimuli}.")
@@ -205,17 +212,12 @@ class BrainScoreRdmComparison(Comparison):
             attrs={"layer": layer.layer, "target": "pooled"},
         )
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Mean over splits; the error is the standard error over them (population standard deviation over √n)."""
-        scores = as_layered(self, scores)
-        changed: dict[str, Any] = {"n_neuroids": self.n_neuroids}
-        if self.has_splits and scores["readout"].notnull().all():
-            changed["error"] = float(scores["readout"].std() / np.sqrt(len(self.subsets)))
-            changed["error_kind"] = self.error_kind
-        summary = super().summarise(scores)
-        if summary.n_neuroids_total is None:
-            changed["n_neuroids_total"] = self.n_neuroids
-        return summary.model_copy(update=changed)
+    def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+        """The standard error over splits (population standard deviation over √n)."""
+        del measure
+        if not (self.has_splits and readout.notnull().all()):
+            return None
+        return float(readout.std() / np.sqrt(len(self.subsets))), self.error_kind
 
 
 def _as_one_block(values: Array) -> Iterator[Array]:

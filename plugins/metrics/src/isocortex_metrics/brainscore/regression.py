@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError, SettingsError, shorten
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import internal_consistency
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, compact_features
@@ -39,7 +39,7 @@ from isocortex_metrics.brainscore.splits import (
 from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.target.responses import labels_of, refuse_seed, responses_of
-from isocortex_metrics.target.splits import MIN_TEST, Split
+from isocortex_metrics.target.splits import MIN_TEST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -206,9 +206,10 @@ class _CrossValidated(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions, draw the published splits, and estimate the ceiling.
 
@@ -233,6 +234,7 @@ class _CrossValidated(MetricPlugin):
             ceiling=internal_consistency(responses),
             inner_folds=chosen.inner_folds,
             attrs=attrs,
+            preparation=preparation,
         )
 
     @abstractmethod
@@ -285,9 +287,10 @@ class ReversePls(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions; splits are drawn on the rows of the model.
 
@@ -304,7 +307,9 @@ class ReversePls(MetricPlugin):
         rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
         canonical = stimulus_order(responses_of(target, self.card.id))
         n_components = min(chosen.n_components, rows.values.shape[1])
-        return ReverseComparison(rows, canonical, n_components, kfold=chosen.kfold, device=device)
+        return ReverseComparison(
+            rows, canonical, n_components, kfold=chosen.kfold, device=device, preparation=preparation
+        )
 
 
 class RidgeCvSplit(MetricPlugin):
@@ -314,9 +319,10 @@ class RidgeCvSplit(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions and read the fixed split; the CPU does it, whatever the device.
 
@@ -340,6 +346,7 @@ class RidgeCvSplit(MetricPlugin):
             SearchedRidgeRegression(),
             ceiling=internal_consistency(responses),
             attrs={"splits": how},
+            preparation=preparation,
         )
 
 

@@ -12,19 +12,45 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from isocortex.activations import Activations
-from isocortex.interfaces import Comparison
-from isocortex.scoring import LayerValue, Summary, as_layered, ceiled, score_layers
+from isocortex.interfaces import Comparison, Preparation, Split
+from isocortex.scoring import score_layers
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
 from isocortex_metrics.brainscore.fits import correlations
 from isocortex_metrics.brainscore.splits import SEED, Rows, brainscore_splits
-from isocortex_metrics.target.splits import Split, stack_tests
+from isocortex_metrics.target.splits import stack_tests
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 ERROR_KIND = "standard error over splits (their standard deviation, by n, over the root of their number)"
+
+
+class SplitMedians(Comparison):
+    """Scores whose value is the mean over splits of the median over neuroids, participants pooled."""
+
+    statistic = "r"
+    measure = "score"
+    aggregates = ("median-mean",)
+    error_kind = ERROR_KIND
+
+    def collapse(self, values: xr.DataArray, measure: str) -> xr.DataArray:
+        """Median over neuroids, mean over splits; other measures, such as alpha, as for any metric."""
+        if measure != self.measure:
+            return super().collapse(values, measure)
+        along = values.transpose("split", "neuroid", ..., missing_dims="ignore")
+        n_reduced = len({"split", "neuroid"} & set(values.dims))
+        flat = along.values.reshape(*along.shape[:n_reduced], -1)
+        found = np.array([aggregate_splits(flat[..., place])[0] for place in range(flat.shape[-1])])
+        like = along.isel({dim: 0 for dim in ("split", "neuroid") if dim in along.dims}, drop=True)
+        return like.copy(data=found.reshape(like.shape))
+
+    def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+        """The standard deviation over splits over the root of their number, as published."""
+        if measure != self.measure or readout.sizes.get("split", 1) == 1:
+            return None
+        return aggregate_splits(readout.transpose("split", ...).values)[1], self.error_kind
 
 
 class Predicted(NamedTuple):
@@ -64,7 +90,7 @@ class Regression(ABC):
         return {}
 
 
-class RegressionComparison(Comparison):
+class RegressionComparison(SplitMedians):
     """A regression against one set of responses, judged as Brain-Score does.
 
     Parameters
@@ -83,12 +109,11 @@ class RegressionComparison(Comparison):
         Folds of each split's training stimuli on which a layer is chosen; 0: the best layer is marked optimistic.
     attrs
         How the splits were drawn, for the scores.
+    preparation
+        As for ``Comparison``.
     """
 
-    statistic = "r"
-    measure = "score"
     ceiling_modes = ("r2_over_c", "r_over_c_squared")
-    error_kind = ERROR_KIND
 
     def __init__(
         self,
@@ -100,7 +125,9 @@ class RegressionComparison(Comparison):
         ceiling: InternalConsistency | None = None,
         inner_folds: int = 0,
         attrs: Mapping[str, str] | None = None,
+        preparation: Preparation = Preparation(),
     ) -> None:
+        super().__init__(preparation)
         self.rows = rows
         self.n_stimuli = len(rows.stimulus_id)
         self.splits = list(splits)
@@ -199,47 +226,3 @@ class RegressionComparison(Comparison):
             comparison = copy(self)
             comparison.choosing = True
         return score_layers(comparison, layers)
-
-    # --- the value ----------------------------------------------------------------------------------------------------
-
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Median over neuroids, participants pooled, mean over splits; ceiled with their internal consistency."""
-        return summarise_splits(self, scores)
-
-
-def summarise_splits(comparison: Comparison, scores: xr.Dataset) -> Summary:
-    """Summary of scores whose value is the mean over splits of the median over neuroids.
-
-    The ceiling is that of the neuroids that the scores hold, so that a region is related to its own.
-    """
-    from isocortex.scoring import summarise
-
-    scores = as_layered(comparison, scores)
-    summary = summarise(comparison, scores)
-    if scores.attrs["measure"] != comparison.measure:
-        return summary
-    readout = scores["readout"]
-    value, error = aggregate_splits(_by_split(readout))
-    update: dict[str, Any] = {"value": _number(value), "layers": _curve(scores, summary)}
-    if readout.sizes.get("split", 1) > 1:
-        update |= {"error": _number(error), "error_kind": comparison.error_kind}
-    if isinstance(comparison.ceiling, InternalConsistency):
-        ceiling = comparison.ceiling.among(readout["neuroid_id"].values)
-        update |= {"ceiling": ceiling, "ceiled": ceiled(comparison, update["value"], ceiling)}
-    return summary.model_copy(update=update)
-
-
-def _curve(scores: xr.Dataset, summary: Summary) -> list[LayerValue]:
-    curve = scores[str(scores.attrs["measure"])]
-    return [
-        point.model_copy(update={"value": _number(aggregate_splits(_by_split(curve.isel(layer=place)))[0])})
-        for place, point in enumerate(summary.layers)
-    ]
-
-
-def _by_split(values: xr.DataArray) -> Array:
-    return values.transpose("split", ...).values
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.activations import Activations
-from isocortex.interfaces import Comparison
-from isocortex.scoring import Summary, score_layers
+from isocortex.interfaces import Preparation, Split
+from isocortex.scoring import score_layers
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import aggregate_splits
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, centred_columns, compact_features
 from isocortex_metrics.brainscore.fits import correlations
 from isocortex_metrics.brainscore.pls import PlsComponents, pls_components
-from isocortex_metrics.brainscore.regression_comparison import ERROR_KIND, summarise_splits
+from isocortex_metrics.brainscore.regression_comparison import SplitMedians
 from isocortex_metrics.brainscore.splits import Rows, brainscore_splits
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import centred_responses
-from isocortex_metrics.target.splits import Split
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 _N_STARTS = 64
 
 
-class ReverseComparison(Comparison):
+class ReverseComparison(SplitMedians):
     """Units of a model as what is predicted, neuroids as what predicts them.
 
     Parameters
@@ -45,16 +44,23 @@ class ReverseComparison(Comparison):
         Folds in place of draws.
     device
         Where products are formed (see ``backend.on_device``).
+    preparation
+        As for ``Comparison``.
     """
 
-    statistic = "r"
-    measure = "score"
     ceiling_modes = ()
-    error_kind = ERROR_KIND
 
     def __init__(
-        self, rows: Rows, canonical: Sequence[str], n_components: int, *, kfold: bool = False, device: str = "cpu"
+        self,
+        rows: Rows,
+        canonical: Sequence[str],
+        n_components: int,
+        *,
+        kfold: bool = False,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> None:
+        super().__init__(preparation)
         self.rows, self.canonical = rows, tuple(canonical)
         self.n_stimuli = len(self.canonical)
         self.n_components, self.kfold, self.device = n_components, kfold, device
@@ -132,10 +138,6 @@ class ReverseComparison(Comparison):
             comparison = copy(self)
             comparison.medians_only = True
         return score_layers(comparison, layers)
-
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Median over units, mean over splits; the best of several layers is marked optimistic."""
-        return summarise_splits(self, scores)
 
 
 def _medians(scores: xr.Dataset) -> xr.Dataset:

@@ -9,9 +9,10 @@ import numpy as np
 
 from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, SettingsError
+from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.target.responses import labels_of, responses_of
-from isocortex_metrics.target.splits import MIN_TEST, Split
+from isocortex_metrics.target.splits import MIN_TEST
 
 if TYPE_CHECKING:
     import xarray as xr

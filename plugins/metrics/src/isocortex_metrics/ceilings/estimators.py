@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from isocortex.data import repetitions
+from isocortex.errors import DataError
+from isocortex.interfaces import Ceiling
+from isocortex.scoring import of_neuroids
 from isocortex.typing import Array
 from isocortex_metrics.ceilings.inter_subject import inter_subject, shared_neuroids
 from isocortex_metrics.ceilings.reliability import reliability
@@ -16,7 +20,6 @@ from isocortex_metrics.ceilings.split_half import split_half_reliability
 if TYPE_CHECKING:
     import xarray as xr
 
-EstimatorName = Literal["repetitions", "split-half", "inter-subject"]
 #: times that repetitions are halved
 N_HALVINGS = 100
 
@@ -109,8 +112,33 @@ def from_participants(responses: xr.DataArray) -> Estimate:
     return Estimate("inter-subject correlation by region, standardised averages", band=inter_subject(values).band())
 
 
-#: the setting ``ceiling`` → its estimator; None: the responses allow none, and nothing is made up in its place
-ESTIMATORS: Mapping[EstimatorName, Callable[[xr.DataArray], Estimate | None]] = {
+@dataclass(frozen=True)
+class SharedBand(Ceiling):
+    """A band over participants, which is that of the neuroids that are asked for.
+
+    Attributes
+    ----------
+    responses
+        Of all neuroids.
+    """
+
+    responses: xr.DataArray | None = None
+
+    def among(self, neuroid_ids: Sequence[str] | Array) -> Ceiling:
+        """The band of some neuroids; none where one participant has them, or they do not vary in all of them."""
+        assert self.responses is not None
+        if len(neuroid_ids) == self.responses.sizes["neuroid"]:
+            return self
+        responses = of_neuroids(self.responses, neuroid_ids)
+        try:
+            lower, upper = inter_subject(shared_neuroids(responses, "region")[0]).band()
+        except DataError:
+            return Ceiling("none", self.statistic)
+        return replace(self, lower=lower, upper=upper, responses=responses)
+
+
+#: the key ``ceiling`` of a row → its estimator; None: the responses allow none, and nothing is made up in its place
+ESTIMATORS: Mapping[str, Callable[[xr.DataArray], Estimate | None]] = {
     "repetitions": from_repetitions,
     "split-half": from_halves,
     "inter-subject": from_participants,

@@ -6,7 +6,7 @@ labels, as published. The maths lies in ``leave_one_out``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy as np
 from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.scoring import Summary, aggregate, as_layered, codes_of, read_out, score_layers, summarise
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.scoring import as_layered, read_out, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.ceilings.estimators import from_repetitions
 from isocortex_metrics.ceilings.reliability import ceiling_of_r
@@ -53,9 +53,10 @@ class ConwellRidge(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions and estimate the ceiling.
 
@@ -68,7 +69,7 @@ class ConwellRidge(MetricPlugin):
         """
         refuse_seed(seed, self.card.id)
         check_settings(NoSettings, settings, self.card.id)
-        return self.comparison(responses_of(target, self.card.id), device)
+        return self.comparison(responses_of(target, self.card.id), device, preparation)
 
 
 class ConwellRidgeSearched(ConwellRidge):
@@ -84,13 +85,17 @@ class ConwellComparison(Comparison):
         Dims ("presentation", "neuroid"), checked; repetitions are averaged.
     device
         Where it is worked on.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic: ClassVar[str] = "r"
+    aggregates: ClassVar[tuple[str, ...]] = ("median-mean",)
     #: whether predictions are put together from several layers, so that every layer's are needed
     needs_prediction: ClassVar[bool] = False
 
-    def __init__(self, responses: xr.DataArray, device: str = "cpu") -> None:
+    def __init__(self, responses: xr.DataArray, device: str = "cpu", preparation: Preparation = Preparation()) -> None:
+        super().__init__(preparation)
         self.stimulus_id = stimulus_order(responses)
         self.n_stimuli = len(self.stimulus_id)
         if self.n_stimuli < MIN_STIMULI:
@@ -157,17 +162,17 @@ class ConwellComparison(Comparison):
             "null": null,
         }
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Median over the neuroids of a participant, mean over participants; the best of several layers, as published.
+    def layered(self, scores: xr.Dataset) -> xr.Dataset:
+        """Scores with the best of several layers, as published.
 
         Scores that are restricted to a region have the best layer for that region; it is chosen on what it is tested
         on, and marked "optimistic".
         """
         scores = as_layered(self, scores)
-        curve = scores[str(scores.attrs["measure"])]
-        values = np.array([aggregate(layer, codes_of(curve)) for layer in curve.transpose("layer", "neuroid").values])
+        measure = str(scores.attrs["measure"])
+        values = self.collapse(scores[measure], measure).values
         chosen = scores["chosen"].copy(data=int(np.nanargmax(values)))
-        return summarise(self, scores.assign(chosen=chosen, readout=read_out(curve, chosen)))
+        return scores.assign(chosen=chosen, readout=read_out(scores[measure], chosen))
 
 
 class ConwellSearchedComparison(ConwellComparison):
@@ -216,19 +221,17 @@ class ConwellSearchedComparison(ConwellComparison):
             scores = scores.drop_vars("prediction")
         return scores.assign({f"readout_{name}": (("neuroid",), values) for name, values in found.items()})
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Median over the neuroids of a participant, mean over participants."""
-        if "layer" not in scores.dims:
-            scores = self._assembled(as_layered(self, scores))
-        other = "explained_variance" if scores.attrs["measure"] == "r" else "r"
-        also = float(aggregate(scores[f"readout_{other}"].values, codes_of(scores["readout"])))
-        return summarise(self, scores.drop_vars("null")).model_copy(
-            update={
-                "n_null": int(scores["readout_null"].sum()),
-                "n_splits": scores.sizes["split"],
-                "also": {other: also},
-            }
-        )
+    def layered(self, scores: xr.Dataset) -> xr.Dataset:
+        """Scores with the measures of the predictions that the chosen layers make."""
+        return scores if "layer" in scores.dims else self._assembled(as_layered(self, scores))
+
+    def readout_of(self, scores: xr.Dataset, measure: str) -> xr.DataArray:
+        """That of the predictions that the chosen layers make together."""
+        return scores[f"readout_{measure}"]
+
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """The other of r and explained variance."""
+        return ["explained_variance" if scores.attrs["measure"] == "r" else "r"]
 
 
 ConwellRidge.comparison = ConwellComparison

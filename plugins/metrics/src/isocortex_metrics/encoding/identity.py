@@ -15,14 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import AlignmentError, DataError, shorten
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex.typing import Array
-from isocortex_metrics.ceilings.estimators import EstimatorName
 from isocortex_metrics.encoding.linear_comparison import LinearComparison, NoiseCorrection
 from isocortex_metrics.numerics.correlation import pearson
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.splits import MIN_TEST, Split
+from isocortex_metrics.target.splits import MIN_TEST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,9 +34,6 @@ class IdentitySettings(BaseModel):
     noise_correction: Literal["ratio-of-aggregates", "per-neuroid", "none"] = Field(
         default="ratio-of-aggregates", description="how r2_corrected is made where stimuli were repeated"
     )
-    ceiling: EstimatorName = Field(
-        default="repetitions", description="what the ceiling is estimated from; inter-subject is a band, by region"
-    )
 
 
 class Identity(MetricPlugin):
@@ -47,9 +43,10 @@ class Identity(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions and estimate the ceiling; there is nothing to draw and nothing for a device to do.
 
@@ -60,7 +57,7 @@ class Identity(MetricPlugin):
         """
         del seed, device
         chosen = check_settings(IdentitySettings, settings, self.card.id)
-        return IdentityComparison(responses_of(target, self.card.id), chosen.noise_correction, chosen.ceiling)
+        return IdentityComparison(responses_of(target, self.card.id), chosen.noise_correction, preparation)
 
 
 def match_units(units: Sequence[str] | None, neuroid_id: Sequence[str], layer: str) -> tuple[Array, Array]:
@@ -104,7 +101,7 @@ class IdentityComparison(LinearComparison):
     ----------
     responses
         Dims ("presentation", "neuroid"), checked; repetitions are averaged.
-    noise_correction, ceiling
+    noise_correction, preparation
         As for ``LinearComparison``.
     """
 
@@ -114,14 +111,14 @@ class IdentityComparison(LinearComparison):
         self,
         responses: xr.DataArray,
         noise_correction: NoiseCorrection = "ratio-of-aggregates",
-        ceiling: EstimatorName = "repetitions",
+        preparation: Preparation = Preparation(),
     ) -> None:
-        super().__init__(responses, [], noise_correction=noise_correction, ceiling=ceiling)
+        super().__init__(responses, [], noise_correction=noise_correction, preparation=preparation)
         if self.n_stimuli < MIN_TEST:
             raise DataError(f"A correlation needs at least {MIN_TEST} stimuli; found {self.n_stimuli}.")
         everything = np.arange(self.n_stimuli)
         self.splits = [Split(everything[:0], everything)]
-        self.n_neuroids_total = len(self.neuroid["neuroid_id"])
+        self.n_neuroids_total = self.n_neuroids_total or len(self.neuroid["neuroid_id"])
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Compare the outputs with the responses.

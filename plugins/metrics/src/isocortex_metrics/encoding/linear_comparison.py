@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.data import averaged, stimulus_order
-from isocortex.errors import DataError
-from isocortex.interfaces import Ceiling, Comparison
+from isocortex.interfaces import Ceiling, Comparison, Preparation, Split
 from isocortex.scoring import (
-    LayerValue,
-    Summary,
     as_layered,
     by_participant,
     codes_of,
@@ -23,7 +20,7 @@ from isocortex.scoring import (
     widened,
 )
 from isocortex.typing import Array
-from isocortex_metrics.ceilings.estimators import ESTIMATORS, Estimate, EstimatorName, from_repetitions
+from isocortex_metrics.ceilings.estimators import ESTIMATORS, Estimate, SharedBand, from_repetitions
 from isocortex_metrics.ceilings.reliability import (
     ceiling_of_r,
     divisors,
@@ -35,7 +32,7 @@ from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.correlation import signed_square, weighted_pearson
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.numerics.gram import gram_matrix
-from isocortex_metrics.target.splits import Split, stack_tests
+from isocortex_metrics.target.splits import stack_tests
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,10 +60,10 @@ class LinearComparison(Comparison):
     noise_correction
         How ``r2_corrected`` is made; with one repetition there is none. It rests on all pairs of repetitions, whichever
         way the ceiling is estimated.
-    ceiling
-        Which of ``ceilings.estimators`` gives the ceiling.
     device
         Where matrix products are formed (see ``arrays.on_device``).
+    preparation
+        Its rules name the ceiling, one of ``ceilings.estimators``.
 
     Raises
     ------
@@ -76,6 +73,7 @@ class LinearComparison(Comparison):
 
     statistic = "r"
     error_kind = WIDENED
+    ceiling_estimators: ClassVar[tuple[str, ...]] = tuple(ESTIMATORS)
     #: measures that ``resample`` can draw
     drawn: tuple[str, ...] = ("r", *SQUARED, "explained_variance", "mse")
 
@@ -85,9 +83,10 @@ class LinearComparison(Comparison):
         splits: Sequence[Split],
         *,
         noise_correction: NoiseCorrection = "ratio-of-aggregates",
-        ceiling: EstimatorName = "repetitions",
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> None:
+        super().__init__(preparation)
         on_device(np.zeros(1), device)  # a device that is not there is refused here, before anything is computed
         self.device = device
         self.stimulus_id = stimulus_order(responses)
@@ -99,10 +98,9 @@ class LinearComparison(Comparison):
         self.reliability: Array | None = None
         self.unbiased: Array | None = None
         repeated = from_repetitions(responses)
+        ceiling = self.rules.ceiling
         estimate = repeated if ceiling == "repetitions" else ESTIMATORS[ceiling](responses)
-        self.ceiling = estimate and self.ceiling_from(estimate)
-        #: of which the band of a region is made
-        self._shared = responses if estimate is not None and estimate.band is not None else None
+        self.ceiling = estimate and self.ceiling_from(estimate, responses)
         if repeated is not None:
             assert repeated.reliability is not None
             self.reliability = repeated.reliability
@@ -110,11 +108,12 @@ class LinearComparison(Comparison):
             self.neuroid = self.neuroid.assign_coords(reliability=("neuroid", self.reliability))
         elif noise_correction != "none":
             self.noise_correction = "none, for want of repetitions"
+        self.made_of = dict.fromkeys(SQUARED if self._corrects else SQUARED[:1], "r")
 
-    def ceiling_from(self, estimate: Estimate) -> Ceiling:
-        """The ceiling of r that an estimate gives."""
+    def ceiling_from(self, estimate: Estimate, responses: xr.DataArray) -> Ceiling:
+        """The ceiling of r that an estimate from the responses gives."""
         if estimate.reliability is None:
-            return Ceiling(estimate.name, "r", None, *(estimate.band or (None, None)))
+            return SharedBand(estimate.name, "r", None, *(estimate.band or (None, None)), responses=responses)
         bound = self.neuroid.copy(data=ceiling_of_r(estimate.reliability))
         return Ceiling(f"square root of the {estimate.name}", "r", bound)
 
@@ -125,8 +124,10 @@ class LinearComparison(Comparison):
         width = max(1, _BLOCK_VALUES // self.n_stimuli)
         return gram_matrix(activations.blocks(self.stimulus_id, width), self.n_stimuli, self.device)
 
-    def assembled(self, parts: Sequence[Mapping[str, Array]], attrs: Mapping[str, str]) -> xr.Dataset:
-        """One Dataset from what each split gave: (n_neuroids,) values, single numbers, and ``prediction``."""
+    def assembled(
+        self, parts: Sequence[Mapping[str, Array]], splits: Sequence[Split], attrs: Mapping[str, str]
+    ) -> xr.Dataset:
+        """One Dataset from what each of some splits gave: (n_neuroids,) values, single numbers, and ``prediction``."""
         import xarray as xr
 
         found = {name: np.stack([part[name] for part in parts]) for name in parts[0] if name != "prediction"}
@@ -138,15 +139,20 @@ class LinearComparison(Comparison):
         if "prediction" in parts[0]:
             stacked = stack_tests([part["prediction"] for part in parts])
             variables["prediction"] = (("split", "test", "neuroid"), stacked)
-        tested = stack_tests([split.test for split in self.splits])
+        tested = stack_tests([split.test for split in splits])
         coordinates = {**self.neuroid.coords, "test_stimulus": (("split", "test"), tested)}
         return xr.Dataset(variables, coords=coordinates, attrs=dict(attrs))
+
+    @property
+    def _corrects(self) -> bool:
+        return self.reliability is not None and self.noise_correction != "none"
 
     def squared(self, r: Array, columns: Array) -> dict[str, Array]:
         """``r2`` and, with repetitions, ``r2_corrected`` of correlations (…, n_columns) of some of the neuroids."""
         found = {"r2": signed_square(r)}
-        if self.reliability is None or self.noise_correction == "none":
+        if not self._corrects:
             return found
+        assert self.reliability is not None
         if self.noise_correction == "per-neuroid":
             return {**found, "r2_corrected": noise_corrected(r, self.reliability[columns])}
         assert self.unbiased is not None
@@ -155,58 +161,28 @@ class LinearComparison(Comparison):
 
     # --- the value ----------------------------------------------------------------------------------------------------
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
+    def collapse(self, values: xr.DataArray, measure: str) -> xr.DataArray:
         """As any metric, but r² and corrected r² are those of each neuroid's r once it is averaged over splits.
 
         The mean over splits of squares is too large by the variance of r over a fold, (1 − r²)² / n_test.
         """
-        from isocortex.scoring import summarise
-
-        scores = as_layered(self, scores)
-        summary = summarise(self, scores)
-        summary = summary.model_copy(update=self._band(summary, scores["readout"]))
-        measure = str(scores.attrs["measure"])
-        squared = [name for name in SQUARED if name in scores]
-        if not squared:
-            return summary
-        chosen = read_out(scores["r"], scores["chosen"])
-        values = {name: self._value(chosen, name) for name in squared}
-        update: dict[str, Any] = {"also": {**summary.also, **{n: v for n, v in values.items() if n != measure}}}
-        if measure in values:
-            curve = [self._value(scores["r"].isel(layer=place), measure) for place in range(scores.sizes["layer"])]
-            points = zip(summary.layers, curve, strict=True)
-            layers: list[LayerValue] = [point.model_copy(update={"value": value}) for point, value in points]
-            update |= {"value": values[measure], "layers": layers}
-        return summary.model_copy(update=update)
-
-    def _band(self, summary: Summary, readout: xr.DataArray) -> dict[str, Any]:
-        """The band over participants of the neuroids of a row, where it is not of all neuroids."""
-        if self._shared is None or summary.ceiling_lower is None or readout.sizes["neuroid"] == self.neuroid.size:
-            return {}
-        columns = self._columns(readout)
-        try:
-            band = ESTIMATORS["inter-subject"](self._shared.isel(neuroid=columns))
-        except DataError:  # one participant has the region, or it does not vary in all of them
-            return {"ceiling_lower": None, "ceiling_upper": None, "ceiling_estimator": "none"}
-        assert band is not None
-        assert band.band is not None
-        return dict(zip(("ceiling_lower", "ceiling_upper"), band.band, strict=True))
-
-    def _value(self, values: xr.DataArray, measure: str) -> float | None:
-        per_neuroid = values.mean([dim for dim in values.dims if dim != "neuroid"]).values
-        found = float(over_participants(self._participants(per_neuroid, measure, values)))
-        return None if np.isnan(found) else found
+        if measure not in self.made_of:
+            return super().collapse(values, measure)
+        per_neuroid = values.mean("split") if "split" in values.dims else values
+        along = per_neuroid.transpose(..., "neuroid")
+        found = over_participants(self._participants(along.values, measure, along))
+        return along.isel(neuroid=0, drop=True).copy(data=found)
 
     def _participants(self, values: Array, measure: str, like: xr.DataArray) -> Array:
         """Values (…, n_neuroids), means over splits, → (…, n_participants); for measures that are made of r: of r."""
         codes = codes_of(like)
         if measure not in SQUARED:
-            return by_participant(values, codes)
+            return by_participant(values, codes, self.rules.aggregate)
         columns = self._columns(like)
         if measure == "r2_corrected" and self.noise_correction == "ratio-of-aggregates":
             assert self.unbiased is not None
             return ratio_by_participant(signed_square(values), self.unbiased[columns], codes)
-        return by_participant(self.squared(values, columns)[measure], codes)
+        return by_participant(self.squared(values, columns)[measure], codes, self.rules.aggregate)
 
     def _columns(self, like: xr.DataArray) -> Array:
         """Places of some neuroids, found by name."""

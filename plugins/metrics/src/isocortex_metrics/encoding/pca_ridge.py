@@ -13,7 +13,7 @@ from pydantic import Field
 
 from isocortex.data import Dataset
 from isocortex.errors import SettingsError
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
 from isocortex_metrics.encoding.ridge import RidgeComparison, RidgeSettings
 from isocortex_metrics.encoding.split_fits import FitPlan
 from isocortex_metrics.target.responses import responses_of
@@ -22,7 +22,7 @@ from isocortex_metrics.target.splits import draw_splits
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex_metrics.target.splits import Split
+    from isocortex.interfaces import Split
 
 #: components where none are asked for, as far as the training stimuli allow
 DEFAULT_COMPONENTS = 1000
@@ -46,9 +46,10 @@ class PcaRidge(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions, draw the splits and estimate the ceiling.
 
@@ -62,7 +63,7 @@ class PcaRidge(MetricPlugin):
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
         n_components = components_for(splits, chosen.n_components)
-        return PcaRidgeComparison(responses, splits, chosen, n_components, device)
+        return PcaRidgeComparison(responses, splits, chosen, n_components, device=device, preparation=preparation)
 
 
 def components_for(splits: list[Split], asked: int | None) -> int:
@@ -95,7 +96,7 @@ class PcaRidgeComparison(RidgeComparison):
 
     Parameters
     ----------
-    responses, splits, device
+    responses, splits, device, preparation
         As for ``LinearComparison``.
     settings
         Of the metric.
@@ -109,10 +110,16 @@ class PcaRidgeComparison(RidgeComparison):
         splits: list[Split],
         settings: PcaRidgeSettings,
         n_components: int,
+        *,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> None:
         super().__init__(
-            responses, splits, noise_correction=settings.noise_correction, ceiling=settings.ceiling, device=device
+            responses,
+            splits,
+            noise_correction=settings.noise_correction,
+            device=device,
+            preparation=preparation,
         )
         self.alpha = settings.alpha
         self.n_components = n_components

@@ -8,7 +8,7 @@ predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -16,8 +16,7 @@ from pydantic import Field
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex_metrics.ceilings.estimators import EstimatorName
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
 from isocortex_metrics.encoding.split_fits import FitPlan, score_split
 from isocortex_metrics.numerics.threads import in_threads
@@ -34,9 +33,6 @@ class RidgeSettings(SplitSettings):
     noise_correction: Literal["ratio-of-aggregates", "per-neuroid", "none"] = Field(
         default="ratio-of-aggregates", description="how r2_corrected is made where stimuli were repeated"
     )
-    ceiling: EstimatorName = Field(
-        default="repetitions", description="what the ceiling is estimated from; inter-subject is a band, by region"
-    )
 
 
 class Ridge(MetricPlugin):
@@ -46,9 +42,10 @@ class Ridge(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions, draw the splits and estimate the ceiling.
 
@@ -62,7 +59,7 @@ class Ridge(MetricPlugin):
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
         return RidgeComparison(
-            responses, splits, noise_correction=chosen.noise_correction, ceiling=chosen.ceiling, device=device
+            responses, splits, noise_correction=chosen.noise_correction, device=device, preparation=preparation
         )
 
 
@@ -86,11 +83,18 @@ class RidgeComparison(LinearComparison):
         AlignmentError, DataError
             A stimulus has no activations, or they are not finite.
         """
+        return self._scored(activations, self.splits)
+
+    def score_split(self, activations: Activations | xr.DataArray, split: Split) -> xr.Dataset:
+        """Fit and test one split for one layer: what ``score`` gives, without the dim "split"."""
+        return self._scored(activations, [split]).isel(split=0)
+
+    def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
         fit = partial(score_split, self.gram(layer), self.responses, plan=self.plan)
         # other devices do one thing at a time
-        parts = in_threads(fit, self.splits, n_threads=None if self.device == "cpu" else 1)
-        return self.assembled(parts, {"layer": layer.layer, "noise_correction": self.noise_correction})
+        parts = in_threads(fit, splits, n_threads=None if self.device == "cpu" else 1)
+        return self.assembled(parts, splits, {"layer": layer.layer, "noise_correction": self.noise_correction})
 
     @property
     def plan(self) -> FitPlan:

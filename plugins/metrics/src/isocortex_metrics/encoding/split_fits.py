@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocortex.activations import namespace
+from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import like, to_numpy
 from isocortex_metrics.numerics.correlation import pearson, signed_square
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.numerics.gram import SplitBasis, split_basis
-from isocortex_metrics.target.splits import Split
 
 
 @dataclass(frozen=True)

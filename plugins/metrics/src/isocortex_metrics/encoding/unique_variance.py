@@ -6,10 +6,10 @@ feature space has a share of its own (``kernel_mixture``), chosen per neuroid wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -18,8 +18,8 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.files import digest_of
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.scoring import Summary, as_layered, codes_of, over_participants, read_out
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Split, check_settings
+from isocortex.scoring import codes_of, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.ceilings.estimators import Estimate
 from isocortex_metrics.ceilings.reliability import ratio_by_participant
@@ -32,7 +32,7 @@ from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.explained import about, out_of_sample_r2
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.splits import Split, SplitSettings, draw_splits
+from isocortex_metrics.target.splits import SplitSettings, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 #: more than this many feature spaces make the grid of shares large
 MAX_BASELINES = 4
+_CORRECTED = "unique_r2_corrected"
 MODEL_SHARES = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 
 
@@ -48,10 +49,6 @@ class UniqueVarianceSettings(SplitSettings):
 
     model_shares: tuple[float, ...] = Field(
         default=MODEL_SHARES, description="shares of the model in the joint kernel that are searched; 0 is one of them"
-    )
-
-    ceiling: Literal["repetitions", "split-half"] = Field(
-        default="repetitions", description="what the reliability is estimated from that bounds joint_r2"
     )
 
     @field_validator("model_shares")
@@ -69,11 +66,12 @@ class UniqueVariance(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
-        """Average repetitions and draw the splits; the baselines are given to the comparison, as ``baselines``.
+        """Average repetitions and draw the splits; the baselines come with the preparation.
 
         Raises
         ------
@@ -84,7 +82,7 @@ class UniqueVariance(MetricPlugin):
         chosen = check_settings(UniqueVarianceSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
-        return UniqueVarianceComparison(responses, splits, chosen.model_shares, device, chosen.ceiling)
+        return UniqueVarianceComparison(responses, splits, chosen.model_shares, device, preparation)
 
 
 @dataclass(frozen=True)
@@ -111,14 +109,15 @@ class UniqueVarianceComparison(LinearComparison):
 
     Parameters
     ----------
-    responses, splits, device, ceiling
-        As for ``LinearComparison``; the ceiling is one of joint_r2.
+    responses, splits, device, preparation
+        As for ``LinearComparison``; the ceiling is one of joint_r2, and the baselines are those of the preparation.
     model_shares
         Shares of the model that are searched, 0 among them.
     """
 
     statistic = "unique_r2"
     ceiling_modes = ()
+    ceiling_estimators = ("repetitions", "split-half")  # a band of r is none of R²
     drawn = ("unique_r2", "joint_r2", "baseline_r2")
 
     def __init__(
@@ -127,14 +126,16 @@ class UniqueVarianceComparison(LinearComparison):
         splits: list[Split],
         model_shares: tuple[float, ...] = MODEL_SHARES,
         device: str = "cpu",
-        ceiling: Literal["repetitions", "split-half"] = "repetitions",
+        preparation: Preparation = Preparation(),
     ) -> None:
-        super().__init__(responses, splits, noise_correction="none", ceiling=ceiling, device=device)
+        super().__init__(responses, splits, noise_correction="none", device=device, preparation=preparation)
+        self.made_of = {} if self.unbiased is None else {_CORRECTED: "unique_r2"}
         self.model_shares = [share for share in model_shares if share > 0]
         self._baseline: _Baseline | None = None
 
-    def ceiling_from(self, estimate: Estimate) -> Ceiling:
+    def ceiling_from(self, estimate: Estimate, responses: xr.DataArray) -> Ceiling:
         """The reliability itself, which bounds the R² of both together."""
+        del responses
         return Ceiling(estimate.name, "joint_r2", self.neuroid.copy(data=estimate.reliability))
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
@@ -158,10 +159,11 @@ class UniqueVarianceComparison(LinearComparison):
         baseline = self._fitted_baseline()
         joint = joint_mixtures(self.model_shares, baseline_mixtures(len(baseline.kernels)))
         kernels = [*baseline.kernels, self.gram(layer)]
-        fit = partial(self._score_split, kernels, joint, baseline)
+        fit = partial(self._split_scores, kernels, joint, baseline)
         parts = in_threads(fit, range(len(self.splits)), n_threads=None if self.device == "cpu" else 1)
         names = ", ".join(self.baselines) or "none: the training mean"
-        return self.assembled(parts, {"layer": layer.layer, "baselines": names, "baselines_digest": self._key()})
+        attrs = {"layer": layer.layer, "baselines": names, "baselines_digest": self._key()}
+        return self.assembled(parts, self.splits, attrs)
 
     def _key(self) -> str:
         return digest_of([[name, layer.digest] for name, layer in self.baselines.items()])
@@ -190,7 +192,7 @@ class UniqueVarianceComparison(LinearComparison):
         rows = np.concatenate([test, train]) if "training_r2" in self.keep else test
         return train, rows, like(self.responses[train], gram)
 
-    def _score_split(self, kernels: list[Array], joint: Array, baseline: _Baseline, number: int) -> dict[str, Array]:
+    def _split_scores(self, kernels: list[Array], joint: Array, baseline: _Baseline, number: int) -> dict[str, Array]:
         split = self.splits[number]
         alone = baseline.fits[number]
         both = best_mixture(kernels, joint, *self._rows(split, kernels[0]), start=alone)
@@ -228,22 +230,23 @@ class UniqueVarianceComparison(LinearComparison):
         if scores.attrs.get("baselines_digest") != self._key():
             raise DataError(
                 f"These scores were made against the baselines {scores.attrs.get('baselines')!r}, but the comparison "
-                f"has {', '.join(self.baselines) or 'none'} now. Set comparison.baselines back, or score again."
+                f"has {', '.join(self.baselines) or 'none'} now. Score again."
             )
         self._fitted_baseline()
         return super().resample(scores, n_draws, seed)
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
         """As any metric; with repetitions also ``unique_r2_corrected``, the share of the explainable variance."""
-        summary = super().summarise(scores)
-        if self.unbiased is None:
-            return summary
-        layered = as_layered(self, scores)
-        unique = read_out(layered["unique_r2"], layered["chosen"])
-        c = self.unbiased[self._columns(unique)]
-        ratio = over_participants(ratio_by_participant(unique.mean("split").values, c, codes_of(unique)))
-        value = None if np.isnan(ratio) else float(ratio)
-        return summary.model_copy(update={"also": {**summary.also, "unique_r2_corrected": value}})
+        return [*super().further(scores), *self.made_of]
+
+    def collapse(self, values: xr.DataArray, measure: str) -> xr.DataArray:
+        """As any metric; the corrected one is a ratio of the sums over a participant's neuroids."""
+        if measure != _CORRECTED or self.unbiased is None:
+            return super().collapse(values, measure)
+        along = values.mean("split").transpose(..., "neuroid")
+        c = self.unbiased[self._columns(along)]
+        ratio = over_participants(ratio_by_participant(along.values, c, codes_of(along)))
+        return along.isel(neuroid=0, drop=True).copy(data=ratio)
 
 
 def _compared(responses: Array, split: Split, joint: Array, baseline: Array) -> dict[str, Array]:

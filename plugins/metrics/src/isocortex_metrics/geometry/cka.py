@@ -5,7 +5,7 @@ It is unbiased, per participant, and chooses among layers on halves of the stimu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.scoring import Summary, as_layered, draw_counts, measure_of, score_layers
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
 from isocortex_metrics.geometry.kernels import (
@@ -53,9 +53,10 @@ class Cka(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions, form each participant's kernel, and bound what can be reached.
 
@@ -66,7 +67,8 @@ class Cka(MetricPlugin):
             a geometry.
         """
         chosen = check_settings(CkaSettings, settings, self.card.id)
-        return CkaComparison(participants_of(responses_of(target, self.card.id)), chosen, seed, device)
+        people = participants_of(responses_of(target, self.card.id))
+        return CkaComparison(people, chosen, seed, device, preparation)
 
 
 class CkaComparison(Comparison):
@@ -82,12 +84,23 @@ class CkaComparison(Comparison):
         Draws the halves.
     device
         Where kernels are formed.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "cka"
     ceiling_modes = ()
+    aggregates = ("median-mean",)
 
-    def __init__(self, people: Participants, settings: CkaSettings, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        people: Participants,
+        settings: CkaSettings,
+        seed: int,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.stimulus_id, self.subjects, self.target = people.stimulus_id, list(people.names), people.target
         self.n_stimuli = len(self.stimulus_id)
         if self.n_stimuli < MIN_STIMULI:
@@ -190,11 +203,9 @@ class CkaComparison(Comparison):
         values = (readout.mean("split") if "split" in readout.dims else readout).values
         return draws_over_participants(found[1:] - found[0] + values, values, seed)
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Mean over participants, and over the halves that test where a layer was chosen."""
-        summary = super().summarise(scores)
-        summary.also.pop("test", None)  # what is read out of it is the value
-        return summary
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """As any metric, but what the halves test is the value."""
+        return [name for name in super().further(scores) if name != "test"]
 
 
 def _pairs(kernel: Any) -> Array:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
 from isocortex.typing import Array
 from isocortex_metrics.geometry.kernels import kernel_of
 from isocortex_metrics.geometry.participants import Participants, participants_of
@@ -43,9 +43,10 @@ class Procrustes(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions, bring each participant's cloud to size 1, and draw the permutations.
 
@@ -56,7 +57,7 @@ class Procrustes(MetricPlugin):
         """
         chosen = check_settings(ProcrustesSettings, settings, self.card.id)
         people = participants_of(responses_of(target, self.card.id))
-        return ProcrustesComparison(people, chosen.n_permutations, seed, device)
+        return ProcrustesComparison(people, chosen.n_permutations, seed, device, preparation)
 
 
 class ProcrustesComparison(Comparison):
@@ -72,12 +73,23 @@ class ProcrustesComparison(Comparison):
         Draws the permutations.
     device
         Where products are formed.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "procrustes"
     ceiling_modes = ()
+    aggregates = ("median-mean",)
 
-    def __init__(self, people: Participants, n_permutations: int, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        people: Participants,
+        n_permutations: int,
+        seed: int,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.people, self.device = people, device
         self.n_stimuli = len(people.stimulus_id)
         if self.n_stimuli < _MIN_STIMULI:

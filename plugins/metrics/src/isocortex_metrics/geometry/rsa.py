@@ -11,7 +11,7 @@ the stimuli and read out on the pairs within the other half.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
 from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import (
@@ -37,8 +37,6 @@ from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from isocortex.scoring import Summary
 
 
 log = logging.getLogger(__name__)
@@ -79,9 +77,10 @@ class Rsa(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Make or take the matrices of the participants, rank them once, and bound what can be reached.
 
@@ -96,7 +95,7 @@ class Rsa(MetricPlugin):
         """
         chosen = check_settings(RsaSettings, settings, self.card.id)
         brains = participant_rdms(target, chosen.dissimilarity, self.card.id, standardise=chosen.standardise)
-        return _KINDS[chosen.comparison](brains, chosen, seed=seed, device=device)
+        return _KINDS[chosen.comparison](brains, chosen, seed=seed, device=device, preparation=preparation)
 
 
 class RsaComparison(Comparison):
@@ -112,11 +111,23 @@ class RsaComparison(Comparison):
         Draws the halves on which a layer is chosen.
     device
         Where products of patterns are formed.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "rho"
+    aggregates = ("median-mean",)
 
-    def __init__(self, target: ParticipantRdms, settings: RsaSettings, *, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        target: ParticipantRdms,
+        settings: RsaSettings,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.stimulus_id = target.stimulus_id
         self.n_stimuli = len(self.stimulus_id)
         if self.n_stimuli < _MIN_STIMULI:
@@ -128,6 +139,7 @@ class RsaComparison(Comparison):
         self.kind = COMPARISONS[settings.comparison]
         rdms, tie_share = target.rdms, target.tie_share
         self.brains = self.kind.transform(rdms, tie_share)
+        self.made_of = {f"group_{self.statistic}": "group_test"}  # read out as the value is, where a layer was chosen
         self.group = self.brains[0]
         if len(self.subjects) > 1:
             self.group = self.kind.transform(rdms.mean(axis=0), TIE_SHARE)
@@ -263,7 +275,7 @@ class RsaComparison(Comparison):
         of_group[layer.digest] = np.array([group for _, group in compared])
         return np.stack([found for found, _ in compared]), (lambda: rdm) if "prediction" in self.keep else None
 
-    # --- interval and summary -----------------------------------------------------------------------------------------
+    # --- interval and value -------------------------------------------------------------------------------------------
 
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
         """Bootstrap over stimuli and participants, with ranks of the whole sample (of each half that tests).
@@ -299,13 +311,9 @@ class RsaComparison(Comparison):
             n_valid += valid
         return np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Mean over participants, and over the halves that test where a layer was chosen."""
-        summary = super().summarise(scores)
-        if "group_test" in summary.also:  # what is beside the value is read out as the value is
-            summary.also[f"group_{self.statistic}"] = summary.also.pop("group_test")
-        summary.also.pop("test", None)
-        return summary
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """As any metric, but what the halves test is the value, or is read out under the name of the whole."""
+        return [name for name in super().further(scores) if name not in ("test", "group_test")]
 
 
 class _PearsonRsaComparison(RsaComparison):

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.scoring import LayerValue, Summary, as_layered, draw_counts, measure_of, score_layers
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import DISSIMILARITIES, FlatPatternError, pairs_among
 from isocortex_metrics.geometry.layer_weights import held_out_predictions, padded, pair_table
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 #: six pairs; fewer cannot be ranked to any purpose
 _MIN_TEST = 4
 _BLOCK_VALUES = 2_000_000
+_COMBINED = "all layers, weighted"
 
 
 class WeightedRsaSettings(BaseModel):
@@ -60,9 +61,10 @@ class WeightedRsa(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Make or take the matrices of the participants, draw the folds, and rank the test pairs of each.
 
@@ -73,7 +75,7 @@ class WeightedRsa(MetricPlugin):
         """
         chosen = check_settings(WeightedRsaSettings, settings, self.card.id)
         brains = participant_rdms(target, chosen.dissimilarity, self.card.id)
-        return _KINDS[chosen.comparison](brains, chosen, seed, device)
+        return _KINDS[chosen.comparison](brains, chosen, seed, device, preparation)
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,23 @@ class WeightedRsaComparison(Comparison):
         Draws the folds.
     device
         Where sums of products are formed.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic = "rho"
     ceiling_modes = ()
+    aggregates = ("median-mean",)
 
-    def __init__(self, brains: ParticipantRdms, settings: WeightedRsaSettings, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        brains: ParticipantRdms,
+        settings: WeightedRsaSettings,
+        seed: int,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.brains, self.settings, self.device = brains, settings, device
         self.n_stimuli, self.n_pairs = len(brains.stimulus_id), brains.rdms.shape[1]
         n_folds, n_repeats = settings.n_folds, settings.n_repeats
@@ -222,7 +235,7 @@ class WeightedRsaComparison(Comparison):
             },
             found,
         )
-        rule = {"layer_rule": "all layers, weighted", "n_layers_searched": len(distinct), "measure": self.statistic}
+        rule = {"layer_rule": _COMBINED, "n_layers_searched": len(distinct), "measure": self.statistic}
         return scores.assign_coords(layer=list(layers)).assign_attrs(rule)
 
     def _table(self, layers: Sequence[Activations]) -> tuple[Array, Array, Array]:
@@ -287,7 +300,7 @@ class WeightedRsaComparison(Comparison):
             scores["prediction"] = ("split", "pair", "subject"), padded(kept)
         return scores
 
-    # --- summary ------------------------------------------------------------------------------------------------------
+    # --- interval and value -------------------------------------------------------------------------------------------
 
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
         """Bootstrap over test stimuli and, with the corrected spread, participants; fits are not repeated.
@@ -320,20 +333,22 @@ class WeightedRsaComparison(Comparison):
                 drawn[:, place] = weighted_rho(self.transform(model), brain, counts)[:, 0]
         return drawn
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Mean over splits and participants; ``best_layer`` has the largest mean weight, ``read_out`` is its share."""
-        summary = super().summarise(scores)
-        if scores.attrs.get("layer_rule") != "all layers, weighted":
-            return summary
-        summary.also.pop("weight", None)
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """As any metric; weights of a combination are no measures."""
+        found = super().further(scores)
+        return [name for name in found if name != "weight"] if _is_combined(scores) else found
+
+    def shares(self, scores: xr.Dataset) -> Array:
+        """Share of each layer in the mean weights of a combination."""
+        if not _is_combined(scores):
+            return super().shares(scores)
         weights = np.nan_to_num(scores["weight"].mean(["split", "subject"]).values)
         total = float(weights.sum())
-        shares = weights / total if total > 0 else np.zeros_like(weights)
-        layers = [
-            LayerValue(name=layer.name, value=layer.value, read_out=float(share))
-            for layer, share in zip(summary.layers, shares, strict=True)
-        ]
-        return summary.model_copy(update={"layers": layers, "best_layer": layers[int(shares.argmax())].name})
+        return weights / total if total > 0 else np.zeros_like(weights)
+
+
+def _is_combined(scores: xr.Dataset) -> bool:
+    return scores.attrs.get("layer_rule") == _COMBINED
 
 
 class _PearsonComparison(WeightedRsaComparison):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError, SettingsError
+from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.target.responses import labels_of
 
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 MIN_TEST = 3
 
 Labels = Mapping[str, Sequence[object] | Array]
-
-
-class Split(NamedTuple):
-    """Places of training and test stimuli in the canonical order, each ascending."""
-
-    train: Array
-    test: Array
 
 
 def folds(

@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from isocortex.activations import namespace
+from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import to_numpy
 from isocortex_metrics.numerics.correlation import NULL_SHARE, ROUNDING
@@ -21,7 +22,6 @@ from isocortex_metrics.numerics.dual_ridge import chosen_alphas, deviations
 from isocortex_metrics.numerics.gram import SplitBasis, centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import Operators, column_products, kept_operators, neuroid_blocks
 from isocortex_metrics.numerics.threads import in_threads
-from isocortex_metrics.target.splits import Split
 
 #: the published grid, absolute, ascending
 ABSOLUTE_ALPHAS: Array = 10.0 ** np.arange(-50, 50)

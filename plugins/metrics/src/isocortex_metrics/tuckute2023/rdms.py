@@ -9,12 +9,12 @@ import numpy as np
 
 from isocortex.activations import namespace
 from isocortex.errors import DataError, shorten
+from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import Blocks, upper_triangle
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.threads import few_threads
-from isocortex_metrics.target.splits import Split
 
 #: categories of sounds, in the order by which the published code sorts
 CATEGORIES = (

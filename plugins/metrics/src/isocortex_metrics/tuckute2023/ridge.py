@@ -5,23 +5,23 @@ The maths lies in ``tuckute_fits`` (fits, noise correction) and ``tuckute_aggreg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, LayerError, SettingsError, shorten
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
-from isocortex.scoring import LayerValue, Summary, codes_of, measure_of, over_participants
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.scoring import Stage, along_layers, codes_of, measure_of, over_participants, read_out
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.target.responses import NoSettings, refuse_seed, responses_of
 from isocortex_metrics.tuckute2023.aggregation import (
-    layer_medians,
     most_frequent,
     participant_medians,
     read_halves,
@@ -47,9 +47,10 @@ class TuckuteRidge(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Take the repetitions apart and find how reliable they are in each training half.
 
@@ -63,7 +64,7 @@ class TuckuteRidge(MetricPlugin):
         refuse_seed(seed, self.card.id)
         check_settings(NoSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        return TuckuteRidgeComparison(responses, scans_of(responses, self.card.id), device)
+        return TuckuteRidgeComparison(responses, scans_of(responses, self.card.id), device, preparation)
 
 
 class TuckuteComponents(MetricPlugin):
@@ -73,9 +74,10 @@ class TuckuteComponents(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average repetitions, if there are any.
 
@@ -89,7 +91,7 @@ class TuckuteComponents(MetricPlugin):
         refuse_seed(seed, self.card.id)
         check_settings(NoSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        return TuckuteComparison(responses, averaged(responses)[None], device)
+        return TuckuteComparison(responses, averaged(responses)[None], device, preparation)
 
 
 def scans_of(responses: xr.DataArray, metric: str) -> Array:
@@ -149,14 +151,25 @@ class TuckuteComparison(Comparison):
         (n_scans, n_stimuli, n_neuroids) float64; one scan: no noise correction.
     device
         Where it is worked on.
+    preparation
+        As for ``Comparison``.
     """
 
     statistic: ClassVar[str] = "r2"
     ceiling_modes: ClassVar[tuple[str, ...]] = ()
+    aggregates: ClassVar[tuple[str, ...]] = ("median-mean",)
+    made_of = MappingProxyType({"n_null_scans": "null_scans"})
     #: what may be aggregated
     measures: ClassVar[tuple[str, ...]] = ("r2", "r")
 
-    def __init__(self, responses: xr.DataArray, scans: Array, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        responses: xr.DataArray,
+        scans: Array,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+    ) -> None:
+        super().__init__(preparation)
         self.stimulus_id = stimulus_order(responses)
         self.n_stimuli = len(self.stimulus_id)
         self.neuroid = responses.isel(presentation=0, drop=True)
@@ -226,8 +239,6 @@ class TuckuteComparison(Comparison):
         r2_corrected (chosen_corrected, readout_corrected) where there is one; prediction at the layer that is chosen
         most often, prediction_layer ("neuroid"). Layers of equal content are fitted and counted once.
         """
-        import xarray as xr
-
         first_with: dict[str, int] = {}
         twins = [first_with.setdefault(layer.digest, place) for place, layer in enumerate(layers.values())]
         self._check_number(len(first_with))
@@ -237,9 +248,8 @@ class TuckuteComparison(Comparison):
             if twin == place:
                 fits[place] = self._fitted(activations, with_prediction=False)
             scores.append(self._dataset(fits[twin].found) if twin == place else scores[twin])
-        dim = xr.Variable("layer", list(layers))
-        whole = xr.concat(scores, dim=dim, coords="minimal", compat="override", join="override")
-        whole = self._with_readout(self._with_reliability(whole)).assign_attrs(n_layers_searched=len(first_with))
+        whole = self._with_reliability(along_layers(scores, list(layers)))
+        whole = self._with_readout(whole, len(first_with))
         return self._with_prediction(whole, fits, np.array(twins)) if "prediction" in self.keep else whole
 
     def _check_number(self, n_layers: int) -> None:
@@ -248,7 +258,7 @@ class TuckuteComparison(Comparison):
         if self.rules.layer_rule.choose == "none" and n_layers > 1:
             raise SettingsError(f"The benchmark chooses no layer, but {n_layers} were given. Pick one with --layers.")
 
-    def _with_readout(self, scores: xr.Dataset) -> xr.Dataset:
+    def _with_readout(self, scores: xr.Dataset, n_layers: int) -> xr.Dataset:
         """Add choices and what is read out there, for the neuroids that the scores hold."""
         names = [str(name) for name in self.neuroid["neuroid_id"].values]
         rank = {name: place for place, name in enumerate(names)}
@@ -266,7 +276,8 @@ class TuckuteComparison(Comparison):
                     f"readout{suffix}": (("iteration", "neuroid"), found.value),
                 }
             )
-        return with_best_layers(scores).assign_attrs(measure=measure)
+        rule = "single layer" if n_layers == 1 else "overlapping"
+        return with_best_layers(scores).assign_attrs(measure=measure, layer_rule=rule, n_layers_searched=n_layers)
 
     def _with_prediction(self, scores: xr.Dataset, fits: Mapping[int, _Fitted], twins: Array) -> xr.Dataset:
         """Predict once more, at the layer that each neuroid has most often and at the alphas that were found."""
@@ -282,60 +293,60 @@ class TuckuteComparison(Comparison):
             prediction=(("split", "test", "neuroid"), prediction), prediction_layer=(("neuroid",), layer)
         )
 
-    # --- summary ------------------------------------------------------------------------------------------------------
+    # --- the value ----------------------------------------------------------------------------------------------------
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Aggregate as published: median over neuroids, mean over iterations, mean over participants.
-
-        ``scores`` may be restricted to some neuroids. ``ceiled`` is the noise-corrected r², with a layer choice of its
-        own, where there are repetitions. ``error`` is the standard error over participants, or over iterations where
-        there are none.
-        """
+    def layered(self, scores: xr.Dataset) -> xr.Dataset:
+        """Scores with the layer that each neuroid has in each iteration."""
         if "layer" not in scores.dims:
             name = str(scores.attrs.get("layer", "layer"))
             scores = scores.drop_vars("prediction", errors="ignore").expand_dims(layer=[name])
-        if "readout" not in scores:
-            scores = self._with_readout(scores).assign_attrs(n_layers_searched=scores.sizes["layer"])
-        codes, measure = codes_of(scores["readout"]), str(scores.attrs["measure"])
-        medians = participant_medians(scores["readout"].values, codes)  # (n_iterations, n_participants)
+        return scores if "readout" in scores else self._with_readout(scores, scores.sizes["layer"])
+
+    def collapse(self, values: xr.DataArray, measure: str) -> xr.DataArray:
+        """Aggregate as published: median over neuroids, mean over iterations, mean over participants.
+
+        Without iterations it is the median over splits, then over neuroids; fits that are null are counted.
+        """
+        if measure == "n_null_scans":
+            return values.sum()
+        codes = codes_of(values)
+        if "iteration" in values.dims:
+            along = values.transpose(..., "iteration", "neuroid")
+            found = participant_medians(along.values, codes).mean(axis=(-2, -1))
+            return along.isel(iteration=0, neuroid=0, drop=True).copy(data=found)
+        along = values.transpose(..., "neuroid", "split")
+        medians = np.minimum(np.median(along.values, axis=-1), LIMITS.get(measure, np.inf))
+        found = over_participants(participant_medians(medians, codes))
+        return along.isel(split=0, neuroid=0, drop=True).copy(data=found)
+
+    def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+        """The standard error over participants, or over iterations where there are none."""
+        del measure
+        medians = participant_medians(readout.transpose("iteration", "neuroid").values, codes_of(readout))
         several = medians.shape[1] > 1
         error = standard_error(medians.mean(axis=0) if several else medians[:, 0])
-        n_layers = int(scores.attrs["n_layers_searched"])
-        return Summary(
-            statistic=measure,
-            target="participant" if "subject" in scores.coords else "pooled",
-            value=float(medians.mean()),
-            error=error,
-            error_kind=f"standard error over {'participants' if several else 'iterations of the layer choice'}",
-            ceiled=self._ceiled(scores, codes),
-            layer_rule="single layer" if n_layers == 1 else "overlapping",
-            n_layers_searched=n_layers,
-            n_stimuli=self.n_stimuli,
-            stage=stage_over_splits(scores),
-            also=_further(scores, measure),
-            **_layer_fields(scores, measure, codes),
-            **self._counts(scores),
-        )
+        return error, f"standard error over {'participants' if several else 'iterations of the layer choice'}"
 
-    def _ceiled(self, scores: xr.Dataset, codes: Array) -> float | None:
-        mode = self.rules.ceiling_mode
-        if mode not in ("none", *self.ceiling_modes):
-            known = ", ".join(("none", *self.ceiling_modes))
-            raise SettingsError(f"ceiling_mode {mode!r} is not offered by this metric. Known: {known}.")
-        if "readout_corrected" not in scores:
-            return None
-        return float(participant_medians(scores["readout_corrected"].values, codes).mean())
+    def corrected(self, scores: xr.Dataset) -> xr.DataArray | None:
+        """The noise-corrected r², with a layer choice of its own, where there are repetitions."""
+        return scores.get("readout_corrected")
 
-    def _counts(self, scores: xr.Dataset) -> dict[str, Any]:
-        subjects = scores["subject"].values if "subject" in scores.coords else None
-        n_neuroids = scores.sizes["neuroid"]
-        return {
-            "n_subjects": None if subjects is None else len(set(map(str, np.atleast_1d(subjects)))),
-            "n_neuroids": n_neuroids,
-            "n_neuroids_total": self.n_neuroids_total or n_neuroids,
-            "n_splits": scores.sizes["split"],
-            "n_null": int(_at_most_frequent(scores, "null").sum()),
-        }
+    def readout_of(self, scores: xr.Dataset, measure: str) -> xr.DataArray:
+        """The measure where it was chosen; others at the layer that each neuroid has most often."""
+        if measure == scores.attrs["measure"]:
+            return scores["readout"]
+        source = scores[self.made_of.get(measure, measure)]
+        layer = most_frequent(scores["chosen"].transpose("iteration", "neuroid").values)
+        return read_out(source, scores["readout"].isel(iteration=0, drop=True).copy(data=layer))
+
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """Other measures at the layers that were chosen for this one, and how many fits of single scans are null."""
+        names = [name for name in ("r2", "r", "training_r2") if name in scores and name != scores.attrs["measure"]]
+        return [*names, "n_null_scans"] if "null_scans" in scores else names
+
+    def stage(self, scores: xr.Dataset) -> Stage | None:
+        """The stage as published, over all splits."""
+        return stage_over_splits(scores)
 
 
 class TuckuteRidgeComparison(TuckuteComparison):
@@ -343,37 +354,3 @@ class TuckuteRidgeComparison(TuckuteComparison):
 
     ceiling_modes: ClassVar[tuple[str, ...]] = ("r2_over_rv_rvhat",)
     measures: ClassVar[tuple[str, ...]] = ("r2", CORRECTED, "r")
-
-
-def _at_most_frequent(scores: xr.Dataset, name: str) -> Array:
-    """(n_splits, n_neuroids): a variable at the layer that each neuroid has most often."""
-    values = scores[name].transpose("layer", "split", "neuroid").values
-    return values[most_frequent(scores["chosen"].values), :, np.arange(values.shape[2])].T
-
-
-def _layer_fields(scores: xr.Dataset, measure: str, codes: Array) -> dict[str, Any]:
-    """The layer that is read out most often, and the curve over layers: the median over all splits, no choice made."""
-    names = [str(name) for name in scores["layer"].values]
-    shares = np.bincount(scores["chosen"].values.ravel(), minlength=len(names)) / scores["chosen"].size
-    curve = layer_medians(scores[measure].transpose("layer", "neuroid", "split").values, LIMITS.get(measure, np.inf))
-    values = over_participants(participant_medians(curve, codes))
-    return {
-        "best_layer": names[int(shares.argmax())],
-        "layers": [
-            LayerValue(name=name, value=float(value), read_out=float(share))
-            for name, value, share in zip(names, values, shares, strict=True)
-        ],
-    }
-
-
-def _further(scores: xr.Dataset, measure: str) -> dict[str, float | None]:
-    """Other measures at the layers that were chosen for this one, and how many fits of single scans are null."""
-    codes = codes_of(scores["readout"])
-    names = [name for name in ("r2", "r", "training_r2") if name in scores and name != measure]
-    further: dict[str, float | None] = {
-        name: float(over_participants(participant_medians(np.median(_at_most_frequent(scores, name), axis=0), codes)))
-        for name in names
-    }
-    if "null_scans" in scores:
-        further["n_null_scans"] = float(_at_most_frequent(scores, "null_scans").sum())
-    return further

@@ -17,14 +17,22 @@ import numpy as np
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, check_settings
-from isocortex.scoring import OVER_PARTICIPANTS, LayerValue, as_layered, measure_of, read_out, region_rows, score_layers
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Split, check_settings
+from isocortex.scoring import (
+    OVER_PARTICIPANTS,
+    Stage,
+    along_layers,
+    as_layered,
+    measure_of,
+    read_out,
+    region_rows,
+    score_layers,
+)
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import Blocks
 from isocortex_metrics.geometry.pair_statistics import PUBLISHED_TIE_SHARE, unit_ranks, unit_values, varies
 from isocortex_metrics.geometry.participants import Participants, participants_of
 from isocortex_metrics.target.responses import NoSettings, labels_of, refuse_seed, responses_of
-from isocortex_metrics.target.splits import Split
 from isocortex_metrics.tuckute2023.rdms import (
     CATEGORIES,
     category_order,
@@ -39,8 +47,6 @@ from isocortex_metrics.tuckute2023.stages import stage_over_sounds
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.scoring import Summary
-
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +56,7 @@ _BLOCK_VALUES = 250_000
 _MIN_STIMULI = 8
 #: two neuroids correlate by 1 or -1 whatever they do
 _MIN_NEUROIDS = 3
+_PUBLISHED_CEILING = "published_ceiling_r"
 
 
 class TuckuteRsa(MetricPlugin):
@@ -59,9 +66,10 @@ class TuckuteRsa(MetricPlugin):
         self,
         target: Dataset | xr.DataArray,
         *,
-        settings: Mapping[str, object],
-        seed: int,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
         device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average scans, sort sounds by ``category``, and rank each participant's matrices of every split.
 
@@ -86,9 +94,7 @@ class TuckuteRsa(MetricPlugin):
         order, sorted_by = np.arange(len(people.stimulus_id)), "canonical"
         if labels and set(labels) <= set(CATEGORIES):
             order, sorted_by = category_order(labels), "category"
-        comparison = TuckuteRsaComparison(people, order, sorted_by, device)
-        comparison.responses = responses
-        return comparison
+        return TuckuteRsaComparison(people, order, sorted_by, device, responses=responses, preparation=preparation)
 
 
 class TuckuteRsaComparison(Comparison):
@@ -107,24 +113,36 @@ class TuckuteRsaComparison(Comparison):
     region
         What the responses are of. A participant without correlations that vary is left out of a region, and refused
         where there is none.
+    responses
+        Out of which the regions are cut that the rules name; None: there are none.
+    preparation
+        As for ``Comparison``.
 
     Attributes
     ----------
     ceiling_rho, ceiling_r
         (n_splits, n_participants): each participant's test matrix against the mean of the others', by Spearman's rho
         (as models are scored) and by Pearson's r (as published).
-    responses
-        Out of which the regions are cut that the rules name; None: there are none.
     """
 
     statistic = "rho"
     ceiling_modes = ()
+    aggregates = ("median-mean",)
     error_kind = OVER_PARTICIPANTS
-    responses: xr.DataArray | None = None
 
     def __init__(
-        self, people: Participants, order: Array, sorted_by: str, device: str = "cpu", region: str | None = None
+        self,
+        people: Participants,
+        order: Array,
+        sorted_by: str,
+        device: str = "cpu",
+        *,
+        region: str | None = None,
+        responses: xr.DataArray | None = None,
+        preparation: Preparation = Preparation(),
     ) -> None:
+        super().__init__(preparation)
+        self.responses = responses
         self.n_stimuli = len(people.stimulus_id)
         if self.n_stimuli < _MIN_STIMULI:
             raise DataError(
@@ -166,12 +184,15 @@ class TuckuteRsaComparison(Comparison):
     def regions(self) -> Mapping[str, TuckuteRsaComparison]:
         """The same for each region that the rules name; one in which no participant has correlations is left out."""
         found: dict[str, TuckuteRsaComparison] = {}
+        rules = Preparation(self.rules)
         rows = {} if self.responses is None else region_rows(self.responses, self.rules.summary_by)
         for name, places in rows.items():
             assert self.responses is not None
             people = participants_of(self.responses.isel(neuroid=places))
             try:
-                found[name] = TuckuteRsaComparison(people, self.order, self.sorted_by, self.device, name)
+                found[name] = TuckuteRsaComparison(
+                    people, self.order, self.sorted_by, self.device, region=name, preparation=rules
+                )
             except DataError as error:
                 log.warning("There is no row for the region %r. %s", name, error)
         return found
@@ -235,8 +256,6 @@ class TuckuteRsaComparison(Comparison):
         As ``score``, along "layer"; chosen and readout ("split", "subject"), and with regions part_chosen and
         part_readout ("part", "split", "subject").
         """
-        import xarray as xr
-
         distinct: dict[str, xr.Dataset] = {}
         digests = [layer.digest for layer in layers.values()]
         several, measure = len(set(digests)) > 1, measure_of(self)
@@ -249,13 +268,7 @@ class TuckuteRsaComparison(Comparison):
         for digest, layer in zip(digests, layers.values(), strict=True):
             if digest not in distinct:
                 distinct[digest] = self.score(layer)
-        whole = xr.concat(
-            [distinct[digest] for digest in digests],
-            dim=xr.Variable("layer", list(layers)),
-            coords="minimal",
-            compat="override",
-            join="override",
-        )
+        whole = along_layers([distinct[digest] for digest in digests], list(layers))
         for part in ("", "part_") if self.parts else ("",):
             train = whole[f"{part}train_rho"]
             chosen = train.isel(layer=0, drop=True).copy(
@@ -267,23 +280,39 @@ class TuckuteRsaComparison(Comparison):
             layer_rule="nested by participant", n_layers_searched=len(distinct), measure=self.statistic
         )
 
-    def summarise(self, scores: xr.Dataset) -> Summary:
-        """Median over splits, mean over participants; the error is the standard error over participants."""
-        scores = as_layered(self, scores).sel(subject=self.subjects)
-        summary, measure = super().summarise(scores), str(scores.attrs["measure"])
-        value, medians = median_over_splits(scores["readout"].transpose("split", "subject").values)
-        curve = [
-            LayerValue(name=item.name, value=median_over_splits(values)[0], read_out=item.read_out)
-            for item, values in zip(
-                summary.layers, scores[measure].transpose("layer", "split", "subject").values, strict=True
-            )
-        ]
-        changed: dict[str, Any] = {"value": value, "layers": curve, "also": {}, "stage": stage_over_sounds(scores)}
-        if len(medians) > 1:
-            changed["error"] = float(medians.std(ddof=1) / np.sqrt(len(medians)))
-            changed["error_kind"] = self.error_kind
-            changed["also"] = {"published_ceiling_r": median_over_splits(self.ceiling_r)[0]}
-        return summary.model_copy(update=changed)
+    # --- the value ----------------------------------------------------------------------------------------------------
+
+    def layered(self, scores: xr.Dataset) -> xr.Dataset:
+        """Scores of the participants of the comparison, with the layer that is read out."""
+        return as_layered(self, scores).sel(subject=self.subjects)
+
+    def collapse(self, values: xr.DataArray, measure: str) -> xr.DataArray:
+        """Median over splits, mean over participants."""
+        if "split" not in values.dims:
+            return super().collapse(values, measure)
+        along = values.transpose("split", "subject", ...)
+        return along.isel(split=0, subject=0, drop=True).copy(data=np.median(along.values, axis=0).mean(axis=0))
+
+    def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+        """The standard error over participants."""
+        del measure
+        medians = median_over_splits(readout.transpose("split", "subject").values)[1]
+        several = len(medians) > 1
+        return (float(medians.std(ddof=1) / np.sqrt(len(medians))), self.error_kind) if several else None
+
+    def readout_of(self, scores: xr.Dataset, measure: str) -> xr.DataArray:
+        """As for any metric; the published ceiling is that of each split and participant."""
+        if measure == _PUBLISHED_CEILING:
+            return scores["readout"].transpose("split", "subject").copy(data=self.ceiling_r)
+        return super().readout_of(scores, measure)
+
+    def further(self, scores: xr.Dataset) -> Sequence[str]:
+        """The ceiling as published, where there are several participants."""
+        return [_PUBLISHED_CEILING] if scores.sizes["subject"] > 1 else []
+
+    def stage(self, scores: xr.Dataset) -> Stage | None:
+        """The stage as published, over all sounds."""
+        return stage_over_sounds(scores)
 
 
 def _all_vary(rdms: Sequence[tuple[Array, Array]]) -> bool:

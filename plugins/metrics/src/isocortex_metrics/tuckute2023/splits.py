@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from isocortex.errors import DataError
-from isocortex_metrics.target.splits import MIN_TEST, Split
+from isocortex.interfaces import Split
+from isocortex_metrics.target.splits import MIN_TEST
 
 #: as published
 N_SPLITS = 10

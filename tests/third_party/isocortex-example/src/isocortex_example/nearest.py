@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, check_responses, stimulus_order
 from isocortex.errors import DataError
-from isocortex.interfaces import Comparison, MetricPlugin, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,7 +49,8 @@ class NearestComparison(Comparison):
 
     statistic = "r"
 
-    def __init__(self, responses: xr.DataArray, settings: NearestSettings) -> None:
+    def __init__(self, responses: xr.DataArray, settings: NearestSettings, preparation: Preparation) -> None:
+        super().__init__(preparation)
         self.stimulus_id = stimulus_order(responses)
         self.n_stimuli = len(self.stimulus_id)
         self.responses = averaged(responses)
@@ -72,7 +73,13 @@ class Nearest(MetricPlugin):
     """Prediction by the nearest stimulus."""
 
     def against(
-        self, target: Dataset | xr.DataArray, *, settings: Mapping[str, object], seed: int, device: str = "cpu"
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
     ) -> Comparison:
         """Average the repetitions."""
         del seed, device
@@ -81,4 +88,4 @@ class Nearest(MetricPlugin):
             raise DataError(f"The metric {self.card.id!r} takes responses; {target.id!r} holds {target.kind}.")
         responses = target.responses if isinstance(target, Dataset) else check_responses("responses", target)
         assert responses is not None
-        return NearestComparison(responses, chosen)
+        return NearestComparison(responses, chosen, preparation)
