@@ -296,7 +296,7 @@ class Whole(Comparison):
 """
     code.write_text(
         code.read_text()
-        .replace("return Fitted(target.responses, settings)", "return Whole()")
+        .replace("return Fitted(target.responses, settings, preparation)", "return Whole(preparation)")
         .replace("\n\nclass Fit(", f"{whole}\n\nclass Fit(")
     )
     (result,) = lab.score("lab-net", "pairs.fit")

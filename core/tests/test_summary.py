@@ -11,8 +11,8 @@ from hypothesis import given, strategies as st
 
 from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import BenchmarkCard, LayerRule
-from isocortex.errors import SettingsError
-from isocortex.interfaces import Ceiling, Comparison, Rules
+from isocortex.errors import DataError, SettingsError
+from isocortex.interfaces import Ceiling, Comparison, Preparation, Rules, Split
 from isocortex.scoring.layer_choice import score_layers
 from isocortex.scoring.summary import by_region, summarise
 
@@ -388,3 +388,76 @@ def test_summarise_is_what_a_comparison_does_by_default(recorded: Prepared) -> N
     whole = recorded.whole()
     assert recorded.summarise(whole) == summarise(recorded, whole)
     assert Comparison.resample(recorded, whole, 10, 0) is None
+
+
+# --- what a metric says of itself, and how layers meet ----------------------------------------------------------------
+
+
+class BySplit(Comparison):
+    """A metric that scores single splits only."""
+
+    n_stimuli = 6
+
+    def __init__(self, preparation: Preparation = Preparation()) -> None:
+        super().__init__(preparation)
+        self.splits = [Split(np.arange(3), np.arange(3, 6)), Split(np.arange(4), np.arange(4, 6))]
+
+    def score_split(self, activations: Any, split: Split) -> xr.Dataset:
+        r = ("neuroid", [float(split.test[0]), float(len(split.test))])
+        return xr.Dataset({"r": r, "prediction": (("test", "neuroid"), np.ones((len(split.test), 2)))})
+
+
+def test_a_score_goes_over_the_splits() -> None:
+    found = BySplit().score(None)
+    assert found["r"].transpose("split", "neuroid").values.tolist() == [[3.0, 3.0], [4.0, 2.0]]
+    assert np.isnan(found["prediction"].transpose("split", "test", "neuroid").values[1, 2]).all()
+    assert np.isfinite(found["prediction"].isel(split=0)).all()
+
+
+def test_a_metric_without_splits_needs_a_score() -> None:
+    class Neither(Comparison):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Neither needs a score\(\), or splits"):
+        Neither().score(None)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (["n1", "n0"], "'l0' and 'l1' have the same neuroid_ids in another order, from n0, n1 on"),
+        (["n0", "n7"], "'l0' and 'l1' were scored on different neuroid_ids: 2 and 2, of which n1, n7 are in one only"),
+    ],
+)
+def test_layers_meet_by_name(second: list[str], message: str) -> None:
+    first = scores([[0.1, 0.2]])
+    other = scores([[0.3, 0.4]]).assign_coords(neuroid_id=("neuroid", second))
+    with pytest.raises(DataError, match=message):
+        Prepared([first, other]).whole()
+
+
+def test_collapse_leaves_other_dims() -> None:
+    values = np.random.default_rng(0).uniform(-1, 1, (3, 2, 5, 4))
+    subjects = ["a", "a", "a", "b", "b"]
+    data = xr.DataArray(values, dims=("layer", "split", "neuroid", "draw"), coords={"subject": ("neuroid", subjects)})
+    for how, within in (("median-mean", np.median), ("mean-mean", np.mean)):
+        found = BySplit(Preparation(Rules(aggregate=how))).collapse(data, "r")
+        assert found.dims == ("layer", "draw")
+        averaged = values.mean(axis=1)
+        expected = (within(averaged[:, :3], axis=1) + within(averaged[:, 3:], axis=1)) / 2
+        np.testing.assert_allclose(found.values, expected, atol=1e-12)
+
+
+def test_an_error_of_its_own_stands_in_place_of_the_draws() -> None:
+    class Published(Prepared):
+        def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+            return float(readout.std()), "standard deviation over everything"
+
+    summary = summarise(Published(steps=np.linspace(-1, 1, 5)), scores([[0.1, 0.3]]))
+    assert (summary.error, summary.error_kind) == (pytest.approx(0.1), "standard deviation over everything")
+    assert summary.interval_low is not None
+
+
+def test_what_a_row_asks_for_is_refused_where_it_is_not_offered() -> None:
+    with pytest.raises(SettingsError, match="ceiling = 'inter-subject' is not offered by this metric. It has 'repet"):
+        BySplit(Preparation(Rules(ceiling="inter-subject")))

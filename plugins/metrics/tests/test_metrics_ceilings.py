@@ -1,4 +1,4 @@
-"""The setting ``ceiling``: which estimator a benchmark's row picks, and that it changes nothing else."""
+"""The key ``ceiling`` of a row: which estimator a benchmark's row picks, and that it changes nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import isocortex
 from isocortex.activations import Activations
 from isocortex.data import make_responses
 from isocortex.errors import DataError, SettingsError
-from isocortex.scoring.contract import Rules
+from isocortex.scoring.contract import Preparation, Rules
 from isocortex.scoring.summary import by_region
 from isocortex_metrics.ceilings.reliability import reliability
 from isocortex_metrics.ceilings.split_half import split_half_reliability
@@ -20,6 +20,7 @@ from tests.third_party.install import write_package
 
 N_STIMULI, N_PEOPLE = 30, 3
 REGIONS = ("A", "A", "B", "B")
+PEOPLE = [f"p{person}" for person in range(N_PEOPLE)]
 
 
 def recorded(n_repetitions: int = 4) -> tuple[xr.DataArray, Activations]:
@@ -36,10 +37,9 @@ def recorded(n_repetitions: int = 4) -> tuple[xr.DataArray, Activations]:
     return make_responses(values, ids, neuroid=about), Activations("layer", ids, [features])
 
 
-def compared(metric: str, responses: xr.DataArray, **settings: object):
-    comparison = isocortex.load_metric(metric).against(responses, settings=settings, seed=0)
-    comparison.rules = Rules(ceiling_mode="r_over_sqrt_c", summary_by=("region",), n_draws=20)
-    return comparison
+def compared(metric: str, responses: xr.DataArray, **rules: str):
+    asked = Rules(ceiling_mode="r_over_sqrt_c", summary_by=("region",), n_draws=20, **rules)
+    return isocortex.load_metric(metric).against(responses, preparation=Preparation(asked))
 
 
 def halves_of(responses: xr.DataArray) -> np.ndarray:
@@ -70,7 +70,9 @@ def test_outputs_and_added_variance_have_it_too() -> None:
     found = compared("unique-variance", responses, ceiling="split-half").ceiling
     assert (found.statistic, found.estimator) == ("joint_r2", "split-half reliability, 100 random halvings")
     np.testing.assert_allclose(found.value, c, atol=1e-12)
-    with pytest.raises(SettingsError, match=r"ceiling: Input should be 'repetitions' or 'split-half'"):
+    with pytest.raises(
+        SettingsError, match=r"ceiling = 'inter-subject' is not offered .* It has 'repetitions', 'split-half'"
+    ):
         compared("unique-variance", responses, ceiling="inter-subject")
 
 
@@ -130,7 +132,7 @@ def test_what_cannot_be_estimated_is_refused_in_one_line(metric: str) -> None:
         with pytest.raises(DataError, match=message) as refused:
             compared(metric, responses, ceiling=name)
         assert "\n" not in str(refused.value)
-    with pytest.raises(SettingsError, match="'repetitions', 'split-half' or 'inter-subject'"):
+    with pytest.raises(SettingsError, match="It has 'repetitions', 'split-half', 'inter-subject'"):
         compared(metric, once, ceiling="halves")
 
 
@@ -139,7 +141,7 @@ def test_a_row_of_a_benchmark_picks_one(tmp_path: Path, monkeypatch: pytest.Monk
     pytest.importorskip("isocortex_simulated")
     rows = "".join(
         f'[[benchmark]]\nid = "lab.{name}"\ndataset = "simulated-auditory"\nmetric = "ridge"\nreduction = "time-mean"\n'
-        f'settings = {{ ceiling = "{name}" }}\n'
+        f'ceiling = "{name}"\n'
         for name in ("repetitions", "split-half")
     )
     write_package(tmp_path / "site", "isocortex-lab", {"isocortex.toml": "[plugin]\napi = 1\n" + rows})
@@ -150,3 +152,58 @@ def test_a_row_of_a_benchmark_picks_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert second.summary.ceiling_estimator == "square root of the split-half reliability, 100 random halvings"
     assert second.summary.ceiling == pytest.approx(first.summary.ceiling, abs=0.02)
     assert second.summary.value == first.summary.value
+
+
+@pytest.mark.parametrize("metric", ["rsa", "cka", "conwell-ridge", "brainscore-ridge", "tuckute2023-rsa"])
+def test_a_metric_with_one_way_of_its_own_refuses_another(metric: str) -> None:
+    responses, _ = recorded()
+    for asked, message in (
+        ({"ceiling": "split-half"}, "ceiling = 'split-half' is not offered by this metric. It has 'repetitions'."),
+        ({"aggregate": "mean-mean"}, "aggregate = 'mean-mean' is not offered by this metric. It has 'median-mean'."),
+    ):
+        with pytest.raises(SettingsError) as refused:
+            isocortex.load_metric(metric).against(responses, preparation=Preparation(Rules(**asked)))
+        assert str(refused.value) == message
+
+
+def test_the_interval_of_the_ceiled_value_is_that_of_the_draws_over_the_ceiling() -> None:
+    responses, layer = recorded()
+    comparison = compared("ridge", responses)
+    summary = comparison.summarise(comparison.score(layer))
+    expected = np.quantile(np.array(summary.draws) / summary.ceiling, [0.025, 0.975])
+    np.testing.assert_allclose([summary.ceiled_low, summary.ceiled_high], expected, atol=1e-12)
+    band = compared("ridge", responses, ceiling="inter-subject")
+    summary = band.summarise(band.score(layer))
+    assert (summary.ceiled_low, summary.ceiled_high) == (None, None), "a band is no divisor"
+
+
+@pytest.mark.parametrize("measure", ["r", "r2"])
+def test_means_in_place_of_medians_reach_value_curve_ceiling_and_draws(measure: str) -> None:
+    """Against loops over participants."""
+    responses, layer = recorded()
+    noise = Activations("noise", layer.stimulus_id, [np.random.default_rng(9).standard_normal((N_STIMULI, 6))])
+    rules = Rules(measure=measure, ceiling_mode="none", aggregate="mean-mean", n_draws=50)
+    comparison = isocortex.load_metric("ridge").against(responses, preparation=Preparation(rules))
+    scores = comparison.score_all({"layer": layer, "noise": noise})
+    summary = comparison.summarise(scores)
+    subject = responses["subject"].values
+
+    def mean_of_means(values: np.ndarray) -> float:
+        raised = np.sign(values) * values**2 if measure == "r2" else values
+        return float(np.mean([np.mean([v for v, s in zip(raised, subject, strict=True) if s == p]) for p in PEOPLE]))
+
+    of_layer = scores["r"].mean("split").values
+    assert [point.value for point in summary.layers] == pytest.approx(
+        [mean_of_means(row) for row in of_layer], abs=1e-12
+    )
+    assert summary.value == pytest.approx(mean_of_means(of_layer[0]), abs=1e-12), "the layer is chosen in every split"
+    if measure == "r":
+        own = comparison.ceiling.value.values
+        assert summary.ceiling == pytest.approx(mean_of_means(own), abs=1e-12)
+    assert abs(np.mean(summary.draws) - summary.value) < 3 * summary.error
+    medians = comparison_of(responses, Rules(measure=measure, n_draws=50))
+    assert medians.summarise(medians.score_all({"layer": layer, "noise": noise})).value != summary.value
+
+
+def comparison_of(responses: xr.DataArray, rules: Rules):
+    return isocortex.load_metric("ridge").against(responses, preparation=Preparation(rules))

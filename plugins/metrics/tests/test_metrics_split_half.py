@@ -12,6 +12,7 @@ import xarray as xr
 import isocortex
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, SettingsError
+from isocortex.interfaces import Preparation, Rules
 from isocortex_metrics.ceilings.estimators import from_halves, from_participants
 from isocortex_metrics.ceilings.inter_subject import inter_subject, shared_neuroids
 from isocortex_metrics.ceilings.reliability import reliability
@@ -167,7 +168,8 @@ def test_the_ceiling_is_what_a_perfect_model_reaches() -> None:
     stream = np.random.default_rng(4)
     signal = stream.standard_normal((400, 60))  # the first numbers of measured(4)
     responses = make_responses(repetitions, [f"s{number}" for number in range(400)])
-    ceiling = isocortex.load_metric("ridge").against(responses, settings={"ceiling": "split-half"}, seed=0).ceiling
+    halves = Preparation(Rules(ceiling="split-half"))
+    ceiling = isocortex.load_metric("ridge").against(responses, preparation=halves).ceiling
     assert (ceiling.statistic, ceiling.lower, ceiling.upper) == ("r", None, None)
     assert ceiling.estimator == "square root of the split-half reliability, 100 random halvings"
     assert isinstance(ceiling.value, xr.DataArray)

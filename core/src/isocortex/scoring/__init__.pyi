@@ -34,7 +34,6 @@ from .stats import (
 from .summary import (
     LayerValue as LayerValue,
     Summary as Summary,
-    ceiled as ceiled,
     region_rows as region_rows,
     summarise as summarise,
 )

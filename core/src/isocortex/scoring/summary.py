@@ -45,14 +45,13 @@ def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:
     readout = comparison.readout_of(scores, measure)
     value = _number(comparison.collapse(readout, measure))
     ceiling = _ceiling(comparison, readout, measure)
-    related = ceiled(comparison, value, ceiling["ceiling"])
     own = comparison.corrected(scores)
     drawn = comparison.resample(scores, comparison.rules.n_draws, comparison.rules.seed)
     return Summary(
         statistic=statistic_of(comparison, measure),
         target=_target(scores, readout),
         value=value,
-        ceiled=related if own is None else _number(comparison.collapse(own, measure)),
+        ceiled=_ceiled(comparison, value, ceiling["ceiling"], own, measure),
         layer_rule=str(scores.attrs["layer_rule"]),
         n_layers_searched=int(scores.attrs["n_layers_searched"]),
         stage=comparison.stage(scores),
@@ -188,21 +187,20 @@ def statistic_of(comparison: Contract, measure: str) -> str:
     return comparison.statistic if measure == comparison.measure else measure
 
 
-def ceiled(comparison: Contract, value: float | None, ceiling: float | None) -> float | None:
-    """Relate a value to its ceiling as the benchmark asks; None where there is no ceiling above zero.
+def _ceiled(
+    comparison: Contract, value: float | None, ceiling: float | None, own: xr.DataArray | None, measure: str
+) -> float | None:
+    """A value related to its ceiling as the benchmark asks; None where there is no ceiling above zero.
 
-    Raises
-    ------
-    SettingsError
-        The metric does not offer the benchmark's ceiling mode.
+    ``own`` are values that the metric has related to their ceilings itself.
     """
     mode = comparison.rules.ceiling_mode
-    if mode == "none":
-        return None
-    if mode not in comparison.ceiling_modes or mode not in CEILED:
+    if mode != "none" and (mode not in comparison.ceiling_modes or (own is None and mode not in CEILED)):
         known = ", ".join(("none", *comparison.ceiling_modes))
         raise SettingsError(f"ceiling_mode {mode!r} is not offered by this metric. Known: {known}.")
-    if value is None or ceiling is None or ceiling <= 0:
+    if own is not None:
+        return _number(comparison.collapse(own, measure))
+    if mode == "none" or value is None or ceiling is None or ceiling <= 0:
         return None
     return CEILED[mode](value, ceiling)
 
