@@ -19,7 +19,7 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.files.file_store import DataFiles
-from isocortex.interfaces import Comparison, Rules
+from isocortex.interfaces import Comparison, Preparation, Rules
 from isocortex.loading.resolver import make_plugin
 from isocortex.scoring.summary import by_region
 from isocortex_nh2015 import release
@@ -81,9 +81,9 @@ def compared(benchmark: str, root: Path, stimuli: StimulusSet) -> Comparison:
     card = read_card(Catalogue.discover().find("benchmark", benchmark))
     assert isinstance(card, BenchmarkCard)
     dataset = dataset_of(root, card.dataset, stimuli)
-    comparison = load_metric(card.metric).against(dataset.select(**card.select), settings=card.settings, seed=0)
-    comparison.rules = Rules.of(card, seed=0)
-    return comparison
+    return load_metric(card.metric).against(
+        dataset.select(**card.select), settings=card.settings, seed=0, preparation=Preparation(Rules.of(card, seed=0))
+    )
 
 
 # --- regression of voxels ---------------------------------------------------------------------------------------------

@@ -403,6 +403,7 @@ class BySplit(Comparison):
         self.splits = [Split(np.arange(3), np.arange(3, 6)), Split(np.arange(4), np.arange(4, 6))]
 
     def score_split(self, activations: Any, split: Split) -> xr.Dataset:
+        del activations
         r = ("neuroid", [float(split.test[0]), float(len(split.test))])
         return xr.Dataset({"r": r, "prediction": (("test", "neuroid"), np.ones((len(split.test), 2)))})
 
@@ -451,6 +452,7 @@ def test_collapse_leaves_other_dims() -> None:
 def test_an_error_of_its_own_stands_in_place_of_the_draws() -> None:
     class Published(Prepared):
         def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
+            del measure
             return float(readout.std()), "standard deviation over everything"
 
     summary = summarise(Published(steps=np.linspace(-1, 1, 5)), scores([[0.1, 0.3]]))
@@ -459,5 +461,5 @@ def test_an_error_of_its_own_stands_in_place_of_the_draws() -> None:
 
 
 def test_what_a_row_asks_for_is_refused_where_it_is_not_offered() -> None:
-    with pytest.raises(SettingsError, match="ceiling = 'inter-subject' is not offered by this metric. It has 'repet"):
+    with pytest.raises(SettingsError, match=r"ceiling = 'inter-subject' is not offered by this metric\. It has 'repet"):
         BySplit(Preparation(Rules(ceiling="inter-subject")))

@@ -14,7 +14,7 @@ pytest.importorskip("isocortex_metrics")
 
 from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
 from isocortex.loading.resolver import load_dataset, load_metric, load_model, resolver  # noqa: E402
-from isocortex.scoring.contract import Rules  # noqa: E402
+from isocortex.scoring.contract import Preparation, Rules  # noqa: E402
 from isocortex.scoring.summary import by_region  # noqa: E402
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("cochcnn9")]
@@ -40,8 +40,9 @@ def test_untrained_layers_predict_the_components_as_an_independent_implementatio
     dataset, card = load_dataset("NH2015comp"), resolver(offline=True).benchmark_card("NH2015comp.tuckute2023")
     with load_model("cochcnn9-word@random:0") as model:
         layers = activations_in_memory(model, dataset.stimuli, list(INDEPENDENT), reduction=card.reduction)
-    comparison = load_metric(card.metric).against(dataset, settings=card.settings, seed=0)
-    comparison.rules = Rules.of(card, 0)
+    comparison = load_metric(card.metric).against(
+        dataset, settings=card.settings, seed=0, preparation=Preparation(Rules.of(card, 0))
+    )
     for layer, expected in INDEPENDENT.items():
         found = by_region(comparison, comparison.score_all({layer: layers[layer]}))
         values = [found[component].value for component in COMPONENTS]

@@ -15,7 +15,7 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.errors import AlignmentError, DataError, FilesError
 from isocortex.files.file_store import DataFiles
 from isocortex.loading.resolver import make_plugin
-from isocortex.scoring.contract import Rules
+from isocortex.scoring.contract import Preparation, Rules
 from isocortex.testing import CheckSkipped
 from isocortex_nh2015 import read_components, read_frame, release, stimulus_number
 from plugins.nh2015.tests import release as synthetic
@@ -495,8 +495,9 @@ def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalli
 
     card = benchmark(f"{dataset}.{metric}")
     target = signalling[dataset]
-    comparison = load_metric(card.metric).against(target, settings=card.settings, seed=0)
-    comparison.rules = Rules.of(card, 0)
+    comparison = load_metric(card.metric).against(
+        target, settings=card.settings, seed=0, preparation=Preparation(Rules.of(card, 0))
+    )
     layers = {
         "signal": Activations("signal", synthetic.IDS, [synthetic.features("signal", 9)[:, 1:]]),
         "noise": Activations("noise", synthetic.IDS, [synthetic.features("noise", 9)[:, 1:]]),
@@ -528,8 +529,9 @@ def test_regions_have_rows_and_stages_of_their_own_by_the_published_rsa(tmp_path
     target = load(synthetic.write_data(tmp_path, sizes, signal), dataset)
     card = benchmark(f"{dataset}.tuckute2023-rsa")
     assert card.summary_by == ("region",)
-    comparison = load_metric(card.metric).against(target, settings=card.settings, seed=0)
-    comparison.rules = Rules.of(card, 0)
+    comparison = load_metric(card.metric).against(
+        target, settings=card.settings, seed=0, preparation=Preparation(Rules.of(card, 0))
+    )
     layers = {
         name: Activations(name, synthetic.IDS, [synthetic.features(name, 9)[:, 1:]]) for name in ("noise", "signal")
     }

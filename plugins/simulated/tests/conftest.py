@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 import isocortex
 from isocortex.data.dataset import Dataset
 from isocortex.loading.resolver import resolver
-from isocortex.scoring.contract import Rules
+from isocortex.scoring.contract import Preparation, Rules
 from isocortex.scoring.summary import by_region
 from isocortex_simulated.recovery import Candidate
 from isocortex_simulated.stages import Stage, stage_activations
@@ -32,8 +32,9 @@ def score() -> Score:
 
     def on(dataset: Dataset, models: Mapping[str, Sequence[str]]) -> dict[str, list[Candidate]]:
         card = resolver(offline=True).benchmark_card(f"{dataset.id}.ridge")
-        comparison = isocortex.load_metric("ridge").against(dataset, settings={}, seed=0)
-        comparison.rules = Rules.of(card, 0)
+        comparison = isocortex.load_metric("ridge").against(
+            dataset, settings={}, seed=0, preparation=Preparation(Rules.of(card, 0))
+        )
         regions: dict[str, list[Candidate]] = {}
         for model, layers in models.items():
             activations = {

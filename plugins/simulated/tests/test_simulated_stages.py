@@ -6,7 +6,7 @@ import pytest
 
 import isocortex
 from isocortex.loading.resolver import resolver
-from isocortex.scoring.contract import Rules
+from isocortex.scoring.contract import Preparation, Rules
 from isocortex.scoring.summary import by_region
 from isocortex_simulated.datasets import Region, simulate, simulation_of
 from isocortex_simulated.stages import Stage, stage_activations
@@ -25,8 +25,9 @@ def test_early_and_late_regions_have_early_and_late_stages() -> None:
     }
     dataset = simulate(name, stimuli, simulation.model_copy(update={"regions": regions}))
     card = resolver(offline=True).benchmark_card(f"{name}.ridge")
-    comparison = isocortex.load_metric("ridge").against(dataset, settings={}, seed=0)
-    comparison.rules = Rules.of(card, 0)
+    comparison = isocortex.load_metric("ridge").against(
+        dataset, settings={}, seed=0, preparation=Preparation(Rules.of(card, 0))
+    )
     layers = {layer: stage_activations(stimuli, Stage("gabor-pyramid", layer), card.reduction) for layer in GABOR}
     rows = by_region(comparison, comparison.score_all(layers))
     for region, depth in (("early", 0.0), ("late", 1.0)):

@@ -169,10 +169,12 @@ def _ceiling(comparison: Contract, readout: xr.DataArray, measure: str) -> dict[
 def _ceiling_number(
     comparison: Contract, value: xr.DataArray | float | None, readout: xr.DataArray, measure: str
 ) -> float | None:
-    if value is None or "neuroid" not in getattr(value, "dims", ()):
+    if value is None or not getattr(value, "dims", ()):
         return None if value is None else _number(value)
     along: xr.DataArray = value  # pyright: ignore[reportAssignmentType]
-    return _number(comparison.collapse(_alongside(along, readout), measure)) if along.sizes["neuroid"] else None
+    if "neuroid" in along.dims:
+        along = _alongside(along, readout)
+    return _number(comparison.collapse(along, measure)) if along.size else None
 
 
 def _alongside(value: xr.DataArray, readout: xr.DataArray) -> xr.DataArray:

@@ -302,6 +302,7 @@ def _summary_problems(summary: Summary, layers: Sequence[str], target: Dataset) 
         "an error without error_kind": summary.error is not None and summary.error_kind in ("", "none"),
         "half an interval": (low is None) != (high is None),
         f"an interval from {low} to {high}": low is not None and high is not None and low > high,
+        "half an interval of the ceiled value": (summary.ceiled_low is None) != (summary.ceiled_high is None),
         "an interval without what was resampled": low is not None and summary.resampled in ("", "none"),
         "a ceiling without its estimator": (
             any(item is not None for item in (summary.ceiling, summary.ceiling_lower, summary.ceiling_upper))
