@@ -210,7 +210,12 @@ def test_processes_end_with_the_parent_that_started_them(folder: Path, tmp_path:
         base.mkdir()
         found = {**environment(base), "SLEEPERS": str(base), "PYTHONPATH": str(tmp_path / "site")}
         parents[kind] = subprocess.Popen(
-            score, cwd=base, env=found, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            score,
+            cwd=base,
+            env=found,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
         )
 
     def sleepers(kind: signal.Signals) -> list[int]:
