@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import BenchmarkCard, LayerRule
-from isocortex.errors import DataError, SettingsError
+from isocortex.errors import DataError, PluginError, SettingsError
 from isocortex.interfaces import Ceiling, Comparison, Preparation, Rules, Split
 from isocortex.scoring.layer_choice import score_layers
 from isocortex.scoring.summary import by_region, summarise
@@ -419,7 +419,7 @@ def test_a_metric_without_splits_needs_a_score() -> None:
     class Neither(Comparison):
         pass
 
-    with pytest.raises(NotImplementedError, match=r"Neither needs a score\(\), or splits"):
+    with pytest.raises(PluginError, match=r"Neither needs a score\(\), or splits"):
         Neither().score(None)
 
 

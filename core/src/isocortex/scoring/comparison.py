@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isocortex.errors import DataError, SettingsError
+from isocortex.errors import DataError, PluginError, SettingsError
 from isocortex.scoring.contract import Contract, Preparation, Split
 from isocortex.scoring.layer_choice import as_layered, collapsed, over_splits, read_out, score_layers, source_of
 from isocortex.scoring.stages import nested_stage
@@ -68,9 +68,15 @@ class Comparison(Contract):
     # --- scores -------------------------------------------------------------------------------------------------------
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
-        """Compare one layer with the target: ``score_split`` over the splits."""
+        """Compare one layer with the target: ``score_split`` over the splits.
+
+        Raises
+        ------
+        PluginError
+            The metric has neither its own ``score`` nor splits with a ``score_split``.
+        """
         if not self.splits or type(self).score_split is Comparison.score_split:
-            raise NotImplementedError(f"{type(self).__name__} needs a score(), or splits and a score_split().")
+            raise PluginError(f"{type(self).__name__} needs a score(), or splits and a score_split().")
         return over_splits([self.score_split(activations, split) for split in self.splits])
 
     def score_split(self, activations: Activations | xr.DataArray, split: Split) -> xr.Dataset:
