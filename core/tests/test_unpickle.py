@@ -79,7 +79,8 @@ def expect_refused(found: dict) -> None:
         assert name in message
         assert message.isprintable(), f"{name}: {message!r}"
         assert len(message) < 1000
-        assert seconds < 0.5, f"{name}: {seconds:.2f} s"
+        # at most 0.3 s were measured; coverage and busy cores take more, and what is not bounded takes for ever
+        assert seconds < 2, f"{name}: {seconds:.2f} s"
     assert found["megabytes"] < 100
     assert found["events"] == []
 
