@@ -6,10 +6,7 @@ Packages of isocortex count by their content, never by their version: here they 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from pathlib import Path
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)["']""")
@@ -28,7 +25,7 @@ def public_version(distribution: str) -> str | None:
     >>> public_version("a-distribution-that-nobody-wrote") is None
     True
     """
-    version = _metadata(_canonical(distribution), _environment())[0]
+    version = _metadata(_canonical(distribution))[0]
     return None if version is None else version.partition("+")[0]
 
 
@@ -51,7 +48,7 @@ def library_versions(distribution: str, requires: Iterable[str] = ()) -> dict[st
         if (name, extra) in seen or (name, extra) == ("isocortex", ""):
             continue
         seen.add((name, extra))
-        for required in _metadata(name, _environment())[1]:
+        for required in _metadata(name)[1]:
             if required[1] == extra:
                 waiting.extend(_wanted(required, found))
     return {name: public_version(name) for name in sorted(found)}
@@ -71,29 +68,15 @@ def _is_ours(name: str) -> bool:
     return name == "isocortex" or name.startswith("isocortex-")
 
 
-@lru_cache(maxsize=256)
-def _metadata(name: str, environment: tuple[object, ...]) -> tuple[str | None, tuple[_Requirement, ...]]:
-    """Version and requirements of a distribution, remembered for as long as nothing is installed or removed."""
+def _metadata(name: str) -> tuple[str | None, tuple[_Requirement, ...]]:
+    """Version and requirements of a distribution."""
     from importlib.metadata import PackageNotFoundError, distribution
 
-    del environment
     try:
         found = distribution(name)
         return found.version, tuple(_parsed(line) for line in found.requires or ())
     except (PackageNotFoundError, ValueError):
         return None, ()
-
-
-def _environment() -> tuple[object, ...]:
-    """What changes with every installation: the folders in which Python looks, and when they changed."""
-    return tuple((entry, _changed(Path(entry))) for entry in sys.path)
-
-
-def _changed(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _parsed(line: str) -> _Requirement:
