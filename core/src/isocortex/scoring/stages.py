@@ -26,6 +26,22 @@ NESTED = "nested"
 OVER_PARTICIPANTS = "standard error over participants"
 
 
+class Stage(BaseModel):
+    """How deep in a model the layer lies that is best: 0 is the first layer, 1 the last."""
+
+    model_config = ConfigDict(extra="forbid")
+    value: float = Field(ge=0, le=1, description="mean over participants of the relative depth")
+    error: float | None = None
+    error_kind: str = "none"
+    procedure: str = Field(description="what the layers were chosen on: nested, tuckute2023 all splits, …")
+    n_layers: int = Field(description="layers that the depth is relative to, those of equal content among them")
+    n_subjects: int | None = None
+    participants: dict[str, float] = Field(default_factory=dict[str, float], description="by name; none if pooled")
+    spread: float | None = Field(default=None, description="standard deviation over splits, mean over participants")
+    agreement: float | None = Field(default=None, description="share of pairs of splits that choose the same layer")
+    tied: float | None = Field(default=None, description="share of neuroids whose layer was drawn among equals")
+
+
 def relative_depth(places: Array, n_layers: int) -> Array:
     """Depth of layers, place / (n_layers − 1): 0 for the first, 1 for the last, 0 for a single one.
 
@@ -171,19 +187,3 @@ def nested_stage(scores: xr.Dataset) -> Stage | None:
     depths, spread, agreement = over_splits(best_depths(criterion))
     stage = stage_of_participants(depths, names, len(criterion), NESTED)
     return stage and stage.model_copy(update={"spread": spread, "agreement": agreement})
-
-
-class Stage(BaseModel):
-    """How deep in a model the layer lies that is best: 0 is the first layer, 1 the last."""
-
-    model_config = ConfigDict(extra="forbid")
-    value: float = Field(ge=0, le=1, description="mean over participants of the relative depth")
-    error: float | None = None
-    error_kind: str = "none"
-    procedure: str = Field(description="what the layers were chosen on: nested, tuckute2023 all splits, …")
-    n_layers: int = Field(description="layers that the depth is relative to, those of equal content among them")
-    n_subjects: int | None = None
-    participants: dict[str, float] = Field(default_factory=dict[str, float], description="by name; none if pooled")
-    spread: float | None = Field(default=None, description="standard deviation over splits, mean over participants")
-    agreement: float | None = Field(default=None, description="share of pairs of splits that choose the same layer")
-    tied: float | None = Field(default=None, description="share of neuroids whose layer was drawn among equals")

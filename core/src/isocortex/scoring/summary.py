@@ -29,6 +29,49 @@ CEILED: dict[str, Callable[[Any, float], Any]] = {
 }
 
 
+class LayerValue(BaseModel):
+    """One point of the curve over layers; no layer was chosen for it."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    value: float | None
+    read_out: float = Field(default=0.0, description="share of splits × neuroids in which this layer is read out")
+
+
+class Summary(BaseModel):
+    """A score with its context: never show ``value`` without ``statistic``, ``target`` and the counts."""
+
+    model_config = ConfigDict(extra="forbid")
+    statistic: str = Field(description="r, r2, r2_corrected, rho, …")
+    target: str = Field(description="participant, group-mean or pooled")
+    value: float | None
+    error: float | None = None
+    error_kind: str = "none"
+    interval_low: float | None = Field(default=None, description="2.5 % of the draws")
+    interval_high: float | None = Field(default=None, description="97.5 % of the draws")
+    resampled: str = "none"
+    ceiling: float | None = None
+    ceiling_lower: float | None = None
+    ceiling_upper: float | None = None
+    ceiling_estimator: str = "none"
+    ceiled: float | None = None
+    ceiled_low: float | None = Field(default=None, description="2.5 % of the draws, each related to the ceiling")
+    ceiled_high: float | None = Field(default=None, description="97.5 % of the draws, each related to the ceiling")
+    layer_rule: str
+    n_layers_searched: int
+    best_layer: str
+    layers: list[LayerValue] = Field(default_factory=list[LayerValue])
+    stage: Stage | None = Field(default=None, description="depth of the best layer; none for a single layer")
+    n_stimuli: int
+    n_subjects: int | None = None
+    n_neuroids: int | None = None
+    n_neuroids_total: int | None = None
+    n_splits: int | None = None
+    n_null: int = 0
+    also: dict[str, float | None] = Field(default_factory=dict, description="further measures, by name")
+    draws: list[float] | None = Field(default=None, exclude=True, description="bootstrap draws; kept in scores.nc")
+
+
 def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:
     """Reduce raw scores to one row; scores may be restricted to the neuroids of a region.
 
@@ -234,46 +277,3 @@ def _counts(comparison: Contract, scores: xr.Dataset, readout: xr.DataArray) -> 
         "n_splits": next(filter(None, splits), None),
         "n_null": 0 if null is None else int(null.sum()),
     }
-
-
-class LayerValue(BaseModel):
-    """One point of the curve over layers; no layer was chosen for it."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    value: float | None
-    read_out: float = Field(default=0.0, description="share of splits × neuroids in which this layer is read out")
-
-
-class Summary(BaseModel):
-    """A score with its context: never show ``value`` without ``statistic``, ``target`` and the counts."""
-
-    model_config = ConfigDict(extra="forbid")
-    statistic: str = Field(description="r, r2, r2_corrected, rho, …")
-    target: str = Field(description="participant, group-mean or pooled")
-    value: float | None
-    error: float | None = None
-    error_kind: str = "none"
-    interval_low: float | None = Field(default=None, description="2.5 % of the draws")
-    interval_high: float | None = Field(default=None, description="97.5 % of the draws")
-    resampled: str = "none"
-    ceiling: float | None = None
-    ceiling_lower: float | None = None
-    ceiling_upper: float | None = None
-    ceiling_estimator: str = "none"
-    ceiled: float | None = None
-    ceiled_low: float | None = Field(default=None, description="2.5 % of the draws, each related to the ceiling")
-    ceiled_high: float | None = Field(default=None, description="97.5 % of the draws, each related to the ceiling")
-    layer_rule: str
-    n_layers_searched: int
-    best_layer: str
-    layers: list[LayerValue] = Field(default_factory=list[LayerValue])
-    stage: Stage | None = Field(default=None, description="depth of the best layer; none for a single layer")
-    n_stimuli: int
-    n_subjects: int | None = None
-    n_neuroids: int | None = None
-    n_neuroids_total: int | None = None
-    n_splits: int | None = None
-    n_null: int = 0
-    also: dict[str, float | None] = Field(default_factory=dict, description="further measures, by name")
-    draws: list[float] | None = Field(default=None, exclude=True, description="bootstrap draws; kept in scores.nc")
