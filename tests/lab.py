@@ -138,7 +138,8 @@ class Fitted(Comparison):
         self.ceiling = Ceiling("made up", "r", 0.9)
 
     def score(self, activations):
-        SEEN.append(("score", activations.layer, {name: item.shape for name, item in self.baselines.items()}))
+        baselines = {name: item.array(self.ids).shape for name, item in self.baselines.items()}
+        SEEN.append(("score", activations.layer, baselines))
         go_wrong(self.settings.get("score"))
         x = np.asarray(activations.array(self.ids), dtype=np.float64).mean(axis=1, keepdims=True)
         y = self.responses.values
@@ -307,6 +308,10 @@ summary_by = ["region"]
 [[benchmark]]
 id = "lab.added"
 baselines = ["lab-second", "lab-net@random:3"]
+
+[[benchmark]]
+id = "lab.unkept"
+baselines = ["lab-unkept"]
 
 [[benchmark]]
 id = "lab.deaf"

@@ -225,8 +225,7 @@ def test_processes_end_with_the_parent_that_started_them(folder: Path, tmp_path:
         assert until(lambda: all(len(sleepers(kind)) == 2 for kind in parents), 60), "two processes of each are at work"
         for kind, parent in parents.items():
             parent.send_signal(kind)
-        # two seconds on a quiet machine; six processes that end at once on busy cores take longer
-        assert until(lambda: not any(alive(one) for kind in parents for one in sleepers(kind)), 6)
+        assert until(lambda: not any(alive(one) for kind in parents for one in sleepers(kind)), 2)
         assert {kind: parent.wait(10) for kind, parent in parents.items()} == {
             signal.SIGKILL: -signal.SIGKILL,
             signal.SIGTERM: -signal.SIGTERM,

@@ -14,7 +14,7 @@ from isocortex.results.result import Result, read_results
 from isocortex.run.comparisons import Comparisons
 from isocortex.run.plan import RunConfig, plan
 from isocortex.run.runner import Runner
-from tests.lab import CODE, Lab
+from tests.lab import CODE, N_STIMULI, Lab
 
 
 def states(results: list[Result]) -> list[str]:
@@ -341,3 +341,14 @@ def test_another_version_of_the_model_is_another_result(lab: Lab) -> None:
     (second,) = lab.score("lab-net", "lab.fit")
     assert states([second]) == ["scored"]
     assert second.digest != first.digest
+
+
+def test_a_baseline_without_digest_lasts_as_long_as_the_comparison_that_holds_it(lab: Lab, own_folders: Path) -> None:
+    results = lab.score(["lab-net", "lab-second"], "lab.unkept", layers=("net.mean",))
+    assert [result.status for result in results] == ["scored", "scored"]
+    seen = lab.seen("against", "load", "score")
+    assert [entry[0] for entry in seen].count("against") == 1
+    assert [entry[1].partition("@")[0] for entry in seen if entry[0] == "load"].count("lab-unkept") == 1
+    shapes = {"lab-unkept net.mean": (N_STIMULI, 2), "lab-unkept net.pixels": (N_STIMULI, 18)}
+    assert [entry[2] for entry in seen if entry[0] == "score"] == [shapes, shapes]
+    assert not list(own_folders.rglob("uncached-*"))
