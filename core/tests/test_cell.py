@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 import isocortex
+from isocortex.activations.folder import ActivationFolder
+from isocortex.activations.layer import Activations
 from isocortex.errors import DataError, ModalityError, UnknownIDError, UsageError
-from isocortex.interfaces import MetricPlugin
+from isocortex.files.disk import cache_folder
+from isocortex.interfaces import Comparison, MetricPlugin
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.result import Result
+from isocortex.results.tables import print_table
 from isocortex.run.cell import CellWork
 from isocortex.run.plan import Cell, RunConfig, plan
+from isocortex.run.runner import Runner
 from tests.lab import N_STIMULI, Lab
 
 
@@ -176,3 +182,43 @@ def test_a_model_of_the_user_is_named_with_where_it_comes_from(lab: Lab) -> None
     assert result.provenance is not None
     assert result.provenance.plugins["python::colours"] == ""
     assert result.layers == ["output"]
+
+
+# --- warnings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_keeps_what_was_said_of_stimuli_responses_activations_and_target(lab: Lab) -> None:
+    cell_work = work(lab, planned(lab))
+    stimuli = cell_work.dataset.stimuli
+    stimuli.warnings = ("a stimulus is odd", "said twice")
+    cell_work.dataset = dataclasses.replace(cell_work.dataset, warnings=("said twice", "a response is odd"))
+    with cell_work._activations(cell_work.model, cell_work.variant) as layers:
+        assert {layer.warnings for layer in layers.values()} == {()}
+    folder = next(path.parent.parent for path in cache_folder().rglob("layer.json"))
+    ActivationFolder(folder, stimuli.ids, 32).warn("a layer is odd")
+    runner = Runner(lab.resolver(), RunConfig(), Reporter(quiet=True))
+
+    def prepared(of: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
+        comparison = runner.comparison(of, baselines)
+        comparison.warnings = ["a target is odd"]
+        return comparison
+
+    result, _ = cell_work.score(prepared)
+    assert result.warnings == [
+        "a stimulus is odd",
+        "said twice",
+        "a response is odd",
+        "a layer is odd",
+        "a target is odd",
+    ]
+
+
+def test_warnings_are_said_once_and_shown_below_the_table(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    reporter, result = Reporter(), scored(lab, "lab-net", "lab.fit")
+    odd = result.model_copy(update={"warnings": ["a stimulus is odd"]})
+    for one in (odd, odd):
+        reporter.warn(one.warnings)
+    assert capsys.readouterr().err == "warning: a stimulus is odd\n"
+    print_table([odd])
+    assert "warning: a stimulus is odd (lab-net@fixed × lab.fit)" in capsys.readouterr().out
+    assert all(row["warnings"] == ["a stimulus is odd"] for row in odd.rows())

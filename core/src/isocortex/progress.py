@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,14 @@ class Reporter:
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self._bar: Progress | None = None
+        self._warned: set[str] = set()
+
+    def warn(self, texts: Sequence[str]) -> None:
+        """Write warnings, each one once."""
+        for text in dict.fromkeys(texts):
+            if text not in self._warned:
+                self._warned.add(text)
+                self.line(f"warning: {text}")
 
     def line(self, text: str) -> None:
         """Write one line."""

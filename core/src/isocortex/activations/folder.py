@@ -114,6 +114,17 @@ class ActivationFolder:
         if batch_size != self.batch_size:
             write_json(self.folder / "batching.json", {"batch_size": batch_size})
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was dropped, guessed or found odd while the model ran."""
+        known = read_json(self.folder / "warnings.json")
+        return tuple(map(str, known)) if isinstance(known, list) else ()
+
+    def warn(self, text: str) -> None:
+        """Keep a warning with the activations, so that every result that is made of them says it."""
+        if text not in self.warnings:
+            write_json(self.folder / "warnings.json", [*self.warnings, text])
+
     def describe(self, about: dict[str, Any], layers: Sequence[str]) -> None:
         """Write what the folder holds into ``activations.json``, so that it can be scored by itself."""
         path = self.folder / "activations.json"
@@ -130,4 +141,4 @@ class ActivationFolder:
 
         sidecar = read_json(self.folder / folder_name(layer) / "layer.json") or {}
         chunks = [self.path(layer, chunk) for chunk in range(self.n_chunks)]
-        return Activations(layer, self.stimulus_id, chunks, units=sidecar.get("units"))
+        return Activations(layer, self.stimulus_id, chunks, units=sidecar.get("units"), warnings=self.warnings)

@@ -35,6 +35,8 @@ class Activations:
         Arrays (n_rows, n_units), or paths of ``.npy`` files that hold such; they are memory-mapped when read.
     units
         Optional names of the units.
+    warnings
+        What was dropped, guessed or found odd when they were made; results keep it.
 
     Raises
     ------
@@ -55,8 +57,9 @@ class Activations:
         chunks: Sequence[Array | Path],
         *,
         units: Sequence[str] | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
-        self.layer = layer
+        self.layer, self.warnings = layer, tuple(warnings)
         self.stimulus_id: tuple[str, ...] = tuple(map(str, stimulus_id))
         self._chunks = tuple(chunks)
         self.units = None if units is None else tuple(units)

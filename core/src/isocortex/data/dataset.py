@@ -40,6 +40,8 @@ class Dataset:
         unless there is one.
     attrs
         What else belongs to the data: units, licence, versions. Must be JSON-able.
+    warnings
+        What was dropped, guessed or found odd when the data were read; results keep it.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Dataset:
     rdm: xr.DataArray | None = None
     trials: pd.DataFrame | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         given = [kind for kind in ("responses", "rdm", "trials") if getattr(self, kind) is not None]

@@ -52,6 +52,8 @@ class StimulusSet:
         Optional, indexed by ``stimulus_id``: category and whatever else is known. Missing rows are an error.
     read
         Turns a file into (array, sample rate); by default what ``isocortex.data.media`` has for the modality.
+    warnings
+        What was dropped, guessed or found odd when the set was made; results keep it.
 
     Raises
     ------
@@ -75,10 +77,12 @@ class StimulusSet:
         *,
         table: pd.DataFrame | None = None,
         read: Callable[[Path], tuple[Any, float | None]] | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
         pairs = list(sources.items()) if isinstance(sources, Mapping) else list(sources)
         self.id = id
         self.modality = modality
+        self.warnings: tuple[str, ...] = tuple(warnings)
         self.ids: tuple[str, ...] = tuple(str(name) for name, _ in pairs)
         self._sources: tuple[Path | Stimulus, ...] = tuple(source for _, source in pairs)
         self._read = read or READERS.get(modality)

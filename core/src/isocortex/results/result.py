@@ -67,13 +67,16 @@ class Result(BaseModel):
     digests: dict[str, str | None] = Field(default_factory=dict)
     summary: Summary | None = None
     regions: dict[str, Summary] = Field(default_factory=dict)
+    warnings: list[str] = Field(
+        default_factory=list, description="what was dropped, guessed or found odd, and not refused"
+    )
     failure: Failure | None = None
     provenance: Provenance | None = None
     cached: bool = Field(default=False, exclude=True, description="found on disk, not computed by this run")
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for the whole, and one per region where the benchmark asks for them."""
-        head = {
+        head: dict[str, Any] = {
             "model": self.model,
             "variant": self.variant,
             "benchmark": self.benchmark,
@@ -83,6 +86,7 @@ class Result(BaseModel):
         if self.summary is None:
             reason = self.failure.message if self.failure else "unknown"
             return [{**head, "region": None, "failure": reason}]
+        head["warnings"] = self.warnings
         parts: list[tuple[str | None, Summary]] = [(None, self.summary), *self.regions.items()]
         return [{**head, "region": region, **summary.model_dump()} for region, summary in parts]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isocortex.errors import shorten
 from isocortex.results.paired import FEW_PARTICIPANTS, row_name
 from isocortex.scoring.stages import Stage
 
@@ -30,7 +31,11 @@ def print_csv(results: Sequence[Result]) -> None:
     """The same rows as CSV; the curve over layers stays in JSON, and so do the stages of single participants."""
     import pandas as pd
 
-    rows = [_with_flat_stage(row) for result in results for row in result.rows()]
+    rows = [
+        _with_flat_stage(row) | {"warnings": " ".join(row.get("warnings", ()))}
+        for result in results
+        for row in result.rows()
+    ]
     pd.DataFrame(rows).drop(columns=["layers", "also"], errors="ignore").to_csv(sys.stdout, index=False)
 
 
@@ -62,6 +67,8 @@ def print_table(results: Sequence[Result]) -> None:
         console.print(table)
         console.print(_legend(group), style="dim", highlight=False)
         _print_curves(console, curves_of(group))
+    for text, names in _warnings_of(results).items():
+        console.print(f"warning: {text} ({shorten(names, 3)})", markup=False, highlight=False, soft_wrap=True)
     for row in rows:
         if row["status"] == "failed":
             console.print(
@@ -70,6 +77,15 @@ def print_table(results: Sequence[Result]) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def _warnings_of(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Each warning of the results, and the cells that keep it."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        for text in result.warnings:
+            found.setdefault(text, []).append(f"{result.model}@{result.variant} × {result.benchmark}")
+    return found
 
 
 def tally(results: Sequence[Result], left_out: Sequence[str] = ()) -> str:

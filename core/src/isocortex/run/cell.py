@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -128,7 +129,11 @@ class CellWork:
         with self.watch.phase("summarise"):
             summary, regions = comparison.summarise(scores), by_region(comparison, scores)
         result = self._result(summary, regions, list(layers))
-        found = {"digest": digest_of(digests), "digests": {**digests, "splits": _splits_digest(scores)}}
+        found = {
+            "digest": digest_of(digests),
+            "digests": {**digests, "splits": _splits_digest(scores)},
+            "warnings": self._warnings(comparison, [*layers.values(), *baselines.values()]),
+        }
         return result.model_copy(update=found), scores
 
     @contextlib.contextmanager
@@ -142,6 +147,11 @@ class CellWork:
         made = Extraction(model, variant, stimuli, reduction, device, self.reporter, self.watch, size)
         with made.in_folder(layers, self.uncached) as (_, found):
             yield found
+
+    def _warnings(self, comparison: Comparison, layers: Sequence[Activations]) -> list[str]:
+        """What was dropped, guessed or found odd on the way to the scores, each once."""
+        said = [self.dataset.stimuli.warnings, self.dataset.warnings, *(one.warnings for one in layers)]
+        return list(dict.fromkeys(itertools.chain(*said, comparison.warnings)))
 
     def _checksums(
         self, layers: Mapping[str, Activations], baselines: Mapping[str, Mapping[str, Activations]]

@@ -82,6 +82,7 @@ class Runner:
                 result = done[cell] = self.execute(cell)
                 state = "cached" if result.cached else result.status
                 self.reporter.line(f"[{number}/{len(plan.cells)}] {cell.name}: {state}{_reason(result)}")
+                self.reporter.warn(result.warnings)
         self.comparisons.forget()
         results = [done[cell] for cell in plan.cells]
         self._call("isocortex_after_run", results=results)

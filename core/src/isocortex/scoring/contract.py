@@ -165,6 +165,8 @@ class Contract(ABC):
     baselines: Mapping[str, Activations] = MappingProxyType({})
     #: measure → variable of the scores that it is collapsed from, where that is another
     made_of: Mapping[str, str] = MappingProxyType({})
+    #: what was dropped, grouped or found odd when the target was prepared; results keep it
+    warnings: Sequence[str] = ()
     #: regions of a metric whose scores have no neuroids; the scores hold theirs along the dim "part" as "part_NAME"
     parts: Mapping[str, Contract] = MappingProxyType({})
 
