@@ -92,13 +92,11 @@ def test_shares_are_a_partition_of_the_shard_and_keep_extractions_together(
 
 
 def test_a_share_without_cells_is_no_failure(lab: Lab, typed: Typed) -> None:
-    whole = plan(lab.resolver(), ["lab-net"], ["lab.fit"], RunConfig()).cells[0]
-    empty = 2 - int(whole.extraction, 16) % 2
     for more in ((), ("--jobs", "2")):
-        done = typed("score", "-m", "lab-net", "-b", "lab.fit", "--shard", f"{empty}/2", "--json", *more)
+        done = typed("score", "-m", "lab-net", "-b", "lab.fit", "--shard", "2/2", "--json", *more)
         assert (done.code, done.out.strip()) == (0, "[]")
         assert "0 cells" in done.err
-    done = typed("score", "-m", "lab-net", "-b", "lab.fit", "--shard", f"{3 - empty}/2", "--json")
+    done = typed("score", "-m", "lab-net", "-b", "lab.fit", "--shard", "1/2", "--json")
     assert (done.code, "1 cells: 1 computed" in done.err) == (0, True)
 
 
@@ -107,7 +105,7 @@ def test_jobs_of_a_shard_are_given_its_cells_alone(lab: Lab, typed: Typed, start
     models = [text for number in range(8) for text in ("-m", f"lab-net@random:{number}")]
     command = ("score", *models, "-b", "lab.fit", "-b", "lab.mean", "--shard", "1/4")
     cells = json.loads(typed(*command, "--dry-run", "--json").out)["cells"]
-    assert 0 < len(cells) < 16
+    assert len(cells) == 4
     done = typed(*command, "--jobs", "2")
     assert done.code == 0, done.err
     given = [name for part in made.tasks for name in part]

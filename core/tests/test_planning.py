@@ -120,6 +120,7 @@ def test_shards_are_a_partition_that_keeps_extractions_together() -> None:
     assert sorted(cell.name for share in shares for cell in share) == sorted(cell.name for cell in whole)
     for share in shares:
         assert len({cell.extraction for cell in share}) * 2 == len(share)
+        assert len(share) in (12, 14), "20 extractions of two cells are dealt out evenly"
     neighbours = [cell.extraction for cell in whole]
     assert all(neighbours[place] == neighbours[place + 1] for place in range(0, len(whole), 2))
 

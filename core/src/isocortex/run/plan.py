@@ -41,7 +41,8 @@ class RunConfig:
     out
         Results folder.
     shard
-        (i, n) with 1 ≤ i ≤ n: only the cells of the i-th of n shares.
+        (i, n) with 1 ≤ i ≤ n: only the cells of the i-th of n shares; extractions are dealt out in turn, so that no
+        share has more than one extraction more than another.
     cells
         IDs of cells: only these; empty: all.
     """
@@ -104,7 +105,7 @@ class Cell:
 
     @property
     def extraction(self) -> str:
-        """What cells with one extraction share; decides the shard."""
+        """What cells with one extraction share; they are in one shard."""
         return digest_of([self.model, self.variant, self.stimuli, self.reduction])
 
 
@@ -196,7 +197,8 @@ def _of_shard(cells: list[Cell], shard: tuple[int, int] | None) -> list[Cell]:
     if shard is None:
         return cells
     number, count = shard
-    return [cell for cell in cells if int(cell.extraction, 16) % count == number - 1]
+    dealt = {key: place % count for place, key in enumerate(dict.fromkeys(cell.extraction for cell in cells))}
+    return [cell for cell in cells if dealt[cell.extraction] == number - 1]
 
 
 def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str, str], bool]:
