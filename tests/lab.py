@@ -188,6 +188,7 @@ licence = "CC0"
 
 [[model]]
 id = "lab-net"
+aliases = ["lab/net"]
 variants = ["fixed", "random"]
 tags = { depth = "shallow" }
 

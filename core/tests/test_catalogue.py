@@ -411,3 +411,40 @@ def test_the_module_stands_on_the_standard_library_alone() -> None:
     source = Path(module.__file__).read_text()
     heads = {line.split()[1].partition(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert heads - set(sys.stdlib_module_names) == {"isocortex"}
+
+
+def test_an_alias_names_the_row_of_an_id(install: Install) -> None:
+    install("spoken", HEADER + model("lab/parrot-2", more='aliases = ["parrot", "parrot-2"]') + model("lab/jay"))
+    catalogue = Catalogue.discover()
+    assert {catalogue.find("model", name).id for name in ("lab/parrot-2", "parrot", "spoken::parrot-2")} == {
+        "lab/parrot-2"
+    }
+    assert [row.id for row in catalogue.match("model", "parr*")] == ["lab/parrot-2"], "once, by its ID"
+    with pytest.raises(UnknownIDError, match=r"Did you mean parrot"):
+        catalogue.find("model", "parott")
+
+
+def test_an_alias_that_another_package_offers_is_a_conflict(install: Install) -> None:
+    install("one", HEADER + model("bird", more='aliases = ["parrot"]'))
+    install("two", HEADER + model("parrot"))
+    catalogue = Catalogue.discover()
+    assert [row.package for row in catalogue.conflicts()["model", "parrot"]] == ["one", "two"]
+    with pytest.raises(AmbiguousIDError, match=r"one::bird or two::parrot"):
+        catalogue.find("model", "parrot")
+    assert catalogue.find("model", "one::parrot").id == "bird"
+    assert catalogue.find("model", "bird").id == "bird"
+
+
+@pytest.mark.parametrize("aliases", ['"parrot"', "[1, [2], {}]", "{ a = 1 }", "[]"])
+def test_aliases_that_are_no_list_of_texts_leave_the_row_to_its_id(install: Install, aliases: str) -> None:
+    install("odd", HEADER + model("bird", more=f"aliases = {aliases}"))
+    catalogue = Catalogue.discover()
+    assert [row.names for row in of(catalogue, "odd")] == [("bird",)]
+    assert ("model", "bird") not in catalogue.conflicts()
+
+
+def test_a_name_twice_in_one_package_is_recorded_aliases_included(install: Install) -> None:
+    install("twice", HEADER + model("bird", more='aliases = ["parrot"]') + model("parrot"))
+    catalogue = Catalogue.discover()
+    assert [row.id for row in of(catalogue, "twice")] == ["bird"]
+    assert reasons(catalogue, "twice") == ["model parrot is there twice; the first row counts"]

@@ -184,6 +184,17 @@ def test_a_model_of_the_user_is_named_with_where_it_comes_from(lab: Lab) -> None
     assert result.layers == ["output"]
 
 
+def test_the_version_of_torch_counts_where_a_metric_runs_elsewhere_than_on_the_cpu(lab: Lab, monkeypatch) -> None:
+    found = {}
+    for device in ("cpu", "cuda"):
+        for version in ("2.8.0", "2.9.1"):
+            monkeypatch.setattr("isocortex.run.cell.device_of", lambda *_, device=device, **__: device)
+            monkeypatch.setattr("isocortex.run.cell.public_version", lambda _, version=version: version)
+            found[device, version] = work(lab, planned(lab)).digest
+    assert found["cpu", "2.8.0"] == found["cpu", "2.9.1"]
+    assert len(set(found.values())) == 3
+
+
 # --- warnings ---------------------------------------------------------------------------------------------------------
 
 

@@ -107,13 +107,13 @@ def test_the_manifest_of_the_design_is_read_whole() -> None:
 INVALID = [
     ("model", {"sample_rate": 0}, "sample_rate: .*greater than 0"),
     ("model", {"sample_rate": "fast"}, "sample_rate: .*number"),
-    ("model", {"layers": []}, "layers: .*at least 1"),
     ("model", {"layers": "output"}, "layers"),
     ("model", {"modality": None}, "modality"),
     ("model", {"variants": ["pretrained", "trained"]}, r"variants: .*found \['trained'\]"),
     ("model", {"variants": []}, "variants: .*found none"),
     ("model", {"sample_rte": 16000}, "sample_rte: Extra inputs are not permitted"),
-    ("model", {"tags": {"depth": 3}}, "tags.depth"),
+    ("model", {"tags": {"depth": [3]}}, "tags.depth"),
+    ("model", {"aliases": "the-other"}, "aliases"),
     ("dataset", {"kind": "spikes"}, "kind: .*'responses', 'rdm' or 'trials'"),
     ("dataset", {"stimuli": 3}, "stimuli"),
     ("metric", {"accepts": ["responses", "words"]}, "accepts.1"),
@@ -150,7 +150,7 @@ def test_a_missing_field_is_named(kind: str, field: str) -> None:
 
 def test_all_problems_are_named_at_once() -> None:
     with pytest.raises(PluginError, match=r"sample_rate: .*, layers: .*, colour: "):
-        read_card(row("model", layers=[], sample_rate=-1, colour="red"))
+        read_card(row("model", layers="all", sample_rate=-1, colour="red"))
 
 
 def test_a_member_of_a_family_has_its_own_id() -> None:
@@ -216,3 +216,16 @@ def test_any_text_is_a_variant_or_a_usage_error(text: str) -> None:
 
 def test_variants_can_be_keys() -> None:
     assert len({Variant.parse("random:1"), Variant.parse("random:1"), Variant.parse("random:2")}) == 2
+
+
+def test_tags_are_words_and_numbers_as_they_were_written() -> None:
+    tags = {"family": "parakeet", "depth": 24, "top1": 0.7613, "streaming": True}
+    found = read_card(row("model", tags=tags)).tags
+    assert found == tags
+    assert [type(value) for value in found.values()] == [str, int, float, bool]
+
+
+def test_a_model_may_leave_its_layers_to_what_is_loaded() -> None:
+    card = read_card(row("model", layers=[]))
+    assert isinstance(card, ModelCard)
+    assert card.layers == ()

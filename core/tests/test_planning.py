@@ -56,6 +56,30 @@ def test_named_pairs_and_default_variant() -> None:
     assert found.to_json()["cells"][0]["stimuli"] == "sounds"
 
 
+def test_a_range_of_seeds_is_a_cell_for_each() -> None:
+    found = planned(["ear/a@random:2..4", "ear/a@random:3", "all/7@random:0..0"], ["heard.fit"])
+    assert [cell.variant for cell in found.cells] == ["random:2", "random:3", "random:4", "random:0"]
+    one = planned(["ear/a@random:3"], ["heard.fit"]).cells[0]
+    assert one in found.cells, "the range is in no ID"
+    assert len(planned(["ear/*@random:0..19"], ["heard.fit"]).cells) == 20, "models without the variant are left out"
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("random:4..2", "0 seeds"),
+        ("random:0..1000", "1001 seeds"),
+        ("random:..3", "no range"),
+        ("random:1..x", "no range"),
+        ("permuted:0..1", "offers pretrained, random"),
+        ("pretrained:0..1", "no variant"),
+    ],
+)
+def test_ranges_that_are_none(variant: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        planned([f"ear/a@{variant}"], ["heard.fit"])
+
+
 def test_a_cell_is_planned_once() -> None:
     assert len(planned(["ear/a", "ear/*", "ear/a"], ["heard.fit", "heard.*"]).cells) == 2
 

@@ -44,9 +44,16 @@ def test_a_cell_is_scored_once_and_found_again(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("model", "benchmark"),
-    [("iso-lab::lab-net", "lab.fit"), ("lab-net", "iso-lab::lab.fit"), ("iso-lab::lab-n*t", "iso-lab::lab.fi*")],
+    [
+        ("iso-lab::lab-net", "lab.fit"),
+        ("lab-net", "iso-lab::lab.fit"),
+        ("iso-lab::lab-n*t", "iso-lab::lab.fi*"),
+        ("lab/net", "lab.fit"),
+        ("iso-lab::lab/net", "lab.fit"),
+        ("lab/n*", "lab.fit"),
+    ],
 )
-def test_a_name_with_its_package_finds_the_same_result(lab: Lab, model: str, benchmark: str) -> None:
+def test_a_name_with_its_package_and_an_alias_find_the_same_result(lab: Lab, model: str, benchmark: str) -> None:
     (first,) = lab.score("lab-net", "lab.fit")
     (again,) = lab.score(model, benchmark)
     assert states([again]) == ["cached"]

@@ -99,7 +99,8 @@ def test_whole_manifest_passes(failed: Failed) -> None:
         (HEADER + MODEL.replace('"m"', '"two words"'), "ids", "two words"),
         (HEADER + MODEL.replace('"m"', '"other::m"'), "ids", "other::m"),
         (HEADER + MODEL + "colour = 1\n", "rows", "colour"),
-        (HEADER + MODEL.replace("audio", "audio").replace('layers = ["a"]', "layers = []"), "rows", "layers"),
+        (HEADER + MODEL + 'aliases = ["two words"]\n', "ids", "two words"),
+        (HEADER + MODEL + "aliases = [1]\n", "rows", "aliases"),
         (HEADER + MODEL + 'variants = ["trained"]\n', "rows", "pretrained"),
         (HEADER + MODEL.replace('["a"]', '["a..b"]'), "layer-patterns", "a..b"),
         (HEADER + MODEL.replace('["a"]', '["a", " b"]'), "layer-patterns", "' b'"),
@@ -160,6 +161,16 @@ def test_object_that_is_not_what_its_row_says(failed: Failed, target: str, words
     found = failed(HEADER + MODEL.replace("{module}:Model", target))
     assert list(found) == ["objects"]
     assert words in found["objects"]
+
+
+def test_alias_that_something_else_has(failed: Failed) -> None:
+    first = HEADER + MODEL.replace('"m"', '"bird"') + 'aliases = ["parrot"]\n'
+    assert failed(first, only=LIGHT) == {}
+    found = failed(HEADER + MODEL.replace('"m"', '"jay"') + 'aliases = ["parrot"]\n', only=LIGHT)
+    assert list(found) == ["ids"]
+    assert "'parrot'" in found["ids"]
+    assert "::bird" in found["ids"]
+    assert "::jay" in found["ids"]
 
 
 def test_command_that_is_none(failed: Failed) -> None:

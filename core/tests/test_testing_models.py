@@ -247,6 +247,7 @@ def test_layer_that_the_card_does_not_declare() -> None:
     assert {name for name, outcome in found.items() if outcome.status == "failed"} == {"layers"}
     assert "last" in found["layers"].message
     assert statuses(plugin_of(HasUndeclaredLayer, ("*",)), "failed") == set()
+    assert statuses(plugin_of(HasUndeclaredLayer, ()), "failed") == set(), "the layers of what is loaded"
 
 
 def test_emitting_more_than_was_asked_for() -> None:

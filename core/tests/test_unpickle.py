@@ -61,7 +61,8 @@ for path in sorted(folder.glob("*.pkl")):
     kind, message = read(path)
     watching, seconds = False, time.process_time() - before
     found.append((path.name, kind, message, seconds))
-print(json.dumps({"found": found, "events": events, "megabytes": memory("VmHWM:") - start}))
+print(json.dumps({"found": found, "events": events, "megabytes": memory("VmHWM:") - start,
+                  "measured": "coverage" in sys.modules}))
 """
 
 
@@ -74,13 +75,13 @@ def read_in_child(folder: Path) -> dict:
 
 
 def expect_refused(found: dict) -> None:
+    limit = 2 if found["measured"] else 0.5  # at most 0.3 s were seen; to measure coverage takes more
     for name, kind, message, seconds in found["found"]:
         assert kind == "DataError", f"{name}: {kind} {message}"
         assert name in message
         assert message.isprintable(), f"{name}: {message!r}"
         assert len(message) < 1000
-        # at most 0.3 s were measured; coverage and busy cores take more, and what is not bounded takes for ever
-        assert seconds < 2, f"{name}: {seconds:.2f} s"
+        assert seconds < limit, f"{name}: {seconds:.2f} s of a core"
     assert found["megabytes"] < 100
     assert found["events"] == []
 

@@ -15,6 +15,8 @@ from isocortex.errors import PluginError, UsageError, shorten
 
 ANY_MODALITY = "any"
 VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed")
+#: of one range
+MOST_SEEDS = 1000
 
 #: fields of a row that decide no number: what describes it, and where it was found
 DESCRIBES = frozenset(
@@ -64,6 +66,33 @@ class Variant(BaseModel):
             f"{text!r} is no variant. Expected pretrained, fixed, random:SEED, permuted:SEED or file:PATH[=LABEL]."
         )
 
+    @classmethod
+    def parse_all(cls, text: str) -> tuple[Variant, ...]:
+        """Read one variant, or a range of seeds: ``random:0..19`` stands for twenty, both ends included.
+
+        Raises
+        ------
+        UsageError
+            The text is no variant, or a range without seeds or with more than 1,000.
+
+        Examples
+        --------
+        >>> [str(variant) for variant in Variant.parse_all("random:3..5")]
+        ['random:3', 'random:4', 'random:5']
+        """
+        kind, _, seeds = text.partition(":")
+        first, dots, last = seeds.partition("..")
+        if not dots or kind not in ("random", "permuted"):
+            return (cls.parse(text),)
+        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+            raise UsageError(f"{text!r} is no range of seeds. Expected for example {kind}:0..19.")
+        count = int(last) - int(first) + 1
+        if not 1 <= count <= MOST_SEEDS:
+            raise UsageError(
+                f"{text!r} holds {max(count, 0)} seeds. Expected 1 to {MOST_SEEDS}, the smaller seed first."
+            )
+        return tuple(cls.parse(f"{kind}:{seed}") for seed in range(int(first), int(last) + 1))
+
     def __str__(self) -> str:
         if self.kind in ("random", "permuted"):
             return f"{self.kind}:{self.seed}"
@@ -80,11 +109,12 @@ class Card(BaseModel):
     module: str = ""
     folder: Path = Path()
     family: str | None = None
+    aliases: tuple[str, ...] = Field(default=(), description="other spellings of the same thing")
     title: str = ""
     licence: str = ""
     reference: str = ""
     notes: str = ""
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str | bool | int | float] = Field(default_factory=dict, description="words and numbers")
     requires: tuple[str, ...] = ()
 
 
@@ -94,7 +124,7 @@ class ModelCard(Card):
     object: str
     modality: str
     sample_rate: float | None = Field(default=None, gt=0, description="Hz")
-    layers: tuple[str, ...] = Field(min_length=1)
+    layers: tuple[str, ...] = Field(description="names or patterns; empty: those of the loaded model")
     variants: tuple[str, ...] = ("fixed",)
     parameters: int | None = None
     weights: str | None = None

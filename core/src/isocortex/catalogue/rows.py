@@ -51,6 +51,13 @@ class Row:
     family: str | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Every spelling of the row: its ID, and the ``aliases`` of its table."""
+        aliases = self.table.get("aliases", ())
+        listed = aliases if isinstance(aliases, list) else ()
+        return self.id, *(name for name in listed if isinstance(name, str))
+
+    @property
     def reference(self) -> str:
         """``package::ID``, which names this row even where two packages share an ID."""
         return f"{self.package}::{self.id}"
@@ -112,14 +119,15 @@ class Catalogue:
         return sorted((row for row in self.rows if row.kind == kind), key=lambda row: (row.id, row.package))
 
     def conflicts(self) -> dict[tuple[str, str], list[Row]]:
-        """IDs that more than one package offers, with their rows."""
-        by_id: dict[tuple[str, str], list[Row]] = {}
+        """Names (IDs and aliases) that more than one package offers, with their rows."""
+        by_name: dict[tuple[str, str], list[Row]] = {}
         for row in self.rows:
-            by_id.setdefault((row.kind, row.id), []).append(row)
-        return {key: rows for key, rows in by_id.items() if len(rows) > 1}
+            for name in row.names:
+                by_name.setdefault((row.kind, name), []).append(row)
+        return {key: rows for key, rows in by_name.items() if len(rows) > 1}
 
     def find(self, kind: str, name: str) -> Row:
-        """Return the one row of that kind and ID (``ID`` or ``package::ID``), or a member of a family.
+        """Return the one row of that kind and ID or alias (``ID`` or ``package::ID``), or a member of a family.
 
         Raises
         ------
@@ -130,7 +138,7 @@ class Catalogue:
         """
         package, _, wanted = name.rpartition("::")
         offered = [row for row in self.of_kind(kind) if not package or row.package == package]
-        found = [row for row in offered if row.id == wanted]
+        found = [row for row in offered if wanted in row.names]
         if not found:
             found = [
                 replace(row, id=wanted, family=row.id)
@@ -147,7 +155,7 @@ class Catalogue:
         return found[0]
 
     def match(self, kind: str, pattern: str) -> list[Row]:
-        """Return the rows that a glob (or a plain ID) matches; families are matched by plain IDs only.
+        """Return the rows whose ID or alias a glob (or a plain name) matches; families are matched by plain IDs only.
 
         Raises
         ------
@@ -164,7 +172,7 @@ class Catalogue:
                 row.id
                 for row in self.of_kind(kind)
                 if not is_pattern(row.id)
-                and fnmatch.fnmatchcase(row.id, wanted)
+                and any(fnmatch.fnmatchcase(name, wanted) for name in row.names)
                 and (not package or row.package == package)
             }
         )
@@ -173,7 +181,7 @@ class Catalogue:
         return [self.find(kind, f"{package}::{name}" if package else name) for name in ids]
 
     def _unknown(self, kind: str, name: str, wanted: str) -> str:
-        known = [row.id for row in self.of_kind(kind)]
+        known = [name for row in self.of_kind(kind) for name in row.names]
         hint = package_that_offers(kind, wanted)
         install = f" It comes with {hint}: pip install {hint}." if hint else ""
         plural = kind if kind == "stimuli" else f"{kind}s"
@@ -181,7 +189,7 @@ class Catalogue:
         broken = f" Not readable: {reasons}." if self.broken else ""
         return (
             f"No installed package offers the {kind} {name!r}.{suggest(wanted, known)}{install}"
-            f" 'isocortex list {plural}' shows all {len(known)}.{broken}"
+            f" 'isocortex list {plural}' shows all {len(self.of_kind(kind))}.{broken}"
         )
 
 
@@ -265,11 +273,13 @@ def _rows(content: dict[str, Any], package: str, version: str, module: str, fold
                 where = table.get("id") or f"number {number}"
                 yield Broken(package, version, f"{kind} {where} lacks {' and '.join(missing)}")
                 continue
-            if table["id"] in seen:
-                yield Broken(package, version, f"{kind} {table['id']} is there twice; the first row counts")
+            row = Row(kind, str(table["id"]), package, version, module, folder, table)
+            twice = seen.intersection(row.names)
+            if twice:
+                yield Broken(package, version, f"{kind} {shorten(sorted(twice))} is there twice; the first row counts")
                 continue
-            seen.add(str(table["id"]))
-            yield Row(kind, str(table["id"]), package, version, module, folder, table)
+            seen.update(row.names)
+            yield row
 
 
 def package_that_offers(kind: str, name: str) -> str | None:

@@ -23,7 +23,7 @@ _KIND_OF = {
     "executors": "executor",
 }
 _COLUMNS = {
-    "models": ("id", "modality", "variants", "package"),
+    "models": ("id", "aliases", "modality", "variants", "package"),
     "stimuli": ("id", "modality", "package"),
     "datasets": ("id", "kind", "stimuli", "package"),
     "metrics": ("id", "accepts", "package"),
@@ -118,7 +118,7 @@ def as_text(lists: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _block(name: str, entries: list[dict[str, Any]]) -> str:
-    columns = _COLUMNS[name]
+    columns = [column for column in _COLUMNS[name] if any(_texts(entry.get(column)) for entry in entries)]
     rows = [[", ".join(_texts(entry.get(column))) for column in columns] for entry in entries]
     widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

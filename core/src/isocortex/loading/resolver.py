@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -110,10 +110,24 @@ def variant_of(card: ModelCard, text: str | None) -> Variant:
     UsageError
         The model does not offer it.
     """
-    variant = Variant.parse(text if text is not None else card.variants[0])
-    if variant.kind not in card.variants:
+    variants = variants_of(card, text)
+    if len(variants) > 1:
+        raise UsageError(f"{text!r} stands for {len(variants)} variants of {card.id}. Expected one of them here.")
+    return variants[0]
+
+
+def variants_of(card: ModelCard, text: str | None) -> Sequence[Variant]:
+    """As ``variant_of``, but a range of seeds is taken, too.
+
+    Raises
+    ------
+    UsageError
+        The model does not offer it.
+    """
+    variants = Variant.parse_all(text if text is not None else card.variants[0])
+    if variants[0].kind not in card.variants:
         raise UsageError(f"{card.id} has no variant {text!r}; it offers {', '.join(card.variants)}.")
-    return variant
+    return variants
 
 
 class Resolver:
@@ -259,8 +273,8 @@ def _as_wanted(model: ModelPlugin, files: FileStore) -> ModelPlugin:
 def sibling(catalogue: Catalogue, card: Card, kind: str, name: str) -> str:
     """How to name what a card refers to: its own package's row comes first, where several packages offer the ID."""
     own = f"{card.package}::{name}"
-    rows = [row for row in catalogue.of_kind(kind) if row.id == name]
-    return own if len(rows) > 1 and any(row.reference == own for row in rows) else name
+    rows = [row for row in catalogue.of_kind(kind) if name in row.names]
+    return own if len(rows) > 1 and any(row.package == card.package for row in rows) else name
 
 
 def resolver(*, offline: bool = False) -> Resolver:

@@ -13,7 +13,7 @@ from isocortex.catalogue.cards import ANY_MODALITY, MetricCard, Variant
 from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import ModalityError, UsageError, shorten
 from isocortex.files.digests import digest_of, short
-from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variant_of
+from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variants_of
 
 if TYPE_CHECKING:
     from isocortex.catalogue.cards import BenchmarkCard
@@ -202,7 +202,7 @@ def _of_shard(cells: list[Cell], shard: tuple[int, int] | None) -> list[Cell]:
 
 
 def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str, str], bool]:
-    """Expand globs over models: (model, variant) → whether only a glob named it.
+    """Expand globs over models and ranges of seeds: (model, variant) → whether only a glob named it.
 
     Raises
     ------
@@ -217,8 +217,9 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
             card = resolver.model_card(model)
             if globbed and variant is not None and variant.partition(":")[0] not in card.variants:
                 continue
-            key = (model, str(variant_of(card, variant)) if not _is_file(variant) else str(variant))
-            chosen[key] = chosen.get(key, True) and globbed
+            found = variants_of(card, variant)  # refused where the card does not offer it
+            for text in [str(variant)] if _is_file(variant) else map(str, found):
+                chosen[model, text] = chosen.get((model, text), True) and globbed
     if not chosen:
         raise UsageError("No model was named. 'isocortex list models' shows what is installed.")
     return chosen

@@ -70,10 +70,20 @@ def check_parses(tested: PackageUnderTest) -> None:
 
 def check_ids(tested: PackageUnderTest) -> None:
     """IDs can be written on a command line without being read as something else."""
-    bad = [row.id for row in tested.rows if _RESERVED.search(row.id)]
+    names = [name for row in tested.rows for name in row.names]
+    bad = [name for name in names if _RESERVED.search(name)]
     expect(
-        not bad, f"IDs hold neither spaces, '@' nor '::', nor begin with 'folder:'; found {shorten(map(repr, bad))}."
+        not bad,
+        "IDs and aliases hold neither spaces, '@' nor '::', nor begin with 'folder:'; "
+        f"found {shorten(map(repr, bad))}.",
     )
+    aliases = {(row.kind, name) for row in tested.rows for name in row.names[1:]}
+    taken = [
+        f"{kind} {name!r} ({' and '.join(row.reference for row in rows)})"
+        for (kind, name), rows in tested.catalogue.conflicts().items()
+        if (kind, name) in aliases
+    ]
+    expect(not taken, f"Aliases must be names that nothing else has; found {shorten(taken)}.")
 
 
 def check_rows(tested: PackageUnderTest) -> None:
