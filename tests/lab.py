@@ -350,6 +350,11 @@ settings = { against = "brain" }
 id = "fault.score"
 settings = { score = "brain" }
 
+[[suite]]
+id = "lab-suite"
+version = 2
+benchmarks = ["lab.fit", "lab.mean"]
+
 [defaults.executor]
 object = "iso_lab:Post"
 

@@ -108,6 +108,10 @@ EVERY_KIND = (
         [[executor]]
         id = "far"
         object = "full:Far"
+
+        [[suite]]
+        id = "core"
+        benchmarks = ["d.k"]
         """
     )
 )
@@ -128,6 +132,7 @@ def test_every_row_of_a_package_is_found(install: Install) -> None:
         ("benchmark", "d.k"),
         ("command", "draw"),
         ("executor", "far"),
+        ("suite", "core"),
     ]
     assert {row.kind for row in rows} == set(KINDS)
     assert all((row.version, row.module, row.folder) == ("1.2.3", "iso_full", folder) for row in rows)

@@ -19,6 +19,7 @@ def lines(name: str) -> list[str]:
 def test_a_model_with_its_fields_tags_and_no_weights(lab: Lab) -> None:
     assert lines("lab-net") == [
         "model lab-net  (iso-lab 0.1.0)",
+        "  aliases: lab/net",
         "  licence: CC0",
         "  tags: depth=shallow",
         "  modality: image",

@@ -56,7 +56,7 @@ def test_where_takes_fields_lists_and_tags_and_all_must_hold(lab: Lab, typed: Ty
     assert models("licence=CC0", "modality=image", "variants=pretrained") == ["lab-weighty"]
 
 
-@pytest.mark.parametrize("condition", ["package=iso-lab", "version=0.1.0"])
+@pytest.mark.parametrize("condition", ["package=iso-lab", "package_version=0.1.0"])
 def test_where_takes_what_every_row_shows(lab: Lab, typed: Typed, condition: str) -> None:
     assert "lab-net" in ids(typed("list", "models", "--where", condition, "--json").out)
     assert "lab-net" not in ids(typed("list", "models", "--where", f"{condition}x", "--json").out)
@@ -127,7 +127,12 @@ def test_columns_are_aligned_and_empty_lists_left_out() -> None:
     assert as_text({"models": []}).startswith("Nothing is installed. pip install isocortex-metrics")
 
 
+def test_the_version_of_a_row_is_not_that_of_its_package(lab: Lab) -> None:
+    (row,) = listing(Catalogue.discover(), "suites", ["package=iso-lab"])["suites"]
+    assert (row["version"], row["package_version"]) == (2, "0.1.0")
+
+
 def test_objects_and_options_are_not_shown(lab: Lab) -> None:
     (row,) = (row for row in listing(Catalogue.discover(), "models", [])["models"] if row["id"] == "lab-double")
     assert not {"object", "options"} & set(row)
-    assert (row["package"], row["version"]) == ("iso-lab", "0.1.0")
+    assert (row["package"], row["package_version"]) == ("iso-lab", "0.1.0")

@@ -135,6 +135,30 @@ def test_a_benchmark_prefers_the_parts_of_its_own_package() -> None:
     assert {cell.benchmark: cell.dataset for cell in cells} == {"two.fit": "two::heard", "heard.fit": "one::heard"}
 
 
+def test_a_suite_stands_for_its_benchmarks_and_is_told_with_its_version() -> None:
+    both = row("suite", "core", version=3, benchmarks=["heard.fit", "one::seen.geometry"])
+    again = row("suite", "hearing", benchmarks=["heard.*"])
+    found = planned(["ear/a", "eye"], ["suite:core", "suite:hear*"], None, both, again)
+    assert [(cell.name, cell.suites) for cell in found.cells] == [
+        ("ear/a@pretrained × heard.fit", ("core 3", "hearing 1")),
+        ("eye@fixed × seen.geometry", ("core 3",)),
+    ]
+    assert len(found.left_out) == 2, "pairs of another modality are left out, as those that a glob made"
+    (alone,) = planned(["ear/a"], ["heard.fit"]).cells
+    assert alone.id == found.cells[0].id
+    assert alone.suites == ()
+
+
+def test_what_a_suite_names_must_be_installed() -> None:
+    broken = row("suite", "core", benchmarks=["heard.fit", "smelt.fit"])
+    with pytest.raises(
+        UnknownIDError, match=r"^The suite core 1: No installed package offers the benchmark 'smelt.fit'"
+    ):
+        planned(["ear/a"], ["suite:core"], None, broken)
+    with pytest.raises(UnknownIDError, match=r"the suite 'cor'.*Did you mean core"):
+        planned(["ear/a"], ["suite:cor"], None, broken)
+
+
 def test_shards_are_a_partition_that_keeps_extractions_together() -> None:
     second = row("benchmark", "heard.again", dataset="heard", metric="fit", reduction="time-mean")
     models = [f"all/{number}" for number in range(20)]

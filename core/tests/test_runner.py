@@ -61,6 +61,16 @@ def test_a_name_with_its_package_and_an_alias_find_the_same_result(lab: Lab, mod
     assert len(lab.records("result.json")) == 1
 
 
+def test_a_result_says_by_which_suite_it_was_asked_for(lab: Lab) -> None:
+    (first,) = lab.score("lab-net", "lab.fit")
+    found = lab.score("lab-net", "suite:lab-suite")
+    assert states(found) == ["cached", "scored"]
+    assert first.suites == []
+    assert [result.suites for result in found] == [["lab-suite 2"]] * 2
+    again = lab.score("lab-net", ["lab.fit", "lab.mean"])
+    assert [result.suites for result in again] == [[], ["lab-suite 2"]], "as it was when it was computed"
+
+
 def test_an_edit_of_the_plugin_or_of_a_file_of_it_is_scored_anew(lab: Lab) -> None:
     (first,) = lab.score("lab-net", "lab.fit")
     package = lab.site / "iso_lab"

@@ -18,7 +18,7 @@ from isocortex.errors import AlignmentError, DataError, IsocortexError, UsageErr
 from isocortex.loading.folder_activations import FolderActivations
 from isocortex.results.result import read_results
 from isocortex_nh2015 import read_frame
-from isocortex_nh2015.import_command import import_command
+from isocortex_nh2015.import_command import tuckute
 from isocortex_nh2015.tuckute_activations import find_models, listed_stimuli, read_external, read_in_house
 from isocortex_nh2015.tuckute_models import find_key, released_model
 from plugins.nh2015.tests import release as synthetic
@@ -51,7 +51,7 @@ def root(tmp_path) -> Path:
 
 
 def bring(source: Path, out: Path, *more: str) -> tuple[int, str, Exception | None]:
-    done = CliRunner().invoke(import_command, ["tuckute", str(source), "--out", str(out), *more])
+    done = CliRunner().invoke(tuckute, [str(source), "--out", str(out), *more])
     error = done.exception if not isinstance(done.exception, SystemExit) else None
     assert error is None or isinstance(error, IsocortexError), error
     return done.exit_code, done.output, error

@@ -201,7 +201,14 @@ class CommandCard(Card):
 
     object: str
     help: str = ""
-    name: str = ""
+    name: str = Field(default="", pattern=r"^([a-z][a-z0-9-]*( [a-z][a-z0-9-]*)?)?$", description="one word, or two")
+
+
+class SuiteCard(Card):
+    """A ``[[suite]]`` row: a named, versioned list of benchmarks, which a paper can cite."""
+
+    version: int = Field(default=1, ge=1)
+    benchmarks: tuple[str, ...] = Field(min_length=1)
 
 
 class ExecutorCard(Card):
@@ -219,6 +226,7 @@ CARDS: dict[str, type[Card]] = {
     "benchmark": BenchmarkCard,
     "command": CommandCard,
     "executor": ExecutorCard,
+    "suite": SuiteCard,
 }
 
 

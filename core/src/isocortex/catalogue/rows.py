@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "benchmark": ("id", "dataset", "metric"),
     "command": ("id", "object"),
     "executor": ("id", "object"),
+    "suite": ("id",),
 }
 
 

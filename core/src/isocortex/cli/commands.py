@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isocortex.catalogue.rows import Catalogue
 from isocortex.cli.list import list_
 from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, StoreError, UsageError
 
@@ -41,40 +40,19 @@ class Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands; those of plugins come from manifests, without importing them."""
-        added = [row.id for row in Catalogue.discover().of_kind("command")]
-        return [*super().list_commands(ctx), *(name for name in added if name not in self.commands)]
+        from isocortex.cli.added import added_words
+
+        own = super().list_commands(ctx)
+        return [*own, *(word for word in added_words() if word not in own)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command of core, or one of a plugin that is imported when it runs."""
         own = super().get_command(ctx, cmd_name)
-        rows = [] if own else [row for row in Catalogue.discover().of_kind("command") if row.id == cmd_name]
-        if not rows:
-            return own or _hint(cmd_name)
-        row = rows[0]
-        return click.Command(
-            cmd_name,
-            callback=lambda arguments: _run_added(row.reference, arguments),
-            params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
-            help=str(row.table.get("help", "")),
-            context_settings={"ignore_unknown_options": True, "help_option_names": []},
-        )
+        if own is not None:
+            return own
+        from isocortex.cli.added import added_command
 
-
-def _hint(name: str) -> None:
-    """Say which package brings a known command that is not installed."""
-    from isocortex.catalogue.rows import package_that_offers
-
-    package = package_that_offers("command", name)
-    if package:
-        raise UsageError(f"The command {name!r} comes with {package}: pip install {package}.")
-
-
-def _run_added(reference: str, arguments: tuple[str, ...]) -> None:
-    from isocortex.catalogue.cards import read_card
-    from isocortex.loading.resolver import load_object
-
-    command = load_object(read_card(Catalogue.discover().find("command", reference)))
-    command.main(args=list(arguments), prog_name=f"isocortex {command.name}", standalone_mode=False)
+        return added_command(cmd_name)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

@@ -12,7 +12,7 @@ import click
 from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import UsageError
 
-LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "executors", "plugins")
+LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "suites", "executors", "plugins")
 
 _KIND_OF = {
     "models": "model",
@@ -20,6 +20,7 @@ _KIND_OF = {
     "stimuli": "stimuli",
     "metrics": "metric",
     "benchmarks": "benchmark",
+    "suites": "suite",
     "executors": "executor",
 }
 _COLUMNS = {
@@ -28,6 +29,7 @@ _COLUMNS = {
     "datasets": ("id", "kind", "stimuli", "package"),
     "metrics": ("id", "accepts", "package"),
     "benchmarks": ("id", "dataset", "metric", "package"),
+    "suites": ("id", "version", "benchmarks", "package"),
     "executors": ("id", "package"),
     "plugins": ("package", "version"),
     "conflicts": ("kind", "id", "packages"),
@@ -37,7 +39,7 @@ _COLUMNS = {
 
 @click.command("list")
 @click.argument("what", required=False, type=click.Choice(LISTS))
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field, tag, package or version.")
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field, tag or package.")
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
     """List what is installed, without importing any of it.
@@ -95,7 +97,8 @@ def _condition(text: str) -> tuple[str, str]:
 
 def _fits(row: Row, conditions: Iterable[tuple[str, str]]) -> bool:
     tags = row.table.get("tags", {})
-    known = {**(tags if isinstance(tags, dict) else {}), **row.table, "package": row.package, "version": row.version}
+    origin = {"package": row.package, "package_version": row.version}
+    known = {**(tags if isinstance(tags, dict) else {}), **row.table, **origin}
     return all(value in _texts(known.get(key)) for key, value in conditions)
 
 
@@ -105,7 +108,7 @@ def _texts(value: object) -> list[str]:
 
 def _entry(row: Row) -> dict[str, Any]:
     shown = {key: value for key, value in row.table.items() if key not in ("object", "options")}
-    return {**shown, "id": row.id, "package": row.package, "version": row.version}
+    return {**shown, "id": row.id, "package": row.package, "package_version": row.version}
 
 
 def as_text(lists: dict[str, list[dict[str, Any]]]) -> str:

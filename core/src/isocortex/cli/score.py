@@ -18,8 +18,9 @@ from isocortex.files.file_store import FileStore
 from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.tables import print_json, print_table, tally
+from isocortex.run.choosing import choose_models
 from isocortex.run.dry_run import extraction_need
-from isocortex.run.plan import RunConfig, choose_models, plan
+from isocortex.run.plan import RunConfig, plan
 from isocortex.run.tasks import extractions_of, read_tasks, run_tasks, tasks_of
 
 if TYPE_CHECKING:

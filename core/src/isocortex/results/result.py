@@ -63,6 +63,7 @@ class Result(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     reduction: str = ""
     seed: int = 0
+    suites: list[str] = Field(default_factory=list, description="by which it was asked for, each with its version")
     layers: list[str] = Field(default_factory=list)
     digests: dict[str, str | None] = Field(default_factory=dict)
     summary: Summary | None = None

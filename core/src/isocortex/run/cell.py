@@ -183,6 +183,7 @@ class CellWork:
             settings=jsonable(self.card.settings),
             reduction=cell.reduction,
             seed=cell.seed,
+            suites=list(cell.suites),
             layers=layers,
             summary=summary,
             regions=regions,

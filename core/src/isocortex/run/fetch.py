@@ -22,8 +22,10 @@ from isocortex.loading.resolver import (
     sibling,
     split_model_name,
     variant_of,
+    variants_of,
 )
 from isocortex.progress import Reporter
+from isocortex.run.choosing import choose_benchmarks
 
 if TYPE_CHECKING:
     from isocortex.catalogue.cards import BenchmarkCard
@@ -151,9 +153,10 @@ def _variants(resolver: Resolver, name: str, text: str | None, failures: Failure
     for row in resolver.catalogue.match("model", name):
         with _refusing_usage(failures, row.id):
             card = resolver.model_card(row.reference)
-            if is_pattern(name) and text is not None and Variant.parse(text).kind not in card.variants:
+            if is_pattern(name) and text is not None and Variant.parse_all(text)[0].kind not in card.variants:
                 continue
-            yield Need("model", _shown(resolver, row), variant_of(card, text))
+            for variant in variants_of(card, text):
+                yield Need("model", _shown(resolver, row), variant)
 
 
 def _of_benchmarks(
@@ -166,14 +169,14 @@ def _of_benchmarks(
             with _refusing_usage(failures, pattern):
                 yield from _baselines(resolver, card)
             continue
-        for row in resolver.catalogue.match("benchmark", pattern):
-            with _refusing_usage(failures, row.id):
-                yield from _of_benchmark(resolver, row)
+        for name in choose_benchmarks(resolver, [pattern]):
+            with _refusing_usage(failures, name):
+                yield from _of_benchmark(resolver, name)
 
 
-def _of_benchmark(resolver: Resolver, row: Row) -> list[Need]:
+def _of_benchmark(resolver: Resolver, benchmark: str) -> list[Need]:
     """Data set, stimuli, and the models that the benchmark names as baselines."""
-    card = resolver.benchmark_card(row.reference)
+    card = resolver.benchmark_card(benchmark)
     name = sibling(resolver.catalogue, card, "dataset", card.dataset)
     dataset = resolver.dataset_card(name)
     stimuli = sibling(resolver.catalogue, dataset, "stimuli", dataset.stimuli)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.activations.reductions import parse_reduction
 from isocortex.catalogue.cards import ANY_MODALITY, MetricCard, Variant
-from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import ModalityError, UsageError, shorten
 from isocortex.files.digests import digest_of, short
-from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, sibling, split_model_name, variants_of
+from isocortex.loading.resolver import sibling
+from isocortex.run.choosing import choose_benchmarks, choose_models
 
 if TYPE_CHECKING:
     from isocortex.catalogue.cards import BenchmarkCard
@@ -80,7 +79,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Cell:
-    """One model variant on one benchmark: names as they were typed, and what they stand for."""
+    """One model variant on one benchmark: names as they were typed, what they stand for, and suites with version."""
 
     model: str
     variant: str
@@ -92,6 +91,7 @@ class Cell:
     layers: tuple[str, ...]
     seed: int
     asked: Asked
+    suites: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -134,10 +134,10 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
         A named model cannot take a named benchmark's stimuli.
     """
     chosen_models = choose_models(resolver, models)
-    chosen_benchmarks = _benchmarks(resolver, benchmarks)
+    chosen_benchmarks = choose_benchmarks(resolver, benchmarks)
     cells: dict[Cell, None] = {}
     left_out: list[str] = []
-    for benchmark, benchmark_globbed in chosen_benchmarks.items():
+    for benchmark, how in chosen_benchmarks.items():
         card = resolver.benchmark_card(benchmark)
         dataset, stimuli, metric, modality = _parts(resolver, card)
         parse_reduction(card.reduction)
@@ -146,8 +146,9 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
             if problem is None:
                 asked = _asked(resolver, model, variant, benchmark, card.version)
                 parts = (dataset, stimuli, metric, card.reduction)
-                cells[Cell(model, variant, benchmark, *parts, config.layers, config.seed, asked)] = None
-            elif model_globbed or benchmark_globbed:
+                suites = tuple(how.suites)
+                cells[Cell(model, variant, benchmark, *parts, config.layers, config.seed, asked, suites)] = None
+            elif model_globbed or how.globbed:
                 left_out.append(f"{model}@{variant} × {benchmark}")
             else:
                 raise ModalityError(problem)
@@ -199,64 +200,6 @@ def _of_shard(cells: list[Cell], shard: tuple[int, int] | None) -> list[Cell]:
     number, count = shard
     dealt = {key: place % count for place, key in enumerate(dict.fromkeys(cell.extraction for cell in cells))}
     return [cell for cell in cells if dealt[cell.extraction] == number - 1]
-
-
-def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str, str], bool]:
-    """Expand globs over models and ranges of seeds: (model, variant) → whether only a glob named it.
-
-    Raises
-    ------
-    UsageError
-        Unknown or ambiguous IDs, or a variant that is not offered.
-    """
-    chosen: dict[tuple[str, str], bool] = {}
-    for pattern in patterns:
-        name, variant = split_model_name(pattern)
-        globbed = is_pattern(name) and not name.startswith(ACTIVATIONS_PREFIX)
-        for model in _expand_models(resolver, name) if globbed else [_one_model(resolver, name)]:
-            card = resolver.model_card(model)
-            if globbed and variant is not None and variant.partition(":")[0] not in card.variants:
-                continue
-            found = variants_of(card, variant)  # refused where the card does not offer it
-            for text in [str(variant)] if _is_file(variant) else map(str, found):
-                chosen[model, text] = chosen.get((model, text), True) and globbed
-    if not chosen:
-        raise UsageError("No model was named. 'isocortex list models' shows what is installed.")
-    return chosen
-
-
-def _is_file(variant: str | None) -> bool:
-    return variant is not None and variant.startswith("file:")
-
-
-def _expand_models(resolver: Resolver, pattern: str) -> list[str]:
-    objects = fnmatch.filter(resolver.objects, pattern)
-    package = pattern.rpartition("::")[0]
-    rows = resolver.catalogue.match("model", pattern) if not objects else []
-    return [*objects, *(resolver.canonical("model", row.reference if package else row.id) for row in rows)]
-
-
-def _one_model(resolver: Resolver, name: str) -> str:
-    """The one name of a model; folders and the user's own objects are called as they were named."""
-    own = name in resolver.objects or name.startswith(ACTIVATIONS_PREFIX)
-    return name if own else resolver.canonical("model", name)
-
-
-def _benchmarks(resolver: Resolver, patterns: Sequence[str]) -> dict[str, bool]:
-    chosen: dict[str, bool] = {}
-    for pattern in patterns:
-        globbed = is_pattern(pattern) and not pattern.startswith(FOLDER_PREFIX)
-        package = pattern.rpartition("::")[0]
-        if globbed:
-            rows = resolver.catalogue.match("benchmark", pattern)
-            names = [resolver.canonical("benchmark", row.reference if package else row.id) for row in rows]
-        else:
-            names = [pattern if pattern.startswith(FOLDER_PREFIX) else resolver.canonical("benchmark", pattern)]
-        for name in names:
-            chosen[name] = chosen.get(name, True) and globbed
-    if not chosen:
-        raise UsageError("No benchmark was named. 'isocortex list benchmarks' shows what is installed.")
-    return chosen
 
 
 def _parts(resolver: Resolver, card: BenchmarkCard) -> tuple[str, str, str, str]:

@@ -116,7 +116,7 @@ class Runner:
                 result = found or self._scored(work, folder)
             _forget_failure(folder, cell)
             if found is not None:
-                return found
+                return found.model_copy(update={"suites": list(dict.fromkeys([*found.suites, *cell.suites]))})
         except (Exception, SystemExit) as error:  # a third party's plugin may raise anything; the run goes on
             result = _failed(cell, error, watch)
             store.write_json_if_possible(failure_path(folder, cell), result.model_dump(mode="json"))

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from isocortex.catalogue.cards import BenchmarkCard, Card, DatasetCard, MetricCard, ModelCard, read_card
+from isocortex.catalogue.cards import BenchmarkCard, Card, DatasetCard, MetricCard, ModelCard, SuiteCard, read_card
 from isocortex.catalogue.rows import Broken, Catalogue, Plugin, Row
 from isocortex.errors import IsocortexError, PluginError, SettingsError, shorten
 from isocortex.testing.faces import FACES, imports_behind_faces
@@ -70,7 +70,7 @@ def check_parses(tested: PackageUnderTest) -> None:
 
 def check_ids(tested: PackageUnderTest) -> None:
     """IDs can be written on a command line without being read as something else."""
-    names = [name for row in tested.rows for name in row.names]
+    names = [name for row in tested.rows if row.kind != "command" for name in row.names]
     bad = [name for name in names if _RESERVED.search(name)]
     expect(
         not bad,
@@ -152,7 +152,7 @@ def _check_published(card: BenchmarkCard) -> None:
 
 
 def check_references(tested: PackageUnderTest) -> None:
-    """Data sets name stimuli that exist; benchmarks name a data set and a metric that exist and fit each other."""
+    """Data sets name stimuli, benchmarks a data set and a metric that fit each other, suites benchmarks: that exist."""
     from isocortex.activations.reductions import parse_reduction
 
     problems: list[str] = []
@@ -163,6 +163,9 @@ def check_references(tested: PackageUnderTest) -> None:
             if isinstance(card, BenchmarkCard):
                 parse_reduction(card.reduction)
                 problems += _unfit(tested.catalogue, card)
+            if isinstance(card, SuiteCard):
+                for name in card.benchmarks:
+                    tested.catalogue.match("benchmark", name)
         except (IsocortexError, SettingsError) as error:
             problems.append(f"{card.id!r}: {error}")
     expect(not problems, " ".join(problems))

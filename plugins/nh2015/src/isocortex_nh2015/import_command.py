@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from isocortex_nh2015.tuckute_activations import CachedModel
 
 
-@click.group(name="import")
-def import_command() -> None:
-    """Bring in data, activations and results that others have published."""
-
-
-@import_command.command()
+@click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="FOLDER|TAR")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("tuckute2023"), show_default=True,
               help="Where activations and results go.")  # fmt: skip
