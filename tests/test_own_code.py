@@ -129,7 +129,7 @@ def test_functions_are_computed_anew_unless_they_have_a_digest(tmp_path, monkeyp
         calls.append(len(images))
         return images.mean(axis=(1, 2))
 
-    once = 24 + 1  # one stimulus is tried first
+    once = 24 + 3  # one stimulus is tried first, then another one, and the first again
     for digest, expected in ((None, 2 * once), ("v1", once)):
         calls.clear()
         model = isocortex.wrap(brightness, modality="image", name=f"brightness-{digest}", digest=digest)

@@ -17,16 +17,23 @@ from isocortex.extraction.cached import Extraction
 from isocortex.progress import Reporter, Stopwatch
 from tests.lab import N_STIMULI, Lab
 
-MODEL: Any = SimpleNamespace(digest=lambda _: "model")
+
+def model(**hears: Any) -> Any:
+    """A model whose card says what it hears."""
+    card = SimpleNamespace(**{"sample_rate": None, "resampler": "soxr", "random": False, **hears})
+    return SimpleNamespace(digest=lambda _: "model", card=card)
 
 
-def test_the_key_holds_the_kind_of_device() -> None:
-    def key(device: str, batch_size: int | None = None) -> str | None:
+def test_the_key_holds_the_kind_of_device_and_what_the_model_hears() -> None:
+    def key(device: str, batch_size: int | None = None, **hears: Any) -> str | None:
         stimuli, variant = SimpleNamespace(digest="stimuli"), SimpleNamespace()
-        return Extraction(MODEL, variant, stimuli, "flatten", device, Reporter(quiet=True), Stopwatch(), batch_size).key  # type: ignore[arg-type]
+        quiet = Reporter(quiet=True), Stopwatch()
+        return Extraction(model(**hears), variant, stimuli, "flatten", device, *quiet, batch_size).key  # type: ignore[arg-type]
 
     assert key("cuda") == key("cuda:1") == key("cuda", 4)
     assert key("cpu") != key("cuda")
+    heard = [{}, {"sample_rate": 8000.0}, {"sample_rate": 9000.0}, {"sample_rate": 9000.0, "resampler": "model"}]
+    assert len({key("cpu", **hears) for hears in (*heard, {"random": True})}) == 5, "also where a user gave the digest"
 
 
 # --- with a model -----------------------------------------------------------------------------------------------------

@@ -397,7 +397,7 @@ def test_a_batch_that_was_too_large_is_not_tried_again(tmp_path: Path) -> None:
         expected = arrays(activations_in_memory(plain, stimuli, plain.layers, batch_size=4))
     for layer, values in expected.items():
         np.testing.assert_array_equal(found[layer], values)
-    assert tried == [1, 16, 8, *[4] * 8, *[4] * 2]
+    assert tried == [1, 1, 1, 16, 8, *[4] * 8, *[4] * 2]
 
 
 def test_nothing_stays_in_training_mode() -> None:

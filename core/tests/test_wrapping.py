@@ -11,6 +11,7 @@ from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import PluginError, UsageError
 from isocortex.extraction.extractor import activations_in_memory, extract
+from isocortex.extraction.hearing import heard
 from isocortex.models.wrap import wrap
 
 
@@ -48,8 +49,11 @@ def test_stimuli_of_equal_length_come_together() -> None:
 def test_sounds_are_mono_and_resampled() -> None:
     seen: list[tuple[int, ...]] = []
     model = wrap(lambda batch: seen.append(batch.shape) or batch[:, :3], modality="audio", sample_rate=16000)
-    activations_in_memory(load(model), sounds({"a": 800}, channels=2), ["output"])
+    stereo = sounds({"a": 800}, channels=2)
+    activations_in_memory(load(model), heard(stereo, model.card), ["output"])
     assert seen == [(1, 1600)]
+    with pytest.raises(PluginError, match=r"takes sounds at 16000 Hz; found 'a' at 8000 Hz.*isocortex\.extract"):
+        activations_in_memory(load(model), stereo, ["output"])
 
 
 def test_named_axes_are_reduced() -> None:

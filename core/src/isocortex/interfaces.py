@@ -126,6 +126,19 @@ class ModelPlugin(ABC):
 
         return digest_plugin(self, str(variant), digests_of_variant(variant))
 
+    def fits(self, stimuli: StimulusSet, reduction: str) -> Sequence[str]:
+        """Refuse stimuli or a reduction that the model is not for, before it is loaded; returns warnings for results.
+
+        Most models take any; activations in a folder were made of certain stimuli under one reduction.
+
+        Raises
+        ------
+        DataError
+            They do not fit; the message says what does.
+        """
+        del stimuli, reduction
+        return ()
+
     def fetch(self, variant: Variant, source: Path | None = None) -> Sequence[Path]:
         """Bring the weights of a variant here, from the folder ``source`` or, unless ``offline``, from the network.
 
@@ -357,5 +370,6 @@ def digest_row(card: MetricCard | ModelCard, *facts: object, module: str | None 
     if code is None:
         return None
     row = card.model_dump(mode="json", exclude=set(DESCRIBES))
-    libraries = library_versions(card.package, card.requires)
+    resampling = ("scipy",) if getattr(card, "resampler", "") == "polyphase" else ()
+    libraries = library_versions(card.package, (*card.requires, *resampling))
     return digest_of([code, jsonable(row), libraries, jsonable(list(facts))])

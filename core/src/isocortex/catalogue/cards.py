@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from isocortex.catalogue.rows import Row
 from isocortex.errors import PluginError, UsageError, shorten
@@ -26,6 +26,8 @@ DESCRIBES = frozenset(
 CeilingMode = Literal["none", "r_over_sqrt_c", "r2_over_c", "r_over_c_squared", "r2_over_rv_rvhat"]
 Aggregate = Literal["median-mean", "mean-mean"]
 CeilingName = Literal["repetitions", "split-half", "inter-subject"]
+#: "model": it takes sounds at their own rate and says so
+Resampler = Literal["soxr", "polyphase", "model"]
 
 
 class Variant(BaseModel):
@@ -123,7 +125,9 @@ class ModelCard(Card):
 
     object: str
     modality: str
-    sample_rate: float | None = Field(default=None, gt=0, description="Hz")
+    sample_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="Hz: what the model hears")
+    resampler: Resampler = Field(default="soxr", description="who brings sounds to that rate, and how")
+    random: bool = Field(default=False, description="draws numbers while it runs; each stimulus is given a seed")
     layers: tuple[str, ...] = Field(description="names or patterns; empty: those of the loaded model")
     variants: tuple[str, ...] = ("fixed",)
     parameters: int | None = None
@@ -137,6 +141,13 @@ class ModelCard(Card):
         unknown = [name for name in value if name not in VARIANT_KINDS]
         if unknown or not value:
             raise ValueError(f"variants must be among {', '.join(VARIANT_KINDS)}; found {unknown or 'none'}")
+        return value
+
+    @field_validator("resampler")
+    @classmethod
+    def _has_a_rate(cls, value: str, known: ValidationInfo) -> str:
+        if value == "polyphase" and known.data.get("sample_rate", 0) is None:
+            raise ValueError("needs sample_rate, the rate in Hz to which sounds are resampled")
         return value
 
 

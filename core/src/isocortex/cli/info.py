@@ -60,7 +60,9 @@ def _of_folder(resolver: Resolver, identity: str) -> tuple[str, Card]:
 
 def _fields(card: Card) -> list[str]:
     values = card.model_dump(mode="json")
-    return [f"  {key}: {_text(value)}" for key, value in values.items() if key not in _HIDDEN and value not in _EMPTY]
+    silent = _HIDDEN if values.get("sample_rate") else _HIDDEN | {"resampler"}
+    shown = {key: value for key, value in values.items() if key not in silent and value is not False}
+    return [f"  {key}: {_text(value)}" for key, value in shown.items() if value not in _EMPTY]
 
 
 def _text(value: Any) -> str:

@@ -149,20 +149,35 @@ class StimulusSet:
         return tuple(source for source in self._sources if isinstance(source, Path))
 
     @cached_property
+    def content_digests(self) -> tuple[str, ...]:
+        """What each stimulus holds, in canonical order: ``file:…`` of its bytes, or ``array:…`` of samples and rate.
+
+        The bytes of a file count only where core itself reads them: else they do not say what a model gets.
+        """
+        of_file = digest_files(self.files) if self._read is READERS.get(self.modality) else {}
+        return tuple(
+            f"file:{of_file[source]}" if of_file and isinstance(source, Path) else digest_loaded(self.load(index))
+            for index, source in enumerate(self._sources)
+        )
+
+    @cached_property
     def digest(self) -> str:
         """Digest over IDs in order, contents and table; equal digests mean equal inputs to a model."""
-        # the bytes of a file say what a model gets only where core itself reads them
-        of_file = digest_files(self.files) if self._read is READERS.get(self.modality) else {}
-        contents = [
-            of_file[source] if of_file and isinstance(source, Path) else _digest_loaded(self.load(index))
-            for index, source in enumerate(self._sources)
-        ]
         table = self.table.to_csv(float_format="%.17g")
-        return digest_of({"modality": self.modality, "ids": self.ids, "contents": contents, "table": table})
+        return digest_of({"modality": self.modality, "ids": self.ids, "contents": self.content_digests, "table": table})
 
 
-def _digest_loaded(stimulus: Stimulus) -> list[str | float | None]:
-    return [digest_array(stimulus.array), stimulus.sample_rate]
+def digest_loaded(stimulus: Stimulus) -> str:
+    """Digest over what a stimulus holds, decoded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> silence = Stimulus("silence", "audio", np.zeros(100, dtype=np.float32), 16000.0)
+    >>> digest_loaded(silence).partition(":")[0]
+    'array'
+    """
+    return f"array:{digest_of([digest_array(stimulus.array), stimulus.sample_rate])}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer_names import choose_layers
@@ -18,6 +18,9 @@ from isocortex.activations.reductions import parse_reduction
 from isocortex.catalogue.cards import ANY_MODALITY
 from isocortex.errors import ModalityError, StoreError
 from isocortex.extraction import extractor as extraction
+from isocortex.extraction.chance import seeded
+from isocortex.extraction.hearing import heard
+from isocortex.extraction.steadiness import Steadiness
 from isocortex.files import disk as store
 from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_of, short
@@ -91,9 +94,9 @@ class Extraction:
         model_digest = self.model.digest(self.variant)
         if model_digest is None:
             return None
-        device = self.device.partition(":")[0]
-        core = digest_core("activations")
-        return digest_of([core, model_digest, self.stimuli.digest, self.reduction, device])
+        device, card = self.device.partition(":")[0], self.model.card
+        core, hears = digest_core("activations"), [card.sample_rate, card.resampler, card.random]
+        return digest_of([core, model_digest, self.stimuli.digest, self.reduction, device, hears])
 
     @property
     def name(self) -> str:
@@ -133,10 +136,16 @@ class Extraction:
 
     def in_memory(self, patterns: Sequence[str] = ()) -> dict[str, Activations]:
         """Activations that are kept nowhere; for few stimuli."""
+        steadiness = Steadiness(self.name, warnings=list(self.model.fits(self.stimuli, self.reduction)))
         with self._loaded() as loaded, self.watch.phase("extract"):
             layers = choose_layers(patterns, loaded.layers, loaded.find, self.name)
             return extraction.activations_in_memory(
-                loaded, self.stimuli, layers, reduction=self.reduction, batch_size=self.batch_size
+                loaded,
+                heard(self.stimuli, self.model.card),
+                layers,
+                reduction=self.reduction,
+                batch_size=self.batch_size,
+                steadiness=steadiness,
             )
 
     def _stored(self, patterns: tuple[str, ...], folder: Path) -> dict[str, Activations]:
@@ -154,18 +163,22 @@ class Extraction:
             if computed:
                 self.reporter.step(f"{name} on {self.stimuli.id}: extracted chunk", done, total)
 
+        said = self.model.fits(self.stimuli, self.reduction)
         with self._loaded() as loaded:
             layers = choose_layers(patterns, loaded.layers, loaded.find, name)
             kept = ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
-            kept.describe({"model": name, "stimuli": self.stimuli.id, "reduction": self.reduction}, layers)
+            kept.describe(_about(name, self.stimuli, self.reduction), layers)
+            for text in said:
+                kept.warn(text)
             found = extraction.extract(
                 loaded,
-                self.stimuli,
+                heard(self.stimuli, self.model.card),
                 layers,
                 reduction=self.reduction,
                 folder=folder,
                 batch_size=self.batch_size,
                 progress=progress,
+                name=name,
             )
         store.write_json(_selection(patterns, folder), layers)
         return found
@@ -173,7 +186,13 @@ class Extraction:
     @contextlib.contextmanager
     def _loaded(self) -> Generator[LoadedModel]:
         with self.model.load(self.variant, device=self.device) as loaded:
-            yield loaded
+            yield seeded(loaded, self.model.card, self.variant)
+
+
+def _about(name: str, stimuli: StimulusSet, reduction: str) -> dict[str, Any]:
+    """What travels with activations, so that they are scored with no others than their stimuli and reduction."""
+    contents = list(stimuli.content_digests)
+    return {"model": name, "stimuli": stimuli.id, "reduction": reduction, "contents": contents}
 
 
 def _selection(patterns: tuple[str, ...], folder: Path) -> Path:
@@ -209,6 +228,7 @@ def copy_layers(folder: Path, layers: Sequence[str], target: Path) -> None:
         raise StoreError(store.why_not_written(target, error)) from error
     about = store.read_json(folder / "activations.json")
     store.write_json(target / "activations.json", {**about, "layers": list(layers)})
+    store.write_json(target / "warnings.json", store.read_json(folder / "warnings.json") or [])
 
 
 def lock(key: str) -> AbstractContextManager[None]:

@@ -52,6 +52,17 @@ class Rows:
             self.held[layer] = np.empty((self.n_members, values.shape[1]), dtype=np.float32)
         self.held[layer][list(places)] = values
 
+    def clear(self) -> None:
+        """Forget all rows; others come instead."""
+        self.held.clear()
+
+
+class NoRows(Rows):
+    """For a run that is only looked at."""
+
+    def put(self, layer: str, places: Sequence[int], values: Array) -> None:
+        """Keep nothing."""
+
 
 class StoredRows(Rows):
     """Rows of a chunk of a folder of activations; a context manager that leaves no half file behind.
@@ -86,6 +97,17 @@ class StoredRows(Rows):
         else:
             super().put(layer, places, values)
 
+    def clear(self) -> None:
+        """Forget all rows, also those in files; others come instead."""
+        super().clear()
+        self._n_held = 0
+        self._remove_parts()
+
+    def _remove_parts(self) -> None:
+        for part in self._parts.values():
+            part.path.unlink(missing_ok=True)
+        self._parts.clear()
+
     def finish(self, units: Mapping[str, Sequence[str] | None]) -> None:
         """Store the chunk of every layer.
 
@@ -110,8 +132,7 @@ class StoredRows(Rows):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for part in self._parts.values():
-            part.path.unlink(missing_ok=True)
+        self._remove_parts()
 
 
 class _Part:

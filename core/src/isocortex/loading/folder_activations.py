@@ -7,22 +7,24 @@ It holds either what ``isocortex extract`` writes, or one ``<layer>.csv`` (first
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer import Activations
 from isocortex.activations.output import Emit, LayerOutput
+from isocortex.activations.reductions import parse_reduction
 from isocortex.catalogue.cards import ModelCard, Variant
-from isocortex.errors import DataError, UsageError
+from isocortex.data.stimuli import digest_loaded
+from isocortex.errors import DataError, SettingsError, UsageError, shorten
 from isocortex.files.digests import digest_files, digest_of
 from isocortex.files.disk import read_json
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.loading.folder_dataset import FOLDER_PACKAGE, read_netcdf, read_table
 
 if TYPE_CHECKING:
-    from isocortex.data.stimuli import StimulusBatch
+    from isocortex.data.stimuli import StimulusBatch, StimulusSet
 
 
 class FolderActivations(ModelPlugin):
@@ -59,6 +61,21 @@ class FolderActivations(ModelPlugin):
         del variant, device
         return _LoadedActivations(_layers_of(Path(self.card.options["path"])))
 
+    def fits(self, stimuli: StimulusSet, reduction: str) -> Sequence[str]:
+        """Refuse other stimuli, and another reduction, than the activations were made with, where they say so.
+
+        Raises
+        ------
+        DataError
+            Stimuli have the same IDs and hold something else, or the reduction is another.
+        """
+        path = Path(self.card.options["path"])
+        about, said = read_json(path / "activations.json"), read_json(path / "warnings.json")
+        about = about if isinstance(about, dict) else {}
+        _refuse_reduction(self.card.id, about.get("reduction"), reduction)
+        warnings = [str(text) for text in said] if isinstance(said, list) else []
+        return [*warnings, *_unlike(self.card.id, about, stimuli)]
+
     def digest(self, variant: Variant) -> str | None:
         """Digest over names and contents of the files."""
         del variant
@@ -80,6 +97,47 @@ class _LoadedActivations(LoadedModel):
                 self._opened[layer].rows(batch.whole.ids)  # all that are absent are named at once
             activations = self._opened[layer]
             emit(layer, LayerOutput(activations.array(batch.ids), ("unit",), units=activations.units))
+
+
+def _refuse_reduction(name: str, made: Any, wanted: str) -> None:
+    """Refuse activations of another reduction."""
+    if isinstance(made, str) and made != wanted and _steps(made) != _steps(wanted):
+        raise DataError(
+            f"{name} was made with the reduction {made!r}, and the benchmark asks for {wanted!r}. Extract them again "
+            f"with 'isocortex extract --reduction {wanted}', or score them with a benchmark of {made!r}."
+        )
+
+
+def _steps(reduction: str) -> list[str]:
+    try:
+        return parse_reduction(reduction)
+    except SettingsError:
+        return [reduction]
+
+
+def _unlike(name: str, about: Mapping[str, Any], stimuli: StimulusSet) -> list[str]:
+    """Compare what stimuli hold with what they held when activations were made of them; warns of what is not known."""
+    ids, contents = about.get("stimulus_id"), about.get("contents")
+    if not isinstance(ids, list) or not isinstance(contents, list) or len(ids) != len(contents):
+        return [f"{name} says nothing of what its stimuli held: they were met by ID alone."]
+    known = dict(zip(map(str, ids), map(str, contents), strict=True))
+    other: list[str] = []
+    unknown: list[str] = []
+    for place, (stimulus, now) in enumerate(zip(stimuli.ids, stimuli.content_digests, strict=True)):
+        made = known.get(stimulus, now)  # one without activations is named when they are read
+        if made == now:
+            continue
+        if made.startswith("file:") and now.startswith("array:"):
+            unknown.append(stimulus)
+        elif made.startswith("file:") or digest_loaded(stimuli.load(place)) != made:
+            other.append(stimulus)
+    if other:
+        raise DataError(
+            f"{name} was made of other stimuli than those of {stimuli.id!r}: {len(other)} of {len(stimuli)} have the "
+            f"same ID and hold something else ({shorten(other)}). Extract them again from these stimuli."
+        )
+    which = f"{len(unknown)} of its stimuli ({shorten(unknown)})"
+    return [f"{name} was made of files, and {which} are in memory: they were met by ID alone."] if unknown else []
 
 
 def _layers_of(path: Path) -> dict[str, Callable[[], Activations]]:

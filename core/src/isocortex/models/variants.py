@@ -6,6 +6,8 @@ Weights come from safetensors files, or from torch files that hold tensors and p
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import random
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,13 +81,15 @@ def build_variant(
 
 @contextmanager
 def forked_seed(seed: int | None) -> Generator[None]:
-    """Seed the generators of torch, numpy and Python, and put their states back on exit."""
-    import torch
-
+    """Seed the generators of Python, numpy and, where it is installed, torch, and put their states back on exit."""
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - constructors may draw from the global generator
-    with torch.random.fork_rng():
-        torch.manual_seed(seed or 0)
-        np.random.seed(seed or 0)  # noqa: NPY002
+    with contextlib.ExitStack() as stack:
+        if importlib.util.find_spec("torch") is not None:
+            import torch
+
+            stack.enter_context(torch.random.fork_rng())
+            torch.manual_seed(seed or 0)
+        np.random.seed((seed or 0) % 2**32)  # noqa: NPY002
         random.seed(seed or 0)
         try:
             yield

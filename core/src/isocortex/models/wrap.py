@@ -10,7 +10,6 @@ import numpy as np
 
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import ModelCard, Variant
-from isocortex.data.media import resample
 from isocortex.errors import PluginError, UsageError
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.typing import Array
@@ -94,6 +93,7 @@ def wrap(
     preprocess: Function | None = None,
     name: str | None = None,
     digest: str | None = None,
+    random: bool = False,
 ) -> ModelPlugin:
     """Make a model of a function or a torch module, for ``isocortex.score``.
 
@@ -106,7 +106,7 @@ def wrap(
     modality
         "audio" or "image".
     sample_rate
-        Hz; sounds are resampled to it. Required for audio.
+        Hz; sounds are resampled to it with soxr, channels are averaged then. Required for audio.
     axes
         Names of the axes after the first ("time", "channel", …), so that a benchmark's reduction can find time;
         default: all are units. For a module also layer or pattern → names; its defaults are those of
@@ -123,6 +123,9 @@ def wrap(
     digest
         A text that changes whenever the function does; with it activations and results are kept, without it they are
         computed anew in each run.
+    random
+        It draws numbers: each stimulus then runs alone, under a seed that is made of it. Without this, what gives other
+        values when it runs again is refused.
 
     Raises
     ------
@@ -154,6 +157,7 @@ def wrap(
         sample_rate=sample_rate,
         layers=tuple(layers or (_SINGLE_LAYER,)),
         package="python",
+        random=random,
     )
     if is_module:
         return WrappedModule(card, function, axes, units, preprocess, digest)
@@ -191,10 +195,15 @@ def _stacked(card: ModelCard, batch: StimulusBatch) -> Array:
 
 
 def _prepared(card: ModelCard, stimulus: Stimulus) -> Array:
-    if card.modality != "audio" or stimulus.sample_rate is None or card.sample_rate is None:
+    if card.modality != "audio":
         return stimulus.array
+    if stimulus.sample_rate != card.sample_rate:
+        raise PluginError(
+            f"{card.id} takes sounds at {card.sample_rate:g} Hz; found {stimulus.id!r} at {stimulus.sample_rate:g} Hz. "
+            "Run it through isocortex.extract or isocortex.score, which resample."
+        )
     mono = stimulus.array if stimulus.array.ndim == 1 else stimulus.array.mean(axis=1)
-    return resample(np.ascontiguousarray(mono, dtype=np.float32), stimulus.sample_rate, card.sample_rate)
+    return np.ascontiguousarray(mono, dtype=np.float32)
 
 
 def _as_it_is(sounds: Array) -> Array:

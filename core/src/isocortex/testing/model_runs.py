@@ -16,7 +16,9 @@ from isocortex.activations.reductions import reduce_output
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import StimulusBatch, StimulusSet
+from isocortex.extraction.chance import seeded
 from isocortex.extraction.extractor import activations_in_memory
+from isocortex.extraction.hearing import heard
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.testing.outcomes import CheckSkipped
 from isocortex.testing.probe import N_MEMORY_RUNS, N_STIMULI, REDUCTION
@@ -116,10 +118,10 @@ class ModelUnderTest:
 
     @cached_property
     def stimuli(self) -> StimulusSet:
-        """A few stimuli of the model's modality; sounds have four different durations."""
+        """A few stimuli of the model's modality, as it hears them; sounds have four different durations."""
         if self.card.modality not in (*MODALITIES, "any"):
             raise CheckSkipped(f"The kit makes no stimuli of modality {self.card.modality!r}.")
-        return synthetic_stimuli(self.card.modality, N_STIMULI)
+        return heard(synthetic_stimuli(self.card.modality, N_STIMULI), self.card)
 
     def variants(self) -> list[Variant]:
         """The variants that need no weights, with seed 0."""
@@ -129,8 +131,8 @@ class ModelUnderTest:
         return [Variant.parse(kind) for kind in offered]
 
     def load(self, variant: Variant) -> LoadedModel:
-        """Load the model anew."""
-        return self.plugin.load(variant, device="cpu")
+        """Load the model anew; one that draws numbers runs under seeds, as in a run."""
+        return seeded(self.plugin.load(variant, device="cpu"), self.card, variant)
 
     def opened(self, variant: Variant) -> LoadedModel:
         """Load the model; where it does not load, the check is skipped."""
@@ -151,7 +153,7 @@ class ModelUnderTest:
         with self.opened(variant) as loaded:
             started = time.perf_counter()
             found = activations_in_memory(
-                loaded, stimuli, list(loaded.layers), reduction=REDUCTION, batch_size=batch_size
+                loaded, heard(stimuli, self.card), list(loaded.layers), reduction=REDUCTION, batch_size=batch_size
             )
             self.seconds_per_stimulus = (time.perf_counter() - started) / len(stimuli)
         return found

@@ -19,6 +19,7 @@ from isocortex.testing.memory import check_memory
 from isocortex.testing.model_runs import BATCHINGS, ModelUnderTest, RawRun
 from isocortex.testing.outcomes import CheckFailed, CheckSkipped, described, expect
 from isocortex.testing.probe import N_STIMULI
+from isocortex.testing.rates import check_rates
 from isocortex.testing.rows import skip_unless
 from isocortex.typing import Array
 
@@ -249,5 +250,6 @@ MODEL_CHECKS: dict[str, Callable[[ModelUnderTest], None]] = {
     "digest": check_digest,
     "batch-size": check_batch_size,
     "order": check_order,
+    "rates": check_rates,
     "memory": check_memory,
 }

@@ -86,14 +86,16 @@ def _problem(module: Any, kind: str, where: str, name: str) -> str | None:
 
 def run_model(reference: str, variant: str, modality: str, n_memory_stimuli: int) -> dict[str, Any]:
     """Run a model on the stimuli of the kit; digests of the plugin and of its layers, then its memory (0: without)."""
+    from isocortex.extraction.chance import seeded
     from isocortex.extraction.extractor import activations_in_memory
+    from isocortex.extraction.hearing import heard
     from isocortex.testing.synthetic import synthetic_stimuli
 
     plugin, parsed = _plugin(reference, variant)
-    with plugin.load(parsed, device="cpu") as model:
+    with seeded(plugin.load(parsed, device="cpu"), plugin.card, parsed) as model:
         found = activations_in_memory(
             model,
-            synthetic_stimuli(modality, N_STIMULI),
+            heard(synthetic_stimuli(modality, N_STIMULI), plugin.card),
             model.layers,
             reduction=REDUCTION,
             batch_size=N_STIMULI,
@@ -112,18 +114,22 @@ def run_model(reference: str, variant: str, modality: str, n_memory_stimuli: int
 def _bytes_in_use(plugin: ModelPlugin, variant: Variant, modality: str, n_stimuli: int) -> list[int]:
     """Load a model once and run it on files again and again, other ones each time; the memory in use after each run."""
     from isocortex.data.stimuli import StimulusSet
+    from isocortex.extraction.chance import seeded
     from isocortex.extraction.extractor import activations_in_memory
+    from isocortex.extraction.hearing import heard
     from isocortex.testing.synthetic import synthetic_stimuli
 
     in_use: list[int] = []
-    with tempfile.TemporaryDirectory(prefix="isocortex-check-") as name, plugin.load(variant, device="cpu") as model:
+    made = seeded(plugin.load(variant, device="cpu"), plugin.card, variant)
+    with tempfile.TemporaryDirectory(prefix="isocortex-check-") as name, made as model:
         stimuli = synthetic_stimuli(
             modality, N_MEMORY_RUNS * n_stimuli, folder=Path(name), durations_s=MEMORY_DURATIONS_S, side=MEMORY_SIDE
         )
         files = list(zip(stimuli.ids, stimuli.files, strict=True))
         for start in range(0, len(stimuli), n_stimuli):
             own = StimulusSet(stimuli.id, stimuli.modality, files[start : start + n_stimuli], table=stimuli.table)
-            activations_in_memory(model, own, model.layers, reduction=REDUCTION, batch_size=MEMORY_BATCH_SIZE)
+            played = heard(own, plugin.card)
+            activations_in_memory(model, played, model.layers, reduction=REDUCTION, batch_size=MEMORY_BATCH_SIZE)
             in_use.append(bytes_in_use())
     return in_use
 
