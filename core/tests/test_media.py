@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import wave
 from fractions import Fraction
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 from isocortex.data.media import READERS, SUFFIXES, read_audio, read_image, resample
-from isocortex.errors import DataError
+from isocortex.errors import DataError, PluginError
 
 RATE = 16000
 
@@ -338,15 +339,45 @@ def test_resampling_to_the_same_rate_changes_nothing() -> None:
     assert resample(waveform, RATE, RATE) is waveform
 
 
+@pytest.mark.parametrize("how", ["soxr", "polyphase"])
 @pytest.mark.parametrize(("rate", "wanted"), [(44100, 16000), (16000, 44100), (48000, 16000), (8000, 20000)])
-def test_resampling_keeps_a_tone(rate: int, wanted: int) -> None:
+def test_resampling_keeps_a_tone(rate: int, wanted: int, how: str) -> None:
     """A 440 Hz tone of one second, against the same tone sampled at the wanted rate."""
     at = [np.sin(2 * np.pi * 440 * np.arange(n) / n) for n in (rate, wanted)]
-    resampled = resample(at[0].astype(np.float32), rate, wanted)
+    resampled = resample(at[0].astype(np.float32), rate, wanted, how)
     assert resampled.dtype == np.float32
     assert resampled.shape == (Fraction(wanted, rate) * rate,)
     inner = slice(wanted // 20, -wanted // 20)
-    np.testing.assert_allclose(resampled[inner], at[1][inner], atol=1e-4)
+    np.testing.assert_allclose(resampled[inner], at[1][inner], atol=1e-4 if how == "soxr" else 2e-3)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 100, 441, 44100, 12345])
+@pytest.mark.parametrize(
+    ("rate", "wanted"), [(44100.0, 16000.0), (44100.0, 20000.0), (16000.0, 44100.0), (22050.0, 8000.0)]
+)
+def test_resampled_sounds_have_the_length_that_is_said(n_samples: int, rate: float, wanted: float) -> None:
+    exact = Fraction(n_samples) * Fraction(wanted) / Fraction(rate)
+    waveform = np.ones(n_samples, dtype=np.float32)
+    assert len(resample(waveform, rate, wanted)) == floor(exact + Fraction(1, 2))
+    assert len(resample(waveform, rate, wanted, "polyphase")) == ceil(exact)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_polyphase_is_scipys_by_the_reduced_ratio_in_double_precision(dtype: str) -> None:
+    from scipy.signal import resample_poly
+
+    waveform = np.random.default_rng(0).normal(0, 0.1, (4410, 2)).astype(dtype)
+    expected = resample_poly(waveform.astype(np.float64), 200, 441)
+    found = resample(waveform, 44100.0, 20000.0, "polyphase")
+    assert found.dtype == ("float64" if dtype == "float64" else "float32")
+    np.testing.assert_array_equal(found, expected.astype(found.dtype))
+
+
+def test_what_cannot_be_resampled_is_said() -> None:
+    with pytest.raises(DataError, match=r"floating point.*int16"):
+        resample(np.zeros(10, dtype=np.int16), RATE, 8000)
+    with pytest.raises(PluginError, match=r"'linear' is no resampler\. Expected one of soxr, polyphase"):
+        resample(tone(), RATE, 8000, "linear")
 
 
 def test_resampling_removes_what_the_new_rate_cannot_hold() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import ModelCard, Variant
+from isocortex.data.media import resample
 from isocortex.data.stimuli import Stimulus, StimulusBatch
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.testing import CheckFailed, check_model, checks_of, model_runs
@@ -284,6 +285,76 @@ def test_check_model_raises_with_every_failure() -> None:
         check_model(plugin_of(GivesNaN))
     assert "stimulus000" in str(raised.value)
     assert {outcome.status for outcome in check_model(plugin_of(Loaded))} == {"passed", "skipped"}
+
+
+# --- the rate of sounds -----------------------------------------------------------------------------------------------
+
+
+class Spectrum(Loaded):
+    """Levels of 32 bands below an eighth of the rate that it takes sounds to have."""
+
+    def array(self, stimulus: Stimulus) -> np.ndarray:
+        return stimulus.array
+
+    def values(self, batch, layer):
+        found = []
+        for stimulus in batch:
+            power = np.abs(np.fft.rfft(self.array(stimulus))) ** 2
+            found.append([np.log(band.mean() + 1e-6) for band in np.array_split(power[: len(power) // 4], 32)])
+        return np.array(found, dtype=np.float32)
+
+
+class Resamples(Spectrum):
+    """Brings sounds to 20 kHz itself."""
+
+    def array(self, stimulus):
+        return resample(stimulus.array, stimulus.sample_rate, 20_000.0)
+
+
+class Refuses(Spectrum):
+    """Takes no other rate than 16 kHz."""
+
+    def array(self, stimulus):
+        if stimulus.sample_rate != 16_000:
+            raise ValueError("a wrong rate")
+        return stimulus.array
+
+
+@pytest.mark.parametrize(
+    ("loaded", "row", "words"),
+    [
+        (Spectrum, {}, "it ignores the sampling rate. Say sample_rate"),
+        (Spectrum, {"sample_rate": 20_000, "resampler": "model"}, "at 20000 and at 44100 Hz"),
+        (Spectrum, {"sample_rate": 44_100, "resampler": "model"}, "at 44100 and at 22050 Hz"),
+        (Spectrum, {"sample_rate": 20_000}, None),
+        (Spectrum, {"sample_rate": 44_100, "resampler": "polyphase"}, None),
+        (Resamples, {"sample_rate": 20_000, "resampler": "model"}, None),
+        (Resamples, {}, None),
+        (Refuses, {}, "must take a sound at 44100 Hz; found ValueError: a wrong rate. With sample_rate = 16000"),
+        (Refuses, {"sample_rate": 16_000}, None),
+        (Loaded, {}, None),
+    ],
+)
+def test_a_model_that_ignores_the_rate_of_sounds_is_found(loaded: type, row: dict, words: str | None) -> None:
+    card = ModelCard(id="tested", object="a:b", modality="audio", layers=("early", "late"), **row)
+    found = outcomes(type("Made", (Plugin,), {"loaded": loaded})(card))
+    assert {name for name, outcome in found.items() if outcome.status == "failed"} == ({"rates"} if words else set())
+    assert (words or "") in found["rates"].message
+
+
+def test_images_have_no_rate_to_ignore() -> None:
+    card = ModelCard(id="tested", object="a:b", modality="image", layers=("early", "late"))
+    assert outcomes(Plugin(card))["rates"].message == "It takes no sounds."
+
+
+def test_a_model_that_is_random_and_says_so_passes() -> None:
+    class Draws(Loaded):
+        def values(self, batch, layer):
+            return super().values(batch, layer) + np.random.normal(size=(len(batch), 1)).astype(np.float32)
+
+    for random, failed in ((True, set()), (False, {"determinism"})):
+        card = ModelCard(id="tested", object="a:b", modality="audio", layers=("early", "late"), random=random)
+        assert statuses(type("Made", (Plugin,), {"loaded": Draws})(card), "failed") - {"rates"} == failed
 
 
 # --- what is measured in processes of their own -----------------------------------------------------------------------

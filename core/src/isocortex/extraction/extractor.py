@@ -198,10 +198,13 @@ class _Work:
         others = [place for place in (*self._pair(members)[::-1], *members[::-1]) if place != longest]
         if others:
             self.run_alone(others[0], layers)
+        self._repeat_one(longest, self.alone[longest], layers)
+
+    def _repeat_one(self, place: int, before: Mapping[str, Array], layers: Sequence[str]) -> None:
         exact = self.size.device.partition(":")[0] == "cpu"
-        watch = self._watch({longest: self.alone[longest]}, exact=exact, again=True)
-        self._run_all(range(longest, longest + 1), layers, NoRows(1), watch)
-        self.steadiness.repeats(watch, layers, self.stimuli.ids[longest], seeded=isinstance(self.model, Seeded))
+        watch = self._watch({place: before}, exact=exact, again=True)
+        self._run_all(range(place, place + 1), layers, NoRows(1), watch)
+        self.steadiness.repeats(watch, layers, self.stimuli.ids[place], seeded=isinstance(self.model, Seeded))
 
     def run_alone(self, place: int, layers: Sequence[str]) -> dict[str, Array]:
         """What one stimulus gives alone: layer → (n_units,)."""
@@ -235,6 +238,8 @@ class _Work:
         if changed:
             if not self.batches.are_equal(*pair):
                 refuse_equal(self.steadiness.name, watch, changed, [self.stimuli.ids[place] for place in pair])
+            for place, before in watch.alone.items():
+                self._repeat_one(place, before, layers)  # chance may have looked steady the first time
             self.steadiness.depends_on_batch(changed)
             rows.clear()
             collector = self._run_all(members, layers, rows)

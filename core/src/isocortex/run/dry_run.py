@@ -10,6 +10,7 @@ from isocortex.devices import device_of
 from isocortex.errors import FilesError, IsocortexError
 from isocortex.extraction import extractor as extraction
 from isocortex.extraction.chunk_rows import HELD_BYTES
+from isocortex.extraction.hearing import heard
 from isocortex.loading.resolver import Resolver
 from isocortex.run.plan import Cell, RunConfig
 
@@ -70,7 +71,7 @@ def _bytes_per_stimulus(resolver: Resolver, cell: Cell, stimuli: StimulusSet, co
     ) as model:
         layers = choose_layers(cell.layers, model.layers, model.find, cell.model)
         model.run(
-            stimuli.batch([0]),
+            heard(stimuli, plugin.card).batch([0]),
             layers,
             lambda layer, output: sizes.append(reduce_output(output, cell.reduction, layer).nbytes),
         )
