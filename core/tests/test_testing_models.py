@@ -323,7 +323,7 @@ class Refuses(Spectrum):
 @pytest.mark.parametrize(
     ("loaded", "row", "words"),
     [
-        (Spectrum, {}, "it ignores the sampling rate. Say sample_rate"),
+        (Spectrum, {}, "it depends on the sampling rate. Say sample_rate"),
         (Spectrum, {"sample_rate": 20_000, "resampler": "model"}, "at 20000 and at 44100 Hz"),
         (Spectrum, {"sample_rate": 44_100, "resampler": "model"}, "at 44100 and at 22050 Hz"),
         (Spectrum, {"sample_rate": 20_000}, None),

@@ -132,7 +132,7 @@ class CellWork:
         found = {
             "digest": digest_of(digests),
             "digests": {**digests, "splits": _splits_digest(scores)},
-            "warnings": self._warnings(comparison, [*layers.values(), *baselines.values()]),
+            "warnings": self._warnings(comparison, scores, [*layers.values(), *baselines.values()]),
         }
         return result.model_copy(update=found), scores
 
@@ -148,10 +148,13 @@ class CellWork:
         with made.in_folder(layers, self.uncached) as (_, found):
             yield found
 
-    def _warnings(self, comparison: Comparison, layers: Sequence[Activations]) -> list[str]:
+    def _warnings(self, comparison: Comparison, scores: xr.Dataset, layers: Sequence[Activations]) -> list[str]:
         """What was dropped, guessed or found odd on the way to the scores, each once."""
         said = [self.dataset.stimuli.warnings, self.dataset.warnings, *(one.warnings for one in layers)]
-        return list(dict.fromkeys(itertools.chain(*said, comparison.warnings)))
+        twins = scores.attrs.get("identical_layers")
+        return list(
+            dict.fromkeys(itertools.chain(*said, comparison.warnings, [f"{self.cell.name}: {twins}"] if twins else []))
+        )
 
     def _checksums(
         self, layers: Mapping[str, Activations], baselines: Mapping[str, Mapping[str, Activations]]

@@ -45,7 +45,20 @@ def score_layers(comparison: Contract, layers: Mapping[str, Activations]) -> xr.
         scored = comparison.score(activations)
         readout.offer(index, scored)
         scores.append(scored.drop_vars("prediction", errors="ignore"))
-    return readout.add_to(along_layers(scores, list(layers)), n_searched=len(first_with))
+    found = readout.add_to(along_layers(scores, list(layers)), n_searched=len(first_with))
+    said = _said_of_twins(list(layers), twins)
+    return found.assign_attrs(identical_layers=said) if said else found
+
+
+def _said_of_twins(names: Sequence[str], twins: Sequence[int]) -> str:
+    """A sentence about layers of equal content; empty where there are none."""
+    same = [
+        f"{name} (as {names[twin]})"
+        for index, (name, twin) in enumerate(zip(names, twins, strict=True))
+        if twin < index
+    ]
+    number = "layer holds" if len(same) == 1 else "layers hold"
+    return f"{len(same)} {number} the same values as an earlier one and counted once: {shorten(same)}." if same else ""
 
 
 def along_layers(scores: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
