@@ -233,3 +233,57 @@ def test_warnings_are_said_once_and_shown_below_the_table(lab: Lab, capsys: pyte
     print_table([odd])
     assert "warning: a stimulus is odd (lab-net@fixed × lab.fit)" in capsys.readouterr().out
     assert all(row["warnings"] == ["a stimulus is odd"] for row in odd.rows())
+
+
+def test_layers_of_equal_content_are_named(lab: Lab) -> None:
+    def levels(images: np.ndarray) -> dict[str, np.ndarray]:
+        mean, spread = (
+            images.reshape(len(images), -1) @ weights for weights in np.random.default_rng(0).random((2, 18))
+        )
+        return {"a": mean, "b": spread, "c": mean, "d": spread}
+
+    model = isocortex.wrap(levels, modality="image", layers=["a", "b", "c", "d"], name="levels")
+    (result,) = lab.score(model, "lab.fit")
+    assert result.status == "scored", result.failure
+    assert result.summary is not None
+    assert result.summary.n_layers_searched == 2
+    assert result.warnings == [
+        "levels@fixed × lab.fit: 2 layers hold the same values as an earlier one and counted once: c (as a), d (as b)."
+    ]
+
+
+def test_a_model_that_depends_on_its_batch_says_so_in_every_result(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def levels(images: np.ndarray) -> np.ndarray:
+        flat = images.reshape(len(images), -1).astype(np.float64)
+        return flat[:, :4] / flat.max()
+
+    model = isocortex.wrap(levels, modality="image", name="levels", digest="one")
+    alone = isocortex.wrap(
+        lambda images: images.reshape(len(images), -1)[:, :4] / images.max(axis=(1, 2, 3))[:, None],
+        modality="image",
+        name="alone",
+    )
+    first, second = (lab.score(model, benchmark)[0] for benchmark in ("lab.fit", "lab.again"))
+    (expected,) = lab.score(alone, "lab.fit")
+    for result in (first, second):
+        [said] = result.warnings
+        assert said.startswith("levels@fixed gives other values in a batch than alone (layer output, up to ")
+    assert first.summary is not None
+    assert expected.summary is not None
+    assert first.summary.value == pytest.approx(expected.summary.value, abs=1e-6)
+    assert capsys.readouterr().err == "", "the run is quiet"
+
+
+def test_a_model_that_depends_on_chance_is_a_failure_unless_it_says_so(lab: Lab) -> None:
+    def levels(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1)[:, :4] + np.random.normal(size=(len(images), 4))
+
+    (refused,) = lab.score(isocortex.wrap(levels, modality="image", name="levels"), "lab.fit")
+    assert refused.failure is not None
+    assert "levels@fixed gives other values when it runs on 's00' again" in refused.failure.message
+    told = isocortex.wrap(levels, modality="image", name="levels", random=True)
+    values = [lab.score(told, "lab.fit")[0].summary for _ in range(2)]
+    assert values[0] is not None
+    assert values[0] == values[1]

@@ -105,9 +105,10 @@ def test_images_have_no_rate() -> None:
 
 
 def test_a_sound_whose_rate_is_not_known_is_refused() -> None:
-    stimuli = StimulusSet("sounds", "audio", {"s": Stimulus("s", "audio", np.zeros(10, dtype=np.float32))})
-    with pytest.raises(DataError, match="'s' of 'sounds' has no sampling rate, and the model takes sounds at 8000 Hz"):
-        isocortex.extract(Ear(sample_rate=8_000), stimuli, quiet=True)
+    for rate in (None, 0.0, -8e3, float("nan"), float("inf")):
+        stimuli = StimulusSet("sounds", "audio", {"s": Stimulus("s", "audio", np.zeros(10, dtype=np.float32), rate)})
+        with pytest.raises(DataError, match=r"'s' of 'sounds' has no sampling rate \(found .*takes sounds at 8000 Hz"):
+            isocortex.extract(Ear(sample_rate=8_000), stimuli, quiet=True)
     integers = StimulusSet("sounds", "audio", {"s": Stimulus("s", "audio", np.zeros(10, dtype=np.int16), 16e3)})
     with pytest.raises(DataError, match=r"'s' of 'sounds': Only sounds of floating point numbers.*int16"):
         isocortex.extract(Ear(sample_rate=8_000), integers, quiet=True)

@@ -132,7 +132,9 @@ class Extraction:
     def kept_layers(self, patterns: Sequence[str], folder: Path) -> dict[str, Activations]:
         """Activations in a folder; the model is not loaded where all of them are stored."""
         with lock(self.key or digest_of(str(folder))), self.watch.phase("extract"):
-            return self._stored(tuple(patterns), folder) or self._extracted(tuple(patterns), folder)
+            found = self._stored(tuple(patterns), folder) or self._extracted(tuple(patterns), folder)
+        self.reporter.warn([text for layer in found.values() for text in layer.warnings])
+        return found
 
     def in_memory(self, patterns: Sequence[str] = ()) -> dict[str, Activations]:
         """Activations that are kept nowhere; for few stimuli."""
@@ -228,7 +230,9 @@ def copy_layers(folder: Path, layers: Sequence[str], target: Path) -> None:
         raise StoreError(store.why_not_written(target, error)) from error
     about = store.read_json(folder / "activations.json")
     store.write_json(target / "activations.json", {**about, "layers": list(layers)})
-    store.write_json(target / "warnings.json", store.read_json(folder / "warnings.json") or [])
+    warnings = store.read_json(folder / "warnings.json")
+    if warnings:
+        store.write_json(target / "warnings.json", warnings)
 
 
 def lock(key: str) -> AbstractContextManager[None]:

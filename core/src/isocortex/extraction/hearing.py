@@ -50,10 +50,10 @@ class Heard(StimulusSet):
         stimulus = self.recorded.load(index)
         if self.sample_rate is None or stimulus.modality != "audio":
             return replace(stimulus, array=np.array(stimulus.array))
-        if stimulus.sample_rate is None:
+        if not stimulus.sample_rate or not 0 < stimulus.sample_rate < float("inf"):
             raise DataError(
-                f"Stimulus {stimulus.id!r} of {self.id!r} has no sampling rate, and the model takes sounds at "
-                f"{self.sample_rate:g} Hz. Set sample_rate, in Hz."
+                f"Stimulus {stimulus.id!r} of {self.id!r} has no sampling rate (found {stimulus.sample_rate}), and the "
+                f"model takes sounds at {self.sample_rate:g} Hz. Set sample_rate, in Hz."
             )
         try:
             sound = resample(stimulus.array, stimulus.sample_rate, self.sample_rate, self.resampler)

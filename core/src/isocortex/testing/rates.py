@@ -55,8 +55,8 @@ def check_rates(model: ModelUnderTest) -> None:
         expect(
             not differs.too_much,
             f"{variant} must give the same for a sound at {own:g} and at {other:g} Hz; found a difference of "
-            f"{differs.of_spread:.0%} of the spread of layer {layer!r} over sounds: it depends on the sampling rate. Say "
-            'sample_rate in its row, so that core resamples; with resampler = "model" it must do so itself.',
+            f"{differs.of_spread:.0%} of the spread of layer {layer!r} over sounds: it depends on the sampling rate. "
+            'Say sample_rate in its row, so that core resamples; with resampler = "model" it must do so itself.',
         )
 
 
