@@ -287,6 +287,9 @@ def resolver(*, offline: bool = False) -> Resolver:
 def load_model(name: str, *, device: str = "cpu") -> LoadedModel:
     """Load a model by ``ID`` or ``ID@variant``.
 
+    It takes sounds at the ``sample_rate`` of its card, unless that says ``resampler = "model"``: ``isocortex.extract``
+    resamples, ``run`` does not (``isocortex.data.resample`` does).
+
     Examples
     --------
     >>> # with load_model("noise@random:3") as model: print(model.layers)
