@@ -29,6 +29,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "benchmark": {"dataset": "d", "metric": "k"},
     "command": {"object": "x:f", "name": "draw"},
     "executor": {"object": "x:E"},
+    "suite": {"benchmarks": ["d.k"]},
 }
 
 
