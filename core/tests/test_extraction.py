@@ -423,9 +423,10 @@ def test_activations_that_are_not_finite_name_layer_and_stimuli(tmp_path: Path, 
     assert not list(tmp_path.rglob("*.npy")), "what is not finite must not be stored"
 
 
-def test_what_overflows_float32_is_not_finite(tmp_path: Path) -> None:
-    huge = Emits(("a", lambda batch: np.full((len(batch), 1), 1e300), ("unit",)))
-    with np.errstate(over="ignore"), pytest.raises(DataError, match="not finite"):
+@pytest.mark.parametrize("magnitude", [1e300, 1e-160])
+def test_what_no_metric_can_square_is_refused(tmp_path: Path, magnitude: float) -> None:
+    huge = Emits(("a", lambda batch: np.full((len(batch), 1), magnitude), ("unit",)))
+    with pytest.raises(DataError, match=r"Layer 'a' has values of the order 1e[+-]\d+, .* Multiply the features"):
         extract(huge, sounds([1]), ["a"], reduction="flatten", folder=tmp_path)
 
 

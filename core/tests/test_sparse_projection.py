@@ -51,7 +51,7 @@ def test_what_comes_out_is_that_of_sklearn(n_features: int, dtype: str) -> None:
     features = np.random.default_rng(0).standard_normal((7, n_features)).astype(dtype)
     expected = sklearn_projection(128, 1, features).transform(features)
     found = reduce_output(LayerOutput(features, ("unit",)), "srp-128-1", "any layer")
-    assert found.dtype == np.float32
+    assert found.dtype == dtype
     tolerance = 1e-6 * np.abs(expected).max()
     np.testing.assert_allclose(found, np.asarray(expected, dtype=np.float64), rtol=0, atol=tolerance)
     exact = features.astype(np.float64) @ sklearn_projection(128, 1, features.astype(float)).components_.toarray().T

@@ -78,6 +78,8 @@ class LoadedModel(ABC):
     layers: Sequence[str]
     #: how stimuli may be put together; core groups them accordingly
     batching: Literal["any", "equal-length", "single"] = "any"
+    #: what was found odd or guessed while the model was loaded or ran; every result that is made of it says it
+    warnings: Sequence[str] = ()
 
     def find(self, pattern: str) -> Sequence[str]:
         """Layers that match a pattern: ``*`` stays inside one dotted segment, ``**`` crosses segments."""
@@ -125,6 +127,10 @@ class ModelPlugin(ABC):
         """
 
         return digest_plugin(self, str(variant), digests_of_variant(variant))
+
+    def changed_by_running(self) -> bool:
+        """Whether running the model changed what its digest covers: then its activations stand for it in a result."""
+        return False
 
     def fits(self, stimuli: StimulusSet, reduction: str) -> Sequence[str]:
         """Refuse stimuli or a reduction that the model is not for, before it is loaded; returns warnings for results.

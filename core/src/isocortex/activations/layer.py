@@ -94,8 +94,11 @@ class Activations:
 
     def _check_shapes(self) -> None:
         shapes = [chunk.shape for chunk in self._opened]
-        if any(not np.issubdtype(chunk.dtype, np.number) for chunk in self._opened):
-            raise DataError(f"Activations of {self.layer!r} must be numbers; found {self._opened[0].dtype}.")
+        other = [chunk.dtype for chunk in self._opened if chunk.dtype.kind not in "fiu"]
+        if other:
+            raise DataError(f"Activations of {self.layer!r} must be real numbers; found {other[0]}.")
+        if any(np.ma.is_masked(chunk) for chunk in self._chunks):
+            raise DataError(f"Activations of {self.layer!r} have masked values; fill them, or leave out their stimuli.")
         if not shapes or any(len(shape) != 2 for shape in shapes) or len({shape[1] for shape in shapes}) != 1:
             raise DataError(f"Activations of {self.layer!r} need (n_stimuli, n_units) chunks; found {shapes}.")
         if sum(shape[0] for shape in shapes) != len(self.stimulus_id):

@@ -19,13 +19,16 @@ class LayerOutput:
     array
         (n_stimuli, …), numpy or torch.
     axes
-        Names of the axes after the first: "time", "channel", "frequency", "height", "width", "unit", …
+        Names of the axes after the first: "time", "channel", "frequency", "height", "width", "unit", …; "?"
+        (``axes.UNKNOWN_AXIS``) for one of which the model does not know what it is.
     lengths
         Valid steps along "time" for each stimulus; None: all steps are valid.
     units
         Names of the units of a layer with the single axis "unit" (class labels, neuroid_id).
     step_ms
         Start and stop of each time step in ms, (n_steps, 2); for responses that go on in time.
+    inferred_from
+        What the axes were inferred from, where nobody named them; a result whose reduction needs them says so.
     """
 
     array: Any
@@ -33,6 +36,7 @@ class LayerOutput:
     lengths: Sequence[int] | None = None
     units: tuple[str, ...] | None = None
     step_ms: Array | None = None
+    inferred_from: str | None = None
 
 
 Emit = Callable[[str, LayerOutput], None]

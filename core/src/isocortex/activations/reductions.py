@@ -1,4 +1,4 @@
-"""Reducing a layer's output where it lies, batch by batch: (n_stimuli, …) → (n_stimuli, n_units) float32.
+"""Reducing a layer's output where it lies, batch by batch: (n_stimuli, …) → (n_stimuli, n_units).
 
 A reduction is named by steps joined with "+": ``time-mean``, ``time-max``, ``time-first``, ``time-last``,
 ``spatial-mean``, ``flatten``, ``projection-N`` (sparse random projection to N units; layers with at most N units are
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.activations.array_api import device_of_array, namespace
+from isocortex.activations.axes import refuse_unknown_axes
+from isocortex.activations.numbers import real_numbers, without_loss
 from isocortex.errors import DataError, PluginError, SettingsError, suggest
 from isocortex.typing import Array
 
@@ -52,14 +54,15 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
 
     Returns
     -------
-    (n_stimuli, n_units) float32.
+    (n_stimuli, n_units); float32, or float64 where the output is in double precision or holds integers and single
+    precision does not hold each value.
 
     Raises
     ------
     SettingsError
         A step is unknown.
     PluginError
-        The output's axes do not fit its array.
+        The output's axes do not fit its array, it has no numbers, or an axis that the reduction needs has no name.
 
     Examples
     --------
@@ -68,10 +71,12 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
     >>> reduce_output(output, "time-mean", "layer").tolist()
     [[2.0]]
     """
-    array = output.array if hasattr(output.array, "detach") else np.asarray(output.array)
+    array = output.array if hasattr(output.array, "detach") else np.asanyarray(output.array)
     if array.ndim != len(output.axes) + 1:
         raise PluginError(f"Layer {layer!r} gave shape {array.shape} but names the axes {output.axes} after the first.")
-    output = replace(output, array=_real(array, layer))
+    refuse_unknown_axes(output, reduction, layer)
+    output = replace(output, array=real_numbers(array, layer))
+    is_double = output.array.dtype.itemsize == 8
     projection: re.Match[str] | None = None
     for step in parse_reduction(reduction):
         if step in STEPS:
@@ -81,7 +86,9 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
     _refuse_padding(output, reduction, layer)
     flat = output.array.reshape(len(array), -1)  # (n_stimuli, n_units)
     reduced = flat if projection is None else _projected(flat, projection, layer)
-    return reduced.detach().float().cpu().numpy() if hasattr(reduced, "detach") else reduced.astype(np.float32)
+    if hasattr(reduced, "detach"):
+        reduced = (reduced if is_double else reduced.float()).detach().cpu().numpy()
+    return without_loss(reduced) if is_double else reduced.astype(np.float32)
 
 
 def unit_names(output: LayerOutput, reduction: str, layer: str, n_units: int) -> tuple[str, ...] | None:
@@ -104,14 +111,6 @@ def unit_names(output: LayerOutput, reduction: str, layer: str, n_units: int) ->
         raise PluginError(f"Layer {layer!r} has {output.array.shape[1]} units, but {len(output.units)} names for them.")
     mixed = n_units != len(output.units) or any(step.startswith("srp-") for step in parse_reduction(reduction))
     return None if mixed else tuple(output.units)
-
-
-def _real(array: Anywhere, layer: str) -> Anywhere:
-    """Real values, floats on torch, whose means know no whole numbers."""
-    is_torch = hasattr(array, "detach")
-    if array.is_complex() if is_torch else np.iscomplexobj(array):
-        raise PluginError(f"Layer {layer!r} gave complex numbers. Emit their real part, modulus or phase.")
-    return array.float() if is_torch and not array.is_floating_point() else array
 
 
 def _refuse_padding(output: LayerOutput, reduction: str, layer: str) -> None:
@@ -194,7 +193,8 @@ def _time_mean(values: Anywhere, lengths: Array | None) -> Anywhere:
     scale = (values.shape[-1] / lengths).reshape(-1, *(1,) * (mean.ndim - 1))
     if isinstance(values, np.ndarray):
         return mean * scale
-    return mean * namespace(values).asarray(scale.astype(np.float32), device=device_of_array(values))
+    exact = np.float64 if mean.element_size() == 8 else np.float32
+    return mean * namespace(values).asarray(scale.astype(exact), device=device_of_array(values))
 
 
 def _time_max(values: Anywhere, lengths: Array | None) -> Anywhere:
@@ -254,7 +254,7 @@ def project(features: Anywhere, n_components: int, layer: str) -> Anywhere:
 
     Returns
     -------
-    (n_stimuli, n_components), where the features lie; float64 on numpy, float32 on torch. Charikar, Chen &
+    (n_stimuli, n_components), where the features lie; float64 on numpy and of float64, else float32. Charikar, Chen &
     Farach-Colton 2002; Weinberger et al. 2009, ICML, section 3.
 
     Examples
@@ -282,7 +282,7 @@ def _add_numpy(projected: Array | None, part: Array, component: Array, sign: Arr
 def _add_torch(projected: Any, part: Any, component: Array, sign: Array, n_components: int) -> Any:
     import torch
 
-    signed = part.float() * torch.as_tensor(sign, device=part.device)
+    signed = (part if part.element_size() == 8 else part.float()) * torch.as_tensor(sign, device=part.device)
     found = signed.new_zeros(len(part), n_components) if projected is None else projected
     return found.index_add_(1, torch.as_tensor(component, device=part.device), signed)
 

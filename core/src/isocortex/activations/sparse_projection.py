@@ -30,7 +30,7 @@ def sparse_projection(features: Any, n_components: int, seed: int) -> Any:
 
     Returns
     -------
-    (n_stimuli, N), float64 on numpy and on the CPU, float32 on an accelerator. Li, Hastie & Church 2006, KDD.
+    (n_stimuli, N), float64 on numpy, on the CPU and of float64; else float32. Li, Hastie & Church 2006, KDD.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def sparse_projection(features: Any, n_components: int, seed: int) -> Any:
     """
     if not isinstance(features, np.ndarray) and features.device.type != "cpu":
         return _on_accelerator(features, n_components, seed)
-    values = features if isinstance(features, np.ndarray) else features.detach().float().numpy()
+    values = features if isinstance(features, np.ndarray) else _at_least_single(features).numpy()
     matrix = projection_matrix(values.shape[1], n_components, seed)
     # one stimulus at a time in double precision: the sums of one do not depend on the others
     return np.stack([matrix @ row.astype(np.float64) for row in values])
@@ -75,16 +75,22 @@ def projection_matrix(n_features: int, n_components: int, seed: int) -> Any:
     return csr_matrix(projection.components_)
 
 
+def _at_least_single(features: Any) -> Any:
+    """Half precision is raised; what is in double precision stays so."""
+    return features.detach() if features.element_size() == 8 else features.detach().float()
+
+
 def _on_accelerator(features: Any, n_components: int, seed: int) -> Any:
     """The same where sparse matrices are unknown or slow: gather, then add."""
     import torch
 
     matrix = projection_matrix(features.shape[1], n_components, seed).tocoo()
-    device, values = features.device, features.detach().float()
+    device, values = features.device, _at_least_single(features)
     found = values.new_zeros(len(values), n_components)
     for start in range(0, matrix.nnz, _BLOCK):
         part = slice(start, start + _BLOCK)
-        weight = torch.from_numpy(matrix.data[part].astype(np.float32)).to(device)
+        exact = np.float64 if values.element_size() == 8 else np.float32
+        weight = torch.from_numpy(matrix.data[part].astype(exact)).to(device)
         row, column = (torch.from_numpy(index[part].astype(np.int64)).to(device) for index in (matrix.row, matrix.col))
         found.index_add_(1, row, values[:, column] * weight)
     return found

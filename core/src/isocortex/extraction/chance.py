@@ -30,6 +30,11 @@ class Seeded(LoadedModel):
         self.layers = model.layers
         self.device, self.dtype = getattr(model, "device", "cpu"), getattr(model, "dtype", "float32")
 
+    @property
+    def warnings(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What the model says of itself."""
+        return self.model.warnings
+
     def find(self, pattern: str) -> Sequence[str]:
         """As the model finds them."""
         return self.model.find(pattern)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isocortex.activations.axes import needs_names
 from isocortex.activations.folder import varying_units
 from isocortex.activations.reductions import reduce_output, unit_names
 from isocortex.errors import DataError, PluginError, shorten
@@ -31,6 +32,8 @@ class Collector:
         self.units: Units = {}
         self.n_units: dict[str, int] = {}
         self.not_finite: dict[str, dict[str, None]] = {}
+        #: layers whose axes nobody named, where the reduction needs them
+        self.inferred: dict[str, tuple[tuple[str, ...], str]] = {}
         self.seen: set[str] = set()
         self.places: Sequence[int] = ()
         self.first = 0
@@ -56,6 +59,8 @@ class Collector:
                 "Leave it out with --layers."
             )
         values = reduce_output(output, self.reduction, layer)
+        if output.inferred_from is not None and needs_names(self.reduction.split("+")):
+            self.inferred[layer] = (output.axes, output.inferred_from)
         if layer not in self.n_units:
             self.n_units[layer] = values.shape[1]
             self.units[layer] = unit_names(output, self.reduction, layer, values.shape[1])

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isocortex.activations.axes import inferred_axes
 from isocortex.activations.folder import ActivationFolder
+from isocortex.activations.numbers import as_stored
 from isocortex.devices import is_out_of_memory, memory_taken, release_memory
 from isocortex.errors import DataError
 from isocortex.extraction.batch_size import BatchSize
@@ -121,9 +123,9 @@ def activations_in_memory(
     if steadiness is not None:
         work.run_alone(work.batches.longest(members), layers)
         work.repeat(members, layers)
-    units, said = work.run(members, list(layers), rows), known.warnings
+    units, said = work.run(members, list(layers), rows), work.said
     return {
-        layer: Activations(layer, stimuli.ids, [rows.held[layer]], units=units[layer], warnings=said)
+        layer: Activations(layer, stimuli.ids, [as_stored(rows.held[layer], layer)], units=units[layer], warnings=said)
         for layer in layers
     }
 
@@ -143,6 +145,8 @@ class _Work:
     steadiness: Steadiness
     #: what stimuli gave alone: three at most
     alone: dict[int, dict[str, Array]] = field(default_factory=dict[int, dict[str, Array]])
+    #: layers whose axes were inferred
+    inferred: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict[str, tuple[tuple[str, ...], str]])
 
     def __post_init__(self) -> None:
         self.batches = Batches(self.model, self.stimuli)
@@ -249,9 +253,14 @@ class _Work:
         self.batches.forget()
         return {layer: collector.units[layer] for layer in layers}
 
+    @property
+    def said(self) -> list[str]:
+        """What was found of the model until now."""
+        return [*self.model.warnings, *inferred_axes(self.inferred), *self.steadiness.warnings]
+
     def note(self, kept: ActivationFolder) -> None:
         """Remember with the activations what was found of the model, before what it gives is stored."""
-        for text in self.steadiness.warnings:
+        for text in self.said:
             kept.warn(text)
         self.steadiness.remember()
         kept.note_batch_size(self.size.now)
@@ -271,6 +280,7 @@ class _Work:
                 else:
                     self.size.failed(len(places))
                     release_memory(self.size.device)
+        self.inferred.update(collector.inferred)
         return collector
 
     def _fits(self, places: Sequence[int], collector: Collector, first: int) -> bool:
