@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import isocortex
@@ -192,7 +194,13 @@ def test_a_model_without_digest_is_extracted_once_for_several_benchmarks(lab: La
 
 def test_models_without_digest_never_share_a_place(lab: Lab) -> None:
     def model(sign: float):
-        return isocortex.wrap(lambda images: sign * images.mean(axis=(1, 2)), modality="image", name="mine")
+        lock = threading.Lock()  # it cannot be read, so that there is no digest
+
+        def mean(images: np.ndarray) -> np.ndarray:
+            with lock:
+                return sign * images.mean(axis=(1, 2))
+
+        return isocortex.wrap(mean, modality="image", name="mine")
 
     (first,) = lab.score(model(1.0), "lab.fit")
     (again,) = lab.score(model(1.0), "lab.fit")

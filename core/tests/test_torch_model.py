@@ -271,7 +271,7 @@ def test_items_by_name_and_by_place(container: Callable[[Any], Any], layer: str)
         (lambda x: Found(x, (x, x)), "inner[states][4]", "tuple of 2; it has no item '4'"),
         (lambda x: Found(x, (x, x)), "inner[state]", "a Found with values, states, loss; it has no item 'state'"),
         (lambda x: (None, "text", x[0, 0].item()), "inner", "tuple of 3; say which"),
-        (lambda x: None, "inner", "is NoneType; say which"),  # noqa: ARG005
+        (lambda x: None, "inner", "is NoneType; expected a tensor"),  # noqa: ARG005
     ],
 )
 def test_items_that_are_not_there_name_what_there_is(container: Callable[[Any], Any], layer: str, words: str) -> None:

@@ -85,12 +85,6 @@ def test_audio_needs_a_rate() -> None:
         wrap(lambda batch: batch, modality="audio")
 
 
-def test_digest_is_the_users() -> None:
-    fixed = Variant.parse("fixed")
-    assert wrap(len, modality="image").digest(fixed) is None
-    assert wrap(len, modality="image", digest="v1").digest(fixed) == "v1"
-
-
 def test_units_have_names(tmp_path: Path) -> None:
     def levels(batch: np.ndarray) -> dict[str, np.ndarray]:
         return {"category": batch[:, :2], "other": batch}
@@ -112,7 +106,7 @@ def test_a_module_runs_as_a_copy_in_evaluation_mode() -> None:
     torch = pytest.importorskip("torch")
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3), torch.nn.Dropout(0.9)).double()
     model = wrap(module, modality="audio", sample_rate=8000, layers=["1", "2"], name="net")
-    assert (model.card.id, model.card.layers, model.digest(Variant.parse("fixed"))) == ("net", ("1", "2"), None)
+    assert (model.card.id, model.card.layers) == ("net", ("1", "2"))
     stimuli = sounds({"a": 40, "b": 40})
     with load(model) as loaded:
         found = activations_in_memory(loaded, stimuli, ["1", "2"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from isocortex.errors import UsageError, shorten
 from isocortex.files.disk import check_writable
 from isocortex.interfaces import ModelPlugin
+from isocortex.loading.resolver import split_model_name
 from isocortex.run.plan import RunConfig, plan
 
 if TYPE_CHECKING:
@@ -78,16 +79,45 @@ def _executor_name(executor: str | None, jobs: int) -> str | None:
 
 
 def _separate(models: Models) -> tuple[list[str], dict[str, ModelPlugin]]:
-    """Names of all models in order, and those that were given as objects, by name; no two have one name."""
-    listed: list[str | ModelPlugin] = [models] if isinstance(models, (str, ModelPlugin)) else list(models)
+    """Names of all models in order, and those that were given as objects, by name; no two have one name.
+
+    Raises
+    ------
+    UsageError
+        Two models of one name, or something that is no model.
+    """
+    listed: list[str | ModelPlugin] = [models] if isinstance(models, (str, ModelPlugin)) else _listed(models)
     objects: dict[str, ModelPlugin] = {}
     for model in listed:
+        if not isinstance(model, (str, ModelPlugin)):
+            hint = " isocortex.wrap makes a model of it." if callable(model) else ""
+            raise UsageError(f"A model is an ID or what isocortex.wrap made; found {type(model).__name__}.{hint}")
         if isinstance(model, ModelPlugin) and objects.setdefault(model.card.id, model) is not model:
             raise UsageError(
                 f"Two models are called {model.card.id!r}, and one would take the other's place. Give each a name of "
                 "its own, for example isocortex.wrap(…, name=…)."
             )
-    return [model if isinstance(model, str) else model.card.id for model in listed], objects
+    twice = [name for name in listed if isinstance(name, str) and split_model_name(name)[0] in objects]
+    if twice:
+        raise UsageError(
+            f"{twice[0]!r} is asked for by name, and a model of your own is called so as well. Give that another name, "
+            "for example isocortex.wrap(…, name=…)."
+        )
+    names = [model if isinstance(model, str) else model.card.id for model in listed]
+    return names, {name: _for_one_run(model) for name, model in objects.items()}
+
+
+def _listed(models: object) -> list[Any]:
+    if not isinstance(models, Iterable) or isinstance(models, bytes):
+        hint = " isocortex.wrap makes a model of it." if callable(models) else ""
+        raise UsageError(f"Models are IDs or what isocortex.wrap made; found {type(models).__name__}.{hint}")
+    return list(cast("Iterable[Any]", models))
+
+
+def _for_one_run(model: ModelPlugin) -> ModelPlugin:
+    from isocortex.models.wrap import Wrapped
+
+    return model.for_one_run() if isinstance(model, Wrapped) else model
 
 
 def score(
@@ -181,7 +211,7 @@ def extract(
     from isocortex.devices import device_of
     from isocortex.extraction.cached import Extraction, check_modality
     from isocortex.files.file_store import FileStore
-    from isocortex.loading.resolver import Resolver, split_model_name, variant_of
+    from isocortex.loading.resolver import Resolver, variant_of
     from isocortex.progress import Reporter, Stopwatch
 
     chosen, reporter = config or RunConfig(), Reporter(quiet=quiet)

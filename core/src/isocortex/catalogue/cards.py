@@ -14,6 +14,8 @@ from isocortex.catalogue.rows import Row
 from isocortex.errors import PluginError, UsageError, shorten
 
 ANY_MODALITY = "any"
+#: package of models that a user made in Python
+OWN_PACKAGE = "python"
 VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed")
 #: of one range
 MOST_SEEDS = 1000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from isocortex.activations.layer_names import match_layers
@@ -17,6 +17,8 @@ from isocortex.activations.output import Emit, LayerOutput
 from isocortex.devices import release_memory
 from isocortex.errors import LayerError, PluginError, SettingsError, shorten
 from isocortex.interfaces import LoadedModel
+from isocortex.models.layer_items import described, first_tensor as first_tensor, item_of
+from isocortex.models.module_axes import axes_by_kind, unknown_axes
 from isocortex.models.variants import State, Weights, build_variant
 
 if TYPE_CHECKING:
@@ -52,8 +54,13 @@ class TorchRecipe:
         segment). ``name#1`` is the second call of a module that runs several times, ``name[0]`` and ``name[hidden]``
         an item of an output that is a tuple or a mapping.
     axes
-        Layer or pattern → names of the axes after the first; others have ``DEFAULT_AXES``. An axis "batch" says that
-        the batch is not the first axis: ``("time", "batch", "channel")`` names all of them.
+        Layer or pattern → names of the axes after the first. An axis "batch" says that the batch is not the first axis:
+        ``("time", "batch", "channel")`` names all of them. Others are inferred from the kind of the module
+        (``module_axes``) or, where that says nothing, have ``DEFAULT_AXES``; a result whose reduction needs them says
+        so.
+    modality
+        "audio" or "image", for a module of which nothing but its kind is known: an axis that the kind does not name
+        stays without a name then, and a reduction that needs it is refused.
     weights, rename, front_end
         As for ``isocortex.models.variants.build_variant``.
     lengths
@@ -86,6 +93,7 @@ class TorchRecipe:
     names: Callable[[str], str | None] | None = None
     output: Callable[[str, Any], Any] | None = None
     units: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    modality: str | None = None
 
 
 class TorchModel(LoadedModel):
@@ -100,9 +108,9 @@ class TorchModel(LoadedModel):
     device
         "cpu", "cuda", "cuda:1", "mps".
     dtype
-        "float32"; "bfloat16" or "float16" for half the memory; "float64" to see what rounding does. A plugin takes it
-        from its card, ``self.card.options.get("dtype", "float32")``, so that it is part of every key. Reductions of
-        half precision are in float32, and so is what is stored.
+        "float32"; "bfloat16" or "float16" for half the memory; "float64" to see what rounding does; None: each tensor
+        as it is. A plugin takes it from its card, ``self.card.options.get("dtype", "float32")``, so that it is part of
+        every key. Reductions of half precision are in float32, and so is what is stored. Complex tensors stay complex.
 
     Raises
     ------
@@ -114,19 +122,25 @@ class TorchModel(LoadedModel):
         A default layer is no module.
     """
 
-    def __init__(self, recipe: TorchRecipe, variant: Variant, *, device: str = "cpu", dtype: str = "float32") -> None:
+    def __init__(
+        self, recipe: TorchRecipe, variant: Variant, *, device: str = "cpu", dtype: str | None = "float32"
+    ) -> None:
         import torch
 
-        if dtype not in DTYPES:
+        if dtype is not None and dtype not in DTYPES:
             raise SettingsError(f"Expected a dtype among {', '.join(DTYPES)}; found {dtype!r}.")
         self.recipe = recipe
         self.batching = recipe.batching
-        self.device, self.dtype = torch.device(device), getattr(torch, dtype)
+        self.device = torch.device(device)
         module = build_variant(
             recipe.build, variant, weights=recipe.weights, front_end=recipe.front_end, rename=recipe.rename
         )
-        self.module: nn.Module | None = module.to(device=self.device, dtype=self.dtype).eval()
+        self.dtype = _own_dtype(module) if dtype is None else getattr(torch, dtype)
+        self.module: nn.Module | None = (module if dtype is None else _cast(module, self.dtype)).to(self.device).eval()
         _refuse_training(module)
+        self._said: dict[str, None] = {}
+        self._needs_gradients = False
+        self._paths = self._find_paths(self.module)
         self._names = list(self._calls(recipe.example)) if recipe.example else list(self._modules())
         self.layers = [name for pattern in recipe.layers for name in self._default(pattern)]
 
@@ -135,6 +149,16 @@ class TorchModel(LoadedModel):
         if not found:
             raise LayerError(f"{type(self.module).__name__} has no module {pattern!r}; it has {shorten(self._names)}.")
         return found
+
+    @property
+    def warnings(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What was taken for granted while the module ran."""
+        return list(self._said)
+
+    def say(self, text: str | None) -> None:
+        """Keep a warning, for every result that is made of the model."""
+        if text is not None:
+            self._said[text] = None
 
     def find(self, pattern: str) -> Sequence[str]:
         """Modules that match, sub-modules included; a name with ``#call`` or ``[item]`` stands for itself."""
@@ -154,7 +178,13 @@ class TorchModel(LoadedModel):
             A module that runs several times was named without ``#call``, or runs less often.
         """
         fed = self._input(batch)
-        seen = self._forward(fed, layers, emit)
+        try:
+            seen = self._forward(fed, layers, emit)
+        except RuntimeError as error:
+            if self._needs_gradients or "does not require grad" not in str(error):
+                raise
+            self._needs_gradients = True  # a module that follows a gradient of its own while it runs
+            seen = self._forward(self._input(batch), layers, emit)
         for layer in layers:
             self._refuse_calls(layer, seen)
 
@@ -178,14 +208,19 @@ class TorchModel(LoadedModel):
                 call, counts[name] = counts[name], counts[name] + 1
                 for layer, parts in wanted[name] if emit is not None else ():
                     if int(parts["call"] or 0) == call:
-                        found = _item(self._given(layer, output, parts["items"]), parts["items"], layer)
-                        emit(layer, self._layer_output(layer, found, fed))  # pyright: ignore[reportOptionalCall]
+                        found, taken = item_of(self._given(layer, output, parts["items"]), parts["items"], layer)
+                        self._say_taken(layer, taken, output)
+                        emit(layer, self._layer_output(layer, parts, found, fed))  # pyright: ignore[reportOptionalCall]
 
             return hook
 
+        scripted = [name for name in wanted if isinstance(modules[name], torch.jit.ScriptModule)]
+        if scripted:
+            raise LayerError(f"Layers {shorten(scripted)} are of TorchScript, which does not show what they give.")
         handles = [modules[name].register_forward_hook(hook_of(name)) for name in wanted]
         try:
-            with torch.inference_mode(), _exact():
+            # not inference_mode: its tensors take no part in gradients that a module computes for itself
+            with torch.set_grad_enabled(self._needs_gradients), _exact():
                 _call(module, fed)
         finally:
             for handle in handles:
@@ -205,10 +240,15 @@ class TorchModel(LoadedModel):
     def _modules(self) -> dict[str, nn.Module]:
         """Layer → its module."""
         assert self.module is not None, "the model was closed"
-        named = {name: module for name, module in self.module.named_modules() if name}
+        named = dict(self.module.named_modules())
+        return {layer: named[path] for layer, path in self._paths.items()}
+
+    def _find_paths(self, module: nn.Module) -> dict[str, str]:
+        """Layer → the name of its module."""
+        paths = [name for name, _ in module.named_modules() if name]
         if self.recipe.names is None:
-            return named
-        return {layer: module for name, module in named.items() if (layer := self.recipe.names(name)) is not None}
+            return {name: name for name in paths}
+        return {layer: name for name in paths if (layer := self.recipe.names(name)) is not None}
 
     def _given(self, layer: str, output: Any, items: str) -> Any:
         return output if self.recipe.output is None or items else self.recipe.output(layer, output)
@@ -216,22 +256,43 @@ class TorchModel(LoadedModel):
     def _input(self, batch: StimulusBatch) -> Any:
         return _moved(self.recipe.preprocess(batch), self.device, self.dtype)
 
-    def _layer_output(self, layer: str, tensor: Tensor, fed: Any) -> LayerOutput:
-        axes = self._axes(layer, tensor.ndim)
+    def _say_taken(self, layer: str, taken: str | None, output: Any) -> None:
+        if taken is not None:
+            self.say(
+                f"Of what layer {layer} gives, {described(output)}, {layer}[{taken}] was taken; name another one so."
+            )
+
+    def _layer_output(self, layer: str, parts: re.Match[str], tensor: Tensor, fed: Any) -> LayerOutput:
+        tensor = _dense(tensor.detach())
+        if not tensor.ndim:
+            raise PluginError(f"Layer {layer!r} gave one number for a batch; expected (n_stimuli, …).")
+        axes, inferred_from = self._axes(layer, parts, tensor.ndim)
         if "batch" in axes:
+            if len(axes) != tensor.ndim:
+                raise PluginError(f"Layer {layer!r} gave shape {tuple(tensor.shape)}, but its axes are named {axes}.")
             tensor = tensor.movedim(axes.index("batch"), 0)
             axes = tuple(name for name in axes if name != "batch")
         lengths = None
         if self.recipe.lengths is not None and "time" in axes:
             lengths = self.recipe.lengths(fed, layer, tensor.shape[axes.index("time") + 1])
         units = self.recipe.units.get(layer)
-        return LayerOutput(tensor, axes, lengths, units if units is None else tuple(units))
+        named = units if units is None else tuple(units)
+        return LayerOutput(tensor, axes, lengths, named, inferred_from=inferred_from)
 
-    def _axes(self, layer: str, n_dims: int) -> tuple[str, ...]:
+    def _axes(self, layer: str, parts: re.Match[str], n_dims: int) -> tuple[tuple[str, ...], str | None]:
+        """Axes of a layer, and what they were inferred from where the recipe does not name them."""
         for pattern, axes in self.recipe.axes.items():
             if match_layers(pattern, [layer]) or match_layers(pattern, [layer.partition("#")[0].partition("[")[0]]):
-                return tuple(axes)
-        return DEFAULT_AXES.get(n_dims - 1, ("unit",) * (n_dims - 1))
+                return tuple(axes), None
+        assert self.module is not None
+        path = self._paths[parts["module"]]
+        known = axes_by_kind(self.module, path, parts["items"], n_dims, self.recipe.modality)
+        if known is not None:
+            return known if n_dims > 2 else (known[0], None)
+        if self.recipe.modality is not None or n_dims == 2:
+            return unknown_axes(n_dims - 1), None
+        default = DEFAULT_AXES.get(n_dims - 1, ("unit",) * (n_dims - 1))
+        return default, f"an output of {n_dims - 1} axes beside the stimuli"
 
     def _refuse_calls(self, layer: str, counts: Mapping[str, int]) -> None:
         parts = _NAME.fullmatch(layer)
@@ -249,6 +310,37 @@ class TorchModel(LoadedModel):
         """Free the module's memory, also on the accelerator."""
         self.module = None
         release_memory(str(self.device))
+
+
+def _own_dtype(module: nn.Module) -> Any:
+    """Precision of the first float tensor of a module: what it is fed has it too."""
+    import torch
+
+    tensors = [*module.parameters(), *module.buffers()]
+    return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
+
+
+def _cast(module: nn.Module, dtype: Any) -> nn.Module:
+    """A module with its float tensors in one precision; complex ones keep their imaginary part."""
+    import torch
+
+    wide = torch.complex128 if dtype == torch.float64 else torch.complex64
+
+    def as_wanted(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(wide)
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    return module._apply(as_wanted)  # pyright: ignore[reportPrivateUsage]
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The values of a tensor that is sparse or quantised."""
+    import torch
+
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
 
 
 def _refuse_training(module: nn.Module) -> None:
@@ -298,70 +390,3 @@ def _exact() -> Generator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-
-
-def first_tensor(layer: str, output: Any) -> Any:
-    """The output itself, or the first tensor of one that is a tuple, list, mapping or dataclass.
-
-    For ``TorchRecipe.output``: a layer keeps its name where a library changes what it returns.
-
-    Raises
-    ------
-    LayerError
-        It holds no tensor.
-
-    Examples
-    --------
-    >>> import torch
-    >>> first_tensor("block", (torch.ones(1, 2), None)).shape
-    torch.Size([1, 2])
-    """
-    if hasattr(output, "detach"):
-        return output
-    found = next((value for value in _values(output).values() if hasattr(value, "detach")), None)
-    if found is None:
-        raise LayerError(f"The output of {layer!r} is {_described(output)}, without a tensor.")
-    return found
-
-
-def _item(output: Any, items: str, layer: str) -> Tensor:
-    """The tensor that a name's [items] pick from an output; without items an output must be, or hold just, a tensor."""
-    for key in re.findall(r"\[([^\]]+)\]", items):
-        if hasattr(output, "detach"):
-            raise LayerError(f"The output of {layer!r} is a tensor already; it has no item {key!r}.")
-        values = _values(output)
-        by_place = list(values.values())
-        by_name = {str(place): value for place, value in enumerate(by_place)}
-        by_name |= {str(place - len(by_place)): value for place, value in enumerate(by_place)} | values
-        if key not in by_name:
-            raise LayerError(f"The output of {layer!r} is {_described(output)}; it has no item {key!r}.")
-        output = by_name[key]
-    if hasattr(output, "detach"):
-        return output.detach()
-    values = _values(output)
-    tensors = {name: value for name, value in values.items() if hasattr(value, "detach")}
-    if len(tensors) == 1:
-        return next(iter(tensors.values())).detach()
-    example = next(iter(values), "0")
-    raise LayerError(
-        f"The output of {layer!r} is {_described(output)}; say which item is meant, as in '{layer}[{example}]'."
-    )
-
-
-def _values(output: Any) -> dict[str, Any]:
-    """What an output holds, in order, by name where there are names."""
-    if isinstance(output, Mapping):
-        return {str(name): value for name, value in output.items()}
-    if is_dataclass(output):
-        return {item.name: getattr(output, item.name) for item in fields(output)}
-    if isinstance(output, list | tuple):
-        names = getattr(output, "_fields", range(len(output)))
-        return {str(name): value for name, value in zip(names, output, strict=True)}
-    return {}
-
-
-def _described(output: Any) -> str:
-    values = _values(output)
-    if not values or (isinstance(output, list | tuple) and not hasattr(output, "_fields")):
-        return f"{type(output).__name__} of {len(values)}" if values else type(output).__name__
-    return f"a {type(output).__name__} with {shorten(values)}"

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from isocortex.catalogue.cards import DESCRIBES, Variant
+from isocortex.catalogue.cards import DESCRIBES, OWN_PACKAGE, Variant
 from isocortex.devices import device_of
 from isocortex.errors import DataError
 from isocortex.extraction.cached import Extraction, Uncached, check_modality
@@ -121,6 +121,8 @@ class CellWork:
                 name: stack.enter_context(self._activations(model, variant)) for name, model, variant in self.baselines
             }
             baselines = {f"{name} {layer}": found for name, all_of in given.items() for layer, found in all_of.items()}
+            if self.model.changed_by_running():
+                self.digests["model"] = None
             digests = {**self.digests, **self._checksums(layers, given)}
             with self.watch.phase("prepare"):
                 comparison = prepared(self, baselines)
@@ -170,7 +172,7 @@ class CellWork:
     def _result(self, summary: Summary, regions: dict[str, Summary], layers: list[str]) -> Result:
         cell = self.cell
         plugins = {
-            f"{card.package or 'python'}::{card.id}": card.package_version
+            f"{card.package or OWN_PACKAGE}::{card.id}": card.package_version
             for card in (self.model.card, self.metric.card, self.card, self.resolver.dataset_card(cell.dataset))
         }
         return Result(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -47,10 +46,12 @@ def _is_file(variant: str | None) -> bool:
 
 
 def _expand_models(resolver: Resolver, pattern: str) -> list[str]:
-    objects = fnmatch.filter(resolver.objects, pattern)
+    """What is installed and matches; the user's own objects are named one by one."""
+    if pattern in resolver.objects:
+        return [pattern]
     package = pattern.rpartition("::")[0]
-    rows = resolver.catalogue.match("model", pattern) if not objects else []
-    return [*objects, *(resolver.canonical("model", row.reference if package else row.id) for row in rows)]
+    rows = resolver.catalogue.match("model", pattern)
+    return [resolver.canonical("model", row.reference if package else row.id) for row in rows]
 
 
 def _one_model(resolver: Resolver, name: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isocortex.catalogue.cards import OWN_PACKAGE
 from isocortex.devices import device_of
 from isocortex.errors import IsocortexError, SettingsError
 from isocortex.extraction.cached import Uncached, lock
@@ -27,6 +28,7 @@ from isocortex.results.result import FORMAT, Failure, Result
 from isocortex.results.scores_file import write_scores
 from isocortex.run.cell import CellWork
 from isocortex.run.comparisons import Comparisons
+from isocortex.run.same_name import said_of_other_computations
 from isocortex.scoring.contract import KEEPABLE, Preparation, Rules
 
 if TYPE_CHECKING:
@@ -136,6 +138,9 @@ class Runner:
     def _scored(self, work: CellWork, folder: Path) -> Result:
         """Score a cell and put the result on disk, whole, at once."""
         result, scores = work.score(self.comparison)
+        if work.model.card.package == OWN_PACKAGE:
+            said = [*result.warnings, *said_of_other_computations(folder, result)]
+            result = result.model_copy(update={"warnings": said})
         path = folder / short(result.digest) / "result.json"
         dropped = [name for name in KEEPABLE if name not in self.config.keep]
         dropped += ["alpha_at_bound"] if "alpha" in dropped else []
