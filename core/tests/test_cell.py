@@ -283,7 +283,7 @@ def test_a_model_that_depends_on_chance_is_a_failure_unless_it_says_so(lab: Lab)
     (refused,) = lab.score(isocortex.wrap(levels, modality="image", name="levels"), "lab.fit")
     assert refused.failure is not None
     assert "levels@fixed gives other values when it runs on 's00' again" in refused.failure.message
-    told = isocortex.wrap(levels, modality="image", name="levels", random=True)
-    values = [lab.score(told, "lab.fit")[0].summary for _ in range(2)]
+    told = [isocortex.wrap(levels, modality="image", name=name, random=True) for name in ("levels", "again")]
+    values = [lab.score(model, "lab.fit")[0].summary for model in told]
     assert values[0] is not None
     assert values[0] == values[1]
