@@ -212,7 +212,16 @@ def test_every_row_of_the_manifest_is_valid_and_its_object_exists():
     catalogue = Catalogue.discover()
     rows = [row for row in catalogue.rows if row.package == "isocortex-nh2015"]
     voxels = {f"{name}.{metric}" for name in ("NH2015", "B2021") for metric in ("ridge", "rsa", "tuckute2023")}
-    known = {"natsound165", "NH2015comp", "NH2015", "B2021", "NH2015comp.ridge", "NH2015comp.rsa", "import tuckute", *voxels}
+    known = {
+        "natsound165",
+        "NH2015comp",
+        "NH2015",
+        "B2021",
+        "NH2015comp.ridge",
+        "NH2015comp.rsa",
+        "import tuckute",
+        *voxels,
+    }
     assert known <= {row.id for row in rows}
     for row in rows:
         card = read_card(row)
