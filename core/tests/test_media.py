@@ -11,7 +11,9 @@ import soundfile
 from hypothesis import given, strategies as st
 from PIL import Image
 
-from isocortex.data.media import READERS, SUFFIXES, read_audio, read_image, resample
+from isocortex.data.media import READERS, SUFFIXES, resample
+from isocortex.data.pictures import read_image
+from isocortex.data.sounds import read_audio
 from isocortex.errors import DataError, PluginError
 
 RATE = 16000

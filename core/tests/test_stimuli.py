@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given, strategies as st
 from PIL import Image
 
-from isocortex.data.media import read_audio
+from isocortex.data.sounds import read_audio
 from isocortex.data.stimuli import Stimulus, StimulusSet, from_folder
 from isocortex.errors import DataError
 

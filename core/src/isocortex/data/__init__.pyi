@@ -7,4 +7,6 @@ from .dataset import (
     stimulus_order as stimulus_order,
 )
 from .media import resample as resample
+from .pictures import read_image as read_image
+from .sounds import read_audio as read_audio
 from .stimuli import Stimulus as Stimulus, StimulusBatch as StimulusBatch, StimulusSet as StimulusSet

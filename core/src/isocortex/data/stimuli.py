@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.data.media import READERS, SUFFIXES
+from isocortex.data.sounds import notes_on_sounds
 from isocortex.errors import DataError, shorten
 from isocortex.files.digests import digest_array, digest_files, digest_of
 
@@ -82,7 +83,7 @@ class StimulusSet:
         pairs = list(sources.items()) if isinstance(sources, Mapping) else list(sources)
         self.id = id
         self.modality = modality
-        self.warnings: tuple[str, ...] = tuple(warnings)
+        self._warnings = tuple(warnings)
         self.ids: tuple[str, ...] = tuple(str(name) for name, _ in pairs)
         self._sources: tuple[Path | Stimulus, ...] = tuple(source for _, source in pairs)
         self._read = read or READERS.get(modality)
@@ -142,6 +143,12 @@ class StimulusSet:
     def batch(self, index: Sequence[int]) -> StimulusBatch:
         """The stimuli at these places of the canonical order."""
         return StimulusBatch(self, tuple(index))
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What was dropped, guessed or found odd: when the set was made, and in the headers of its sounds."""
+        of_core = self.modality == "audio" and self._read is READERS["audio"]
+        return (*self._warnings, *(notes_on_sounds(self.files) if of_core else ()))
 
     @property
     def files(self) -> tuple[Path, ...]:
