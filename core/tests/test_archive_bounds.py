@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import resource
+import shutil
 import struct
 import tarfile
 import time
@@ -14,11 +15,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isocortex.errors import FilesError, StoreError
-from isocortex.files import archives
 from isocortex.files.archives import unpack
 
 MANY = 120_000_000
@@ -116,18 +117,36 @@ BOMBS = {
     "tar with 1 TB of holes, 0.1": ("a.tar", lambda: sparse_tar(1 << 40, "0.1")),
     "tar with 1 TB of holes, 1.0": ("a.tar", lambda: sparse_tar(1 << 40, "1.0")),
     "tar with 4 GB of holes, old": ("a.tar", lambda: old_sparse_tar((1 << 32) - 1)),
-    "tar with a name twice": ("a.tar", lambda: tar_header("a", 1, content=b"1") + tar_header("./a", 1, content=b"2") + bytes(1024)),
+    "tar with a name twice": (
+        "a.tar",
+        lambda: tar_header("a", 1, content=b"1") + tar_header("./a", 1, content=b"2") + bytes(1024),
+    ),
     "tar of many members": ("a.tar.gz", lambda: gzip.compress(many_members(15_000), 9)),
     "tar.gz of zeros": ("a.tar.gz", lambda: gzipped(20_000_000)),
     "tar.gz with a member of 120 MB": ("a.tar.gz", lambda: gzipped(MANY, tar_header("a", MANY))),
-    "tar.gz with an extended header of 20 MB": ("a.tar.gz", lambda: gzipped(20_000_000, tar_header("a", 20_000_000, b"x"))),
-    "tar.gz with a global header of 20 MB": ("a.tar.gz", lambda: gzipped(20_000_000, tar_header("a", 20_000_000, b"g"))),
+    "tar.gz with an extended header of 20 MB": (
+        "a.tar.gz",
+        lambda: gzipped(20_000_000, tar_header("a", 20_000_000, b"x")),
+    ),
+    "tar.gz with a global header of 20 MB": (
+        "a.tar.gz",
+        lambda: gzipped(20_000_000, tar_header("a", 20_000_000, b"g")),
+    ),
     "tar.gz with a name of 20 MB": ("a.tar.gz", lambda: gzipped(20_000_000, tar_header("a", 20_000_000, b"L"))),
     "tar.gz with a target of 20 MB": ("a.tar.gz", lambda: gzipped(20_000_000, tar_header("a", 20_000_000, b"K"))),
     "tar.gz with an unknown member of 120 MB": ("a.tar.gz", lambda: gzipped(MANY, tar_header("a", MANY, b"Z"))),
-    "tar.bz2 with a member of 110 MB": ("a.tar.bz2", lambda: zeros(110_000_000, bz2.BZ2Compressor(9), tar_header("a", 110_000_000))),
-    "tar.xz with a member of 120 MB": ("a.tar.xz", lambda: zeros(MANY, lzma.LZMACompressor(preset=0), tar_header("a", MANY))),
-    "tar.gz that is cut": ("a.tar.gz", lambda: gzip.compress(tar_header("a", 5000, content=bytes(range(250)) * 20))[:-30]),
+    "tar.bz2 with a member of 110 MB": (
+        "a.tar.bz2",
+        lambda: zeros(110_000_000, bz2.BZ2Compressor(9), tar_header("a", 110_000_000)),
+    ),
+    "tar.xz with a member of 120 MB": (
+        "a.tar.xz",
+        lambda: zeros(MANY, lzma.LZMACompressor(preset=0), tar_header("a", MANY)),
+    ),
+    "tar.gz that is cut": (
+        "a.tar.gz",
+        lambda: gzip.compress(tar_header("a", 5000, content=bytes(range(250)) * 20))[:-30],
+    ),
     "tar.gz without its end": ("a.tar.gz", lambda: gzipped(0, tar_header("a", 5000))),
     "gzip of no archive": ("a.tar.gz", lambda: gzip.compress(b"text" * 1000)),
     "a tar that begins as zip": ("a.tar", lambda: b"PK\3\4" + tar_header("a", 1, content=b"x")[4:] + bytes(1024)),
@@ -144,7 +163,7 @@ BOMBS = {
     "a size below zero": ("a.tar", lambda: negative_size()),
     "nothing": ("a.zip", lambda: b""),
     "a 7z archive": ("a.zip", lambda: b"7z\xbc\xaf\x27\x1c" + bytes(100)),
-}  # fmt: skip
+}
 
 
 def negative_size() -> bytes:
@@ -171,17 +190,19 @@ def below(folder: Path) -> list[str]:
 
 @pytest.mark.usefixtures("two_gigabytes")
 @pytest.mark.parametrize("name", BOMBS)
-def test_what_is_no_archive_of_data_is_refused_whole(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_archive_of_data_is_refused_whole(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     called, make = BOMBS[name]
     (tmp_path / called).write_bytes(make())
     largest: list[int] = []
-    original = archives.shutil.rmtree
+    original = shutil.rmtree
 
-    def look_and_remove(path: Path, **options: bool) -> None:
+    def look_and_remove(path: Path, **options: Any) -> None:
         largest.append(sum(one.stat().st_size for one in Path(path).rglob("*") if one.is_file()))
         original(path, **options)
 
-    monkeypatch.setattr(archives.shutil, "rmtree", look_and_remove)
+    monkeypatch.setattr(shutil, "rmtree", look_and_remove)
     start = time.process_time()
     with pytest.raises(FilesError, match=called.replace(".", r"\.")):
         unpack(tmp_path / called, tmp_path / "out")
@@ -193,7 +214,9 @@ def test_what_is_no_archive_of_data_is_refused_whole(tmp_path: Path, name: str, 
 def test_a_zip_archive_inside_of_a_tar_archive_is_a_member(tmp_path: Path) -> None:
     """Its end is at the end of the tar archive, where zip archives are recognised by."""
     inner = zipped(("inner", b"x"))
-    (tmp_path / "a.tar").write_bytes(tar_header("outer", 3, content=b"abc") + tar_header("b.zip", len(inner), content=inner))
+    (tmp_path / "a.tar").write_bytes(
+        tar_header("outer", 3, content=b"abc") + tar_header("b.zip", len(inner), content=inner)
+    )
     unpack(tmp_path / "a.tar", tmp_path / "out")
     assert below(tmp_path / "out") == ["b.zip", "outer"]
 
@@ -219,7 +242,7 @@ def test_the_disk_is_asked_before_a_zip_archive_is_unpacked(tmp_path: Path, monk
     from types import SimpleNamespace
 
     (tmp_path / "a.zip").write_bytes(zipped(("a", bytes(1000))))
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: SimpleNamespace(free=999))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=999))
     with pytest.raises(StoreError, match=r"Unpacking a\.zip needs"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert below(tmp_path) == ["a.zip"]

@@ -341,11 +341,11 @@ def test_another_size_than_published_is_named(server: Server, waits: list[float]
 
 
 def test_a_full_disk_is_not_tried_again(waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: object, url: str, output_file: str, pooch: object) -> None:
-        Path(output_file).write_bytes(CONTENT[:10])
+    def full(url: str, target: Path, **_: object) -> None:
+        target.write_bytes(CONTENT[:10])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pooch.HTTPDownloader.__call__", full)
+    monkeypatch.setattr("isocortex.files.file_store.download", full)
     with pytest.raises(FilesError, match=r"/never could not be downloaded in 1 attempt: .*No space left on device"):
         FileStore(tmp_path).present("p", [spec_of("a")], "x")
     assert waits == []

@@ -138,7 +138,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "png of 90 million pixels": (png(9500, 9500, bytes(9500 * 9501), 0), "."),
     "png with fewer pixels": (png(100, 100, bytes(301 * 50)), "."),
     "bmp promising 9000 x 9000": (b"BM" + struct.pack("<6I2H", 200, 0, 54, 40, 9000, 9000, 1, 24) + bytes(170), "."),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

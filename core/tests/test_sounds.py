@@ -159,7 +159,7 @@ WHOLE: dict[str, tuple[bytes, float]] = {
     "flac, 24 bits": (bytes(written(format="FLAC", subtype="PCM_24")), 2**-23),
     "mp3": (MP3, 0.3),
     "mp3 with tags": (ID3_TAG + MP3 + b"TAG" + bytes(125), 0.3),
-}  # fmt: skip
+}
 
 #: the same, of files that state no length
 OPEN: dict[str, tuple[bytes, float]] = {
@@ -178,7 +178,7 @@ OPEN: dict[str, tuple[bytes, float]] = {
     "flac": (flac_without_length(), 2**-15),
     "flac, 24 bits": (flac_without_length(bytes(written(format="FLAC", subtype="PCM_24"))), 2**-23),
     "flac, stereo": (flac_without_length(bytes(written(np.stack([SOUND, -SOUND], 1), format="FLAC"))), 2**-15),
-}  # fmt: skip
+}
 
 REFUSED: dict[str, bytes] = {
     "wav, cut": wav()[:-2],
@@ -237,7 +237,7 @@ REFUSED: dict[str, bytes] = {
     "a pointer of git lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 88244\n",
     "text with a mark of its byte order": "\ufeffhello".encode("utf-16"),
     "nothing": b"",
-}  # fmt: skip
+}
 
 
 def read(tmp_path: Path, content: bytes, name: str = "a.wav") -> np.ndarray:

@@ -18,14 +18,53 @@ Each message says what was expected, what was found and what to do next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 #: exit codes of the command line: some cells failed, and what was asked for cannot be done as asked
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
+#: what a terminal obeys, or shows elsewhere than it stands: controls but tab and end of line, and marks of direction
+_CONTROLS: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+_ADDRESS: Final = re.compile(
+    r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s/?#'\"]*@|[^\s/@'\"]*:(?!\d+/)[^\s@'\"]*@)?([^\s?#'\"]*)(\?[^\s#'\"]*)?"
+)
+
+
+def without_credentials(text: str) -> str:
+    """A text without user names, passwords and keys in addresses: what stands before ``@`` and behind ``?``.
+
+    Examples
+    --------
+    >>> without_credentials("https://me:secret@example.org/a.wav?token=1 failed")
+    'https://…@example.org/a.wav?… failed'
+    """
+    return _ADDRESS.sub(lambda found: f"{found[1]}{'…@' * bool(found[2])}{found[3]}{'?…' * bool(found[4])}", text)
+
+
+def printable(text: str) -> str:
+    """A text as it may be printed, whatever file or server it comes from: no controls, no credentials.
+
+    Controls become ``\\x1b`` and the like; tabs and ends of lines stay.
+
+    Examples
+    --------
+    >>> printable("layer\\x1b[2J"), printable("a\\tb")
+    ('layer\\\\x1b[2J', 'a\\tb')
+    """
+    return without_credentials(_CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text))
+
+
 class IsocortexError(Exception):
     """Base of all errors that are shown to a user as one message, without a traceback."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class UsageError(IsocortexError):

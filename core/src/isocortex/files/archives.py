@@ -41,7 +41,7 @@ def refuse_outside(name: str, where: Path) -> None:
 
 #: bytes that an archive may become for each of its own; tables become ten to twenty times their size
 MOST_TIMES: Final = 100
-#: the largest header of tar (a path, or an extended one), and the largest dictionary of xz (that of ``xz -9`` is 64 MiB)
+#: the largest header of tar (a path, or an extended one), and the largest dictionary of xz (``xz -9`` has 64 MiB)
 _LARGEST_HEADER: Final = 4 << 20
 _LARGEST_DICTIONARY: Final = 256 << 20
 

@@ -2,15 +2,17 @@
 
 A plugin lists its files in a CSV beside its manifest (``name,url,sha256,bytes`` and optionally ``unpack``); they lie in
 ``<ISOCORTEX_DATA>/<package>/<name>``. Where a publisher states no checksum, ``sha256`` is empty, and a file is held to
-what it was at first use (`isocortex.files.checksums`); where he states no size, ``bytes`` is empty.
+what it was at first use (`isocortex.files.checksums`); where he states no size, ``bytes`` is empty, and the server must
+announce one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,12 +22,12 @@ from isocortex.files.archives import refuse_outside, unpack
 from isocortex.files.checksums import RECORD, hold_to_record, read_record, refuse_others
 from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
+from isocortex.files.download import download
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter
 
 N_ATTEMPTS = 3
-TIMEOUT_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,7 @@ class FileStore:
         import pooch
 
         path, known = self.path(package, spec), spec.sha256 or read_record(self.root / package).get(spec.name)
-        download = _Download(spec.n_bytes)
+        attempts = _Attempts(spec, is_known=known is not None)
         remote = pooch.create(
             path.parent,
             base_url="",
@@ -267,32 +269,40 @@ class FileStore:
         )
         try:
             path.unlink(missing_ok=True)  # pooch keeps what is there where it knows no checksum
-            remote.fetch(path.name, downloader=download)  # pyright: ignore[reportArgumentType]
-        except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
+            with _silent(pooch.get_logger()):
+                remote.fetch(path.name, downloader=attempts)  # pyright: ignore[reportArgumentType]
+        except (OSError, ValueError) as error:  # a wrong checksum is a ValueError, too
             expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
             damaged = "does not match the known hash" in str(error)
             cause = f"the file has another checksum than {expected}" if damaged else str(error)
-            attempts = f"{download.n_attempts} attempt{'s' if download.n_attempts != 1 else ''}"
+            n_attempts = f"{attempts.n} attempt{'s' if attempts.n != 1 else ''}"
             raise FilesError(
-                f"{spec.url} could not be downloaded in {attempts}: {cause}. Nothing of it was kept. Try again, "
+                f"{spec.url} could not be downloaded in {n_attempts}: {cause}. Nothing of it was kept. Try again, "
                 "or get the file elsewhere and use 'isocortex fetch --from FOLDER'."
             ) from error
 
 
-class _Download:
-    """What pooch calls for each attempt: a ValueError or an error of the network makes it try again."""
+@contextlib.contextmanager
+def _silent(logger: logging.Logger) -> Generator[None]:
+    """Without lines of pooch on stderr, which name addresses with the passwords that are in them."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
-    def __init__(self, n_bytes: int | None) -> None:
-        self.n_bytes, self.n_attempts = n_bytes, 0
 
-    def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        from pooch import HTTPDownloader
+class _Attempts:
+    """What pooch calls for each attempt: after a ValueError it tries again."""
 
-        self.n_attempts += 1
-        HTTPDownloader(timeout=TIMEOUT_S)(url, output_file, pooch)
-        found = Path(output_file).stat().st_size
-        if self.n_bytes not in (None, found):
-            raise ValueError(f"{found} bytes came where {self.n_bytes} were expected")
+    def __init__(self, spec: FileSpec, *, is_known: bool) -> None:
+        self.spec, self.is_known, self.n = spec, is_known, 0
+
+    def __call__(self, url: str, output_file: str, _: object) -> None:
+        self.n += 1
+        name = PurePosixPath(self.spec.name).name
+        download(url, Path(output_file), name=name, n_bytes=self.spec.n_bytes, is_known=self.is_known)
 
 
 def copy_file(source: Path, target: Path) -> None:
