@@ -9,6 +9,8 @@ from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from isocortex.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -39,12 +41,13 @@ class Reporter:
         if self.quiet:
             return
         self._close_bar()
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def step(self, what: str, done: int, total: int) -> None:
         """Show how far something is; on a terminal as a bar, otherwise one line per tenth."""
         if self.quiet or total == 0:
             return
+        what = printable(what)
         if not sys.stderr.isatty():
             if done == total or done * 10 // total > (done - 1) * 10 // total:
                 print(f"{what} {done}/{total}", file=sys.stderr, flush=True)

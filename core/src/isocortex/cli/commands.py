@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isocortex.cli.list import list_
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, StoreError, UsageError
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, StoreError, UsageError, printable
 
 if TYPE_CHECKING:
     from isocortex.run.plan import RunConfig
@@ -78,7 +78,7 @@ def info(identity: str) -> None:
     """Show a card, with licence, citation, published scores, and ceilings where the data are here."""
     from isocortex.cli.info import describe
 
-    print(describe(identity))
+    print(printable(describe(identity)))
 
 
 @cli.command()
@@ -90,12 +90,12 @@ def check(what: str | None, as_json: bool) -> None:
 
     outcomes = run_checks(what, report=None if as_json else _print_outcome)
     if as_json:
-        print(json.dumps([vars(outcome) for outcome in outcomes], indent=1, default=str))
+        print(printable(json.dumps([vars(outcome) for outcome in outcomes], indent=1, default=str)))
     sys.exit(EXIT_FAILED if any(outcome.status == "failed" for outcome in outcomes) else 0)
 
 
 def _print_outcome(outcome: CheckOutcome) -> None:
-    print(f"{outcome.status:8} {outcome.id}{': ' if outcome.message else ''}{outcome.message}", flush=True)
+    print(printable(f"{outcome.status:8} {outcome.id}{': ' if outcome.message else ''}{outcome.message}"), flush=True)
 
 
 # --- running ----------------------------------------------------------------------------------------------------------

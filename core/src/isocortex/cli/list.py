@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from isocortex.catalogue.rows import Catalogue, Row
-from isocortex.errors import UsageError
+from isocortex.errors import UsageError, printable
 
 LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "suites", "executors", "plugins")
 
@@ -47,7 +47,7 @@ def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
     One list where it is named, else all; what cannot be read, and IDs that two packages offer, are always shown.
     """
     found = listing(Catalogue.discover(), what, where)
-    print(json.dumps(_plain(found), indent=1) if as_json else as_text(found))
+    print(printable(json.dumps(_plain(found), indent=1) if as_json else as_text(found)))
 
 
 def _plain(value: Any) -> Any:
@@ -122,7 +122,11 @@ def as_text(lists: dict[str, list[dict[str, Any]]]) -> str:
 
 def _block(name: str, entries: list[dict[str, Any]]) -> str:
     columns = [column for column in _COLUMNS[name] if any(_texts(entry.get(column)) for entry in entries)]
-    rows = [[", ".join(_texts(entry.get(column))) for column in columns] for entry in entries]
+    rows = [[_in_a_line(", ".join(_texts(entry.get(column)))) for column in columns] for entry in entries]
     widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([f"{name} ({len(entries)})", *(f"  {line}" for line in lines)])
+
+
+def _in_a_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -11,7 +11,7 @@ from isocortex.api import run
 from isocortex.catalogue.cards import Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.devices import device_of
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, shorten
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, printable, shorten
 from isocortex.extraction.cached import Extraction, check_modality, copy_layers
 from isocortex.files import disk as store
 from isocortex.files.file_store import FileStore
@@ -78,7 +78,8 @@ def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig,
     left_out = f"{len(planned.left_out)} pairs left out (another modality)"
     print(f"{len(planned.cells)} cells, {len(needs)} extractions, {left_out}")
     for cell in planned.cells:
-        print(f"  {cell.name}  ({cell.metric} on {cell.dataset}, {cell.reduction}, seed {cell.seed})")
+        text = f"  {cell.name}  ({cell.metric} on {cell.dataset}, {cell.reduction}, seed {cell.seed})"
+        print(printable(text))
     for need in needs:
         known = need["disk_bytes"] is not None
         amount = (
@@ -86,7 +87,7 @@ def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig,
             if known
             else ""
         )
-        print(f"  {need['model']} on {need['stimuli']}: {amount or need['unknown_because']}")
+        print(printable(f"  {need['model']} on {need['stimuli']}: {amount or need['unknown_because']}"))
 
 
 # --- extraction by itself ---------------------------------------------------------------------------------------------
@@ -143,4 +144,4 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
             if target != folder:
                 copy_layers(folder, list(layers), target)
             for layer in layers.values():
-                print(f"{name}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}")
+                print(printable(f"{name}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.data.pictures import read_image
 from isocortex.data.sounds import read_audio
-from isocortex.errors import PluginError
+from isocortex.errors import DataError, PluginError
 
 if TYPE_CHECKING:
     from isocortex.typing import Array

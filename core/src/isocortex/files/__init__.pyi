@@ -1,4 +1,5 @@
 from .archives import opened_source as opened_source
+from .array_files import check_hdf5 as check_hdf5, check_netcdf as check_netcdf, load_npy as load_npy
 from .digests import (
     digest_file as digest_file,
     digest_files as digest_files,

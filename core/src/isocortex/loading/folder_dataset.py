@@ -195,15 +195,14 @@ def _responses_csv(path: Path, stimuli: StimulusSet) -> xr.DataArray:
 
 
 def _responses_npy(path: Path, stimuli: StimulusSet) -> xr.DataArray:
-    import numpy as np
-
     from isocortex.data.dataset import make_responses
+    from isocortex.files.array_files import load_npy
 
     if not (path.parent / "stimuli.csv").exists():
         raise DataError(
             f"{path} has no stimulus IDs: {path.parent / 'stimuli.csv'} must list them in the order of its rows."
         )
-    return make_responses(np.load(path, allow_pickle=False), stimuli.ids)
+    return make_responses(load_npy(path), stimuli.ids)
 
 
 def read_netcdf(path: Path, stimuli: StimulusSet | None = None) -> xr.DataArray:
@@ -212,13 +211,16 @@ def read_netcdf(path: Path, stimuli: StimulusSet | None = None) -> xr.DataArray:
     Raises
     ------
     DataError
-        The file cannot be read, or holds several variables.
+        The file cannot be read, holds several variables, is truncated, or has bytes in other files.
     """
     import xarray as xr
 
+    from isocortex.files.array_files import check_netcdf
+
     del stimuli
+    check_netcdf(path)
     try:
-        return xr.load_dataarray(path)
+        return xr.load_dataarray(path, engine="netcdf4")
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as netCDF with one variable ({error}).") from error
 

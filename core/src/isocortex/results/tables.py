@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.errors import shorten
+from isocortex.errors import printable, shorten, without_credentials
 from isocortex.results.paired import FEW_PARTICIPANTS, row_name
 from isocortex.scoring.stages import Stage
 
@@ -24,18 +24,19 @@ COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "la
 
 def print_json(results: Sequence[Result]) -> None:
     """A list with one object per model × benchmark (× region)."""
-    print(json.dumps([row for result in results for row in result.rows()], indent=1))
+    print(without_credentials(json.dumps([row for result in results for row in result.rows()], indent=1)))
 
 
 def print_csv(results: Sequence[Result]) -> None:
     """The same rows as CSV; the curve over layers stays in JSON, and so do the stages of single participants."""
     import pandas as pd
 
-    rows = [
+    flat = [
         _with_flat_stage(row) | {"warnings": " ".join(row.get("warnings", ()))}
         for result in results
         for row in result.rows()
     ]
+    rows = [{key: printable(value) if isinstance(value, str) else value for key, value in row.items()} for row in flat]
     pd.DataFrame(rows).drop(columns=["layers", "also"], errors="ignore").to_csv(sys.stdout, index=False)
 
 
@@ -57,26 +58,29 @@ def print_table(results: Sequence[Result]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     rows = [row for result in results for row in result.rows()]
     for (benchmark, statistic, target), group in _groups(row for row in rows if row["status"] == "scored"):
-        table = Table(title=f"{benchmark}: {statistic}, {target}", title_justify="left", header_style="bold")
+        table = Table(
+            title=escape(printable(f"{benchmark}: {statistic}, {target}")), title_justify="left", header_style="bold"
+        )
         for name in COLUMNS:
             table.add_column(name, justify="right" if name in ("value", "ceiled") else "left", overflow="fold")
         for row, following in zip(group, [*group[1:], None], strict=True):
             table.add_row(
-                *map(escape, _cells(row)), end_section=following is not None and following["region"] != row["region"]
+                *(escape(printable(text)) for text in _cells(row)),
+                end_section=following is not None and following["region"] != row["region"],
             )
         console.print(table)
         console.print(_legend(group), style="dim", highlight=False)
         _print_curves(console, curves_of(group))
     for text, names in _warnings_of(results).items():
-        console.print(f"warning: {text} ({shorten(names, 3)})", markup=False, highlight=False, soft_wrap=True)
+        _print_line(console, f"warning: {text} ({shorten(names, 3)})")
     for row in rows:
         if row["status"] == "failed":
-            console.print(
-                f"failed: {row['model']}@{row['variant']} × {row['benchmark']}: {row['failure']}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            _print_line(console, f"failed: {row['model']}@{row['variant']} × {row['benchmark']}: {row['failure']}")
+
+
+def _print_line(console: Console, text: str) -> None:
+    """A line as it is, however long, but for what a terminal would obey."""
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _warnings_of(results: Sequence[Result]) -> dict[str, list[str]]:
@@ -102,7 +106,7 @@ def _print_curves(console: Console, curves: Sequence[tuple[str, str]]) -> None:
         return
     console.print("Curves over layers, none of them chosen; in brackets, how often a layer is read out:", style="dim")
     for model, curve in curves:
-        console.print(f"  {model}: {curve}", markup=False, highlight=False, soft_wrap=True)
+        _print_line(console, f"  {model}: {curve}")
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> list[tuple[tuple[str, str, str], list[dict[str, Any]]]]:
@@ -249,20 +253,22 @@ def print_pairs(table: pd.DataFrame) -> None:
     rows = [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
     names = _pair_labels(tested := [row for row in rows if row["p"] is not None])
     for key in dict.fromkeys((row["benchmark"], row["statistic"], row["target"]) for row in tested):
-        shown = Table(title=escape(f"{key[0]}: {key[1]}, {key[2]}"), title_justify="left", header_style="bold")
+        shown = Table(
+            title=escape(printable(f"{key[0]}: {key[1]}, {key[2]}")), title_justify="left", header_style="bold"
+        )
         for name in ("model a", "model b", "region", "a", "b", "a − b", "95 % interval", "p", "q"):
             shown.add_column(
                 name, justify="right" if name in ("a", "b", "a − b", "p", "q") else "left", overflow="fold"
             )
         for row in tested:
             if (row["benchmark"], row["statistic"], row["target"]) == key:
-                shown.add_row(*map(escape, _pair_cells(row, names)))
+                shown.add_row(*(escape(printable(text)) for text in _pair_cells(row, names)))
         console.print(shown)
     console.print(_pair_legend(tested), style="dim", highlight=False)
     for row in rows:
         if row["reason"] is not None:
             where = f"{row['model_a']} × {row['benchmark']}{' ' + row['region'] if row['region'] else ''}"
-            console.print(f"not comparable: {where}: {row['reason']}", markup=False, highlight=False, soft_wrap=True)
+            _print_line(console, f"not comparable: {where}: {row['reason']}")
 
 
 def _pair_labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.catalogue.cards import OWN_PACKAGE
 from isocortex.devices import device_of
-from isocortex.errors import IsocortexError, SettingsError
+from isocortex.errors import IsocortexError, SettingsError, printable
 from isocortex.extraction.cached import Uncached, lock
 from isocortex.files import disk as store
 from isocortex.files.digests import short
@@ -217,8 +217,8 @@ def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
         seed=cell.seed,
         failure=Failure(
             kind=type(error).__name__,
-            message=message,
-            traceback=None if expected else "".join(traceback.format_exception(error)),
+            message=printable(message),
+            traceback=None if expected else printable("".join(traceback.format_exception(error))),
         ),
         provenance=provenance(watch, plugins={}, device="cpu"),
     )

@@ -107,10 +107,13 @@ def read_in_house(path: Path, keys: Mapping[str, str], n_stimuli: int) -> dict[s
     Raises
     ------
     DataError
-        If the file is damaged, or lacks a layer, or one has another shape.
+        If the file is damaged, has bytes in other files, or lacks a layer, or one has another shape.
     """
     import h5py
 
+    from isocortex.files import check_hdf5
+
+    check_hdf5(path)
     try:
         with h5py.File(path, "r") as file:
             wanted = keys or {name: name for name in _layer_list(file, path)}
