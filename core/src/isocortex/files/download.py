@@ -7,6 +7,7 @@ ends the connection where too little comes, whatever the connection waits in.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import os
 import socket
@@ -16,11 +17,14 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.error import HTTPError
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from isocortex.errors import without_credentials
+
+if TYPE_CHECKING:
+    import ssl
 
 #: seconds in which a connection must bring at least so many bytes, and bytes per second that the whole must reach
 PATIENCE_S: Final = 30.0
@@ -190,17 +194,23 @@ class _HTTP(urllib.request.HTTPHandler):
 
 class _HTTPS(urllib.request.HTTPSHandler):
     def __init__(self, watch: _Watch) -> None:
-        import ssl
-
         import certifi
 
-        authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
-        self._authorities = ssl.create_default_context(cafile=authorities)
+        named = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"))
+        self._authorities = _authorities(next(filter(None, named), certifi.where()))
         super().__init__(context=self._authorities)
         self._watch = watch
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(self._watch.watched(http.client.HTTPSConnection), req, context=self._authorities)
+
+
+@functools.lru_cache(maxsize=1)
+def _authorities(file: str) -> ssl.SSLContext:
+    """Who is believed to say whose server it is; reading the list takes as long as a small download."""
+    import ssl
+
+    return ssl.create_default_context(cafile=file)
 
 
 class _Unfollowed(urllib.request.HTTPRedirectHandler):
