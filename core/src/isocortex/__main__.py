@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 
 def main() -> None:
     """Run the command line."""
-    from isocortex.cli.commands import main as run
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_at_once)  # for the few milliseconds until obey_signals is there
+    from isocortex.interruption import Interrupted, obey_signals, say_so
 
-    run()
+    try:
+        obey_signals()
+        from isocortex.cli.commands import main as run
+
+        run()
+    except Interrupted as interrupted:  # outside of any command
+        say_so(interrupted.number)
+        raise SystemExit(interrupted.exit_code) from None
+
+
+def _end_at_once(number: int, _: object) -> None:
+    os.write(2, b"Interrupted.\n" if number == signal.SIGINT else b"Terminated.\n")
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from isocortex.cli.ending import exit_code_of
 from isocortex.cli.list import list_
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, StoreError, UsageError
+from isocortex.errors import EXIT_FAILED, FilesError, StoreError
 
 if TYPE_CHECKING:
     from isocortex.run.plan import RunConfig
@@ -25,18 +26,16 @@ class Group(click.Group):
         """Run the command line and exit; errors are one message, without a traceback."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
+        sys.exit(exit_code_of(lambda: super(Group, self).main(*args, standalone_mode=False, **extra)))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what was asked for; click would print a line of its own, and take any end of a file for Ctrl-C."""
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
-        except click.exceptions.Abort:
-            print("Interrupted. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
-            code = 130
-        except click.ClickException as error:
-            error.show()
-            code = EXIT_USAGE
-        except IsocortexError as error:
-            print(f"Error: {error}", file=sys.stderr)
-            code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-        sys.exit(code if isinstance(code, int) else 0)
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise click.exceptions.Abort from interrupt
+        except EOFError as error:
+            raise FilesError(f"A file ended where more was expected ({error or 'nothing more is known'}).") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands; those of plugins come from manifests, without importing them."""

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from isocortex.errors import FilesError, StoreError
-from isocortex.files.disk import check_space, data_folder
+from isocortex.files.disk import NO_SPACE, check_space, data_folder, why_not_written
 
 
 def refuse_outside(name: str, where: Path) -> None:
@@ -104,6 +104,8 @@ def unpack(archive: Path, folder: Path) -> None:
         if not folder.is_dir():
             raise FilesError(f"{folder} cannot be made.")
     except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise StoreError(why_not_written(folder, error)) from error
         raise FilesError(f"{archive} cannot be unpacked ({error}). Delete it and fetch it again.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

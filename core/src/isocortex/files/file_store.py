@@ -20,6 +20,7 @@ from isocortex.files.archives import refuse_outside, unpack
 from isocortex.files.checksums import RECORD, hold_to_record, read_record, refuse_others
 from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
+from isocortex.files.locks import locked
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter
@@ -242,11 +243,10 @@ class FileStore:
         FilesError
             The network fails, or what came has another checksum (nothing of it is kept).
         """
-        from filelock import FileLock
-
         check_space(self.root, sum(spec.n_bytes or 0 for spec in specs), f"Downloading {what}")
         check_writable(self.root / package)
-        with FileLock(self.root / package / ".download.lock"):
+        say = None if self.reporter is None else self.reporter.line
+        with locked(self.root / package / ".download.lock", f"the download of {what}", say):
             missing = self.missing(package, specs)
             for number, spec in enumerate(missing, start=1):
                 self._download_one(package, spec)
