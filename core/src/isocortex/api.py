@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -167,7 +168,8 @@ def score(
     chosen = config or RunConfig()
     if out is not None:
         chosen = replace(chosen, out=Path(out))
-    return run(models, benchmarks, chosen, Reporter(quiet=quiet), executor=executor, jobs=jobs)[0]
+    with contextlib.closing(Reporter(quiet=quiet)) as reporter:
+        return run(models, benchmarks, chosen, reporter, executor=executor, jobs=jobs)[0]
 
 
 def extract(
@@ -225,7 +227,8 @@ def extract(
     wanted = Extraction(
         plugin, variant_of(plugin.card, variant), played, reduction, device, reporter, Stopwatch(), chosen.batch_size
     )
-    return wanted.in_memory(layers) if wanted.folder is None else wanted.kept_layers(layers, wanted.folder)
+    with contextlib.closing(reporter):
+        return wanted.in_memory(layers) if wanted.folder is None else wanted.kept_layers(layers, wanted.folder)
 
 
 def load_results(folder: Path | str = "results") -> pd.DataFrame:

@@ -64,6 +64,8 @@ def _stopped(cause: BaseException | None) -> int:
     """An interrupt: what was not yet printed is nobody's, and a reader who has stopped is not waited for."""
     number = cause.number if isinstance(cause, Interrupted) else signal.SIGINT
     _drop_output()
+    if "isocortex.progress" in sys.modules:
+        sys.modules["isocortex.progress"].close_bars()
     say_so(number)
     return 128 + number
 
