@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from isocortex.errors import UsageError, shorten
-from isocortex.files.disk import check_writable
+from isocortex.files.disk import check_writable, home_expanded
 from isocortex.interfaces import ModelPlugin
 from isocortex.loading.resolver import split_model_name
 from isocortex.run.plan import RunConfig, plan
@@ -167,7 +167,7 @@ def score(
 
     chosen = config or RunConfig()
     if out is not None:
-        chosen = replace(chosen, out=Path(out))
+        chosen = replace(chosen, out=home_expanded(Path(out)))
     with contextlib.closing(Reporter(quiet=quiet)) as reporter:
         return run(models, benchmarks, chosen, reporter, executor=executor, jobs=jobs)[0]
 
@@ -240,7 +240,7 @@ def load_results(folder: Path | str = "results") -> pd.DataFrame:
     """
     from isocortex.results.result import read_results, table
 
-    return table(read_results(Path(folder)))
+    return table(read_results(home_expanded(Path(folder))))
 
 
 def compare(

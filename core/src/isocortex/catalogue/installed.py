@@ -145,7 +145,7 @@ def _described(one: Distribution, points: list[str] | ManifestError) -> Iterator
             yield Fault(name, version, str(points))
         return
     try:
-        name, version = _name_and_version(one, name, version)
+        name, version = _name_and_version(one, name)
     except ManifestError as error:
         yield Fault(name, version, str(error))
         return
@@ -168,11 +168,11 @@ def _may_be_a_plugin(one: Distribution) -> bool:
         return False
 
 
-def _name_and_version(one: Distribution, name: str, version: str) -> tuple[str, str]:
+def _name_and_version(one: Distribution, name: str) -> tuple[str, str]:
     text = _read(one, "METADATA") or _read(one, "PKG-INFO")
     lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
     header = {key: value.strip() for key, _, value in lines}
-    name, version = header.get("Name", name), header.get("Version", version)
+    name, version = header.get("Name", name), header.get("Version", "unknown")
     if not _NAME.fullmatch(name):
         raise ManifestError(f"its metadata gives the name {_shown(name)!r}, which is none of a package")
     if not _VERSION.fullmatch(version):

@@ -32,6 +32,21 @@ KINDS: dict[str, tuple[str, ...]] = {
     "suite": ("id",),
 }
 
+#: kind of row → what its card has where the row is silent; listing knows it without reading cards
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "model": {"variants": ["fixed"]},
+    "dataset": {"kind": "responses"},
+    "metric": {"accepts": ["responses"], "unbiased": True, "named_units": False},
+    "benchmark": {
+        "version": 1,
+        "reduction": "flatten",
+        "aggregate": "median-mean",
+        "ceiling": "repetitions",
+        "ceiling_mode": "none",
+    },
+    "suite": {"version": 1},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -239,7 +254,7 @@ def _rows(content: dict[str, Any], package: Package, folder: Path) -> Iterator[R
                 table["id"] = table.get("name")
             missing = [key for key in required if not isinstance(table.get(key), str) or not table[key]]
             if missing:
-                where = table["id"] if isinstance(table.get("id"), str) and table["id"] else f"number {number}"
+                where = str(table.get("id") or f"number {number}")[:80]
                 yield Broken(package.name, package.version, f"{kind} {where} lacks {' and '.join(missing)}")
                 continue
             if not _can_be_typed(str(table["id"])):

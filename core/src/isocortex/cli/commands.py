@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from isocortex.testing import CheckOutcome
 
 
+class FolderOrFile(click.Path):
+    """A path; ``~`` is the home folder also where no shell has seen to it, as in ``--out=~/results``."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Expand ``~``."""
+        from isocortex.files.disk import home_expanded
+
+        return home_expanded(Path(super().convert(value, param, ctx)))
+
+
 class Group(click.Group):
     """Commands of core, and those that plugins add in their manifests."""
 
@@ -135,7 +148,7 @@ _RUN_OPTIONS = _options(
 @click.option(
     "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction, alpha, training_r2."
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print cells, disk and memory needed; compute nothing.")
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
@@ -168,7 +181,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
 
 
 @cli.command("run-task")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=FolderOrFile(), metavar="FILE")
 @click.option("--while-input-is-open", is_flag=True, hidden=True)
 def run_task(file: Path, while_input_is_open: bool) -> None:
     """Do the task or tasks of a file; what is finished is not computed again.
@@ -187,7 +200,7 @@ def run_task(file: Path, while_input_is_open: bool) -> None:
 @click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
 @click.option("--stimuli", required=True, metavar="ID|FOLDER", help="Stimulus set, or a folder of sounds or images.")
 @click.option("--reduction", default="flatten", show_default=True, help="For example time-mean, spatial-mean.")
-@click.option("--out", type=click.Path(path_type=Path), help="Copy the activations here; default: only into the cache.")
+@click.option("--out", type=FolderOrFile(), help="Copy the activations here; default: only into the cache.")
 @_RUN_OPTIONS
 def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | None, **options: Any) -> None:
     """Compute activations only; '-m activations:FOLDER' scores what --out wrote."""
@@ -209,7 +222,7 @@ def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | N
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path),
+    type=FolderOrFile(),
     metavar="FOLDER|ARCHIVE",
     help="What holds the files at any depth; the network is not used.",
 )
@@ -230,7 +243,7 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 
 
 @cli.command()
-@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.argument("results", type=FolderOrFile(), default=Path("results"))
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
 def show(results: Path, as_json: bool, as_csv: bool) -> None:
@@ -246,7 +259,7 @@ def show(results: Path, as_json: bool, as_csv: bool) -> None:
 
 
 @cli.command()
-@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.argument("results", type=FolderOrFile(), default=Path("results"))
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="ID", help="Only these benchmarks; globs too.")
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Only these: ID[@VARIANT] or glob.")
 @click.option("--region", "regions", multiple=True, metavar="NAME", help="Only these regions; 'all' is the whole.")

@@ -14,6 +14,7 @@ from isocortex.devices import device_of
 from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, shorten
 from isocortex.extraction.cached import Extraction, check_modality, copy_layers
 from isocortex.files import disk as store
+from isocortex.files.disk import home_expanded
 from isocortex.files.file_store import FileStore
 from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
@@ -67,7 +68,7 @@ def run_file(path: Path) -> int:
 def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> None:
     """Print the cells, and disk and memory that their extractions need, found by running one stimulus."""
     device_of(config.device)
-    resolver = Resolver(Catalogue.discover(), FileStore(offline=True))
+    resolver = Resolver(Catalogue.discover(), FileStore(offline=True, because="a dry run downloads nothing"))
     planned = plan(resolver, list(models), list(benchmarks), config)
     one_each = {cell.extraction: cell for cell in planned.cells}.values()
     needs = [extraction_need(resolver, cell, config) for cell in one_each]
@@ -105,7 +106,8 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
     """
     reporter = Reporter()
     resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline, reporter=reporter))
-    stimulus_set = resolver.stimuli(f"folder:{stimuli}" if Path(stimuli).is_dir() else stimuli)
+    folder = home_expanded(Path(stimuli))
+    stimulus_set = resolver.stimuli(f"folder:{folder}" if folder.is_dir() else stimuli)
     wanted: dict[str, Extraction] = {}
     left_out: list[str] = []
     for (name, variant), globbed in choose_models(resolver, models).items():

@@ -56,6 +56,18 @@ def home_expanded(path: Path) -> Path:
         return path
 
 
+def home_expanded_name(name: str) -> str:
+    """As ``home_expanded``, of a name such as ``folder:~/mydata:ridge``, within which no shell does it.
+
+    Examples
+    --------
+    >>> "~" in home_expanded_name("activations:~/features"), home_expanded_name("noise")
+    (False, 'noise')
+    """
+    prefix, colon, path = name.partition(":")
+    return f"{prefix}{colon}{home_expanded(Path(path))}" if path.startswith("~") else name
+
+
 def folder_name(name: str) -> str:
     """A name as one folder name on any file system; different names stay different.
 

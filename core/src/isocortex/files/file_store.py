@@ -21,6 +21,7 @@ from isocortex.files.checksums import RECORD, hold_to_record, read_record, refus
 from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
 from isocortex.files.locks import locked
+from isocortex.files.network_words import in_plain_words
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter
@@ -101,11 +102,21 @@ class FileStore:
         Never use the network.
     reporter
         Told about downloads.
+    because
+        Why it is offline, for the message that something is missing.
     """
 
-    def __init__(self, folder: Path | None = None, *, offline: bool = False, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        offline: bool = False,
+        reporter: Reporter | None = None,
+        because: str = "--offline forbids downloading",
+    ) -> None:
         self.root = folder or data_folder()
         self.offline = offline
+        self.because = because
         self.reporter = reporter
 
     def path(self, package: str, spec: FileSpec) -> Path:
@@ -128,7 +139,7 @@ class FileStore:
         if missing and self.offline:
             raise FilesError(
                 f"{what} needs {len(specs)} files; {len(missing)} are not in {self.root / package} "
-                f"({shorten([spec.name for spec in missing], 3)}) and --offline forbids downloading. Run "
+                f"({shorten([spec.name for spec in missing], 3)}) and {self.because}. Run "
                 "'isocortex fetch' with network, or 'isocortex fetch --from FOLDER' where the files are."
             )
         if missing:
@@ -256,6 +267,7 @@ class FileStore:
     def _download_one(self, package: str, spec: FileSpec) -> None:
         import pooch
 
+        pooch.get_logger().setLevel("ERROR")  # what there is to say is said once, at the end
         path, known = self.path(package, spec), spec.sha256 or read_record(self.root / package).get(spec.name)
         download = _Download(spec.n_bytes)
         remote = pooch.create(
@@ -271,7 +283,7 @@ class FileStore:
         except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
             expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
             damaged = "does not match the known hash" in str(error)
-            cause = f"the file has another checksum than {expected}" if damaged else str(error)
+            cause = f"the file has another checksum than {expected}" if damaged else in_plain_words(error)
             attempts = f"{download.n_attempts} attempt{'s' if download.n_attempts != 1 else ''}"
             raise FilesError(
                 f"{spec.url} could not be downloaded in {attempts}: {cause}. Nothing of it was kept. Try again, "

@@ -31,7 +31,7 @@ class locked:  # noqa: N801 - it is used as a function
     path
         The lock file.
     what
-        What is done meanwhile, for whoever waits: "the extraction of noise@fixed on natsound165".
+        What is done meanwhile, for whoever waits: "the extraction of noise@fixed on natsound165"; "": the lock.
     say
         Told after 5 s, and then every minute, what is waited for; None: printed on stderr.
 
@@ -41,8 +41,8 @@ class locked:  # noqa: N801 - it is used as a function
     ...     pass
     """
 
-    def __init__(self, path: Path, what: str, say: Callable[[str], None] | None = None) -> None:
-        self.path, self.what, self.say = path, what, say
+    def __init__(self, path: Path, what: str = "", say: Callable[[str], None] | None = None) -> None:
+        self.path, self.what, self.say = path, what or f"the lock {path}", say
         self._lock: BaseFileLock | None = None
 
     def __enter__(self) -> None:
