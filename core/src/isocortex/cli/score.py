@@ -11,7 +11,7 @@ from isocortex.api import run
 from isocortex.catalogue.cards import Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.devices import device_of
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, shorten
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, said_of_a_plugin, shorten
 from isocortex.extraction.cached import Extraction, check_modality, copy_layers
 from isocortex.files import disk as store
 from isocortex.files.disk import home_expanded
@@ -140,9 +140,14 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
     if out is not None:
         store.check_writable(out)
     for name, one in wanted.items():
-        with one.in_folder(config.layers) as (folder, layers):
-            target = folder if out is None else out / store.folder_name(name)
-            if target != folder:
-                copy_layers(folder, list(layers), target)
-            for layer in layers.values():
-                print(f"{name}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}")
+        with said_of_a_plugin(f"{name} on {stimulus_set.id} cannot be extracted"):
+            _extract_one(name, one, out, config)
+
+
+def _extract_one(name: str, one: Extraction, out: Path | None, config: RunConfig) -> None:
+    with one.in_folder(config.layers) as (folder, layers):
+        target = folder if out is None else out / store.folder_name(name)
+        if target != folder:
+            copy_layers(folder, list(layers), target)
+        for layer in layers.values():
+            print(f"{name}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}")
