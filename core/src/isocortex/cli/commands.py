@@ -106,6 +106,21 @@ def check(what: str | None, as_json: bool) -> None:
     sys.exit(EXIT_FAILED if any(outcome.status == "failed" for outcome in outcomes) else 0)
 
 
+@cli.command()
+@click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True, help="Where results would go.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def doctor(out: Path, as_json: bool) -> None:
+    """Show versions, devices, folders, what is installed and broken, and which models can run here.
+
+    It is what a report of a mistake should hold. Nothing is downloaded. Exit code 1 where something is wrong.
+    """
+    from isocortex.cli.doctor import as_text, examine
+
+    report = examine(out)
+    print(json.dumps(report, indent=1) if as_json else as_text(report))
+    sys.exit(EXIT_FAILED if report["wrong"] else 0)
+
+
 def _print_outcome(outcome: CheckOutcome) -> None:
     print(f"{outcome.status:8} {outcome.id}{': ' if outcome.message else ''}{outcome.message}", flush=True)
 
