@@ -58,6 +58,7 @@ class _State:
         self.quiet = False
         self.said = False
         self.finishing = False
+        self.guarded = False
         self.resent = 0  # signals that this module sends to itself, because an exception was lost
         self.pipe: tuple[int, int] | None = None
 
@@ -173,6 +174,15 @@ def obey_signals() -> None:
         os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
+def guard_once() -> None:
+    """Before a command computes: end it also where a library lets no Python run; only where signals are obeyed."""
+    if _state.pipe is not None and not _state.guarded:
+        from isocortex.last_resort import guard
+
+        _state.guarded = True
+        guard(_state.pipe[0])
+
+
 def _leave_to_the_parent() -> None:
     """A copy of this process has handlers as any other, and nothing of this one to clean up."""
     if _state.pipe is None:
@@ -197,6 +207,9 @@ def _on_signal(number: int, _: FrameType | None) -> None:
         _state.number = _state.number or number
         end_now()
     _state.number = _state.number or number
+    if _state.guarded:
+        for one in _SIGNALS:  # a second signal ends in order, now that Python runs
+            signal.signal(one, _on_signal)
     _tell(_BEGUN)
     raise Interrupted(_state.number)
 
@@ -242,11 +255,9 @@ def _watch(reading: int) -> None:
 
 
 def _send_again() -> None:
-    import _thread
-
     time.sleep(0.01)  # out of where it was lost
     _state.resent += 1
-    _thread.interrupt_main(_state.number or signal.SIGINT)
+    signal.pthread_kill(threading.main_thread().ident or 0, _state.number or signal.SIGINT)  # also out of a system call
 
 
 def end_now(exit_code: int | None = None) -> None:

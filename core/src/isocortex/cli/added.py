@@ -9,6 +9,7 @@ import click
 
 from isocortex.catalogue.rows import Catalogue, Row, package_that_offers
 from isocortex.errors import PluginError, UsageError
+from isocortex.interruption import guard_once
 
 
 def added_words() -> list[str]:
@@ -67,6 +68,7 @@ def _run(name: str, rows: Sequence[Row], arguments: tuple[str, ...]) -> Any:
             f"The command {name!r} of {card.package} {card.package_version} names the object {rows[0].table['object']!r}, "
             f"which is {command!r} and no click command."
         )
+    guard_once()
     with command.make_context(f"isocortex {name}", list(arguments)) as context:  # its main would catch interrupts
         return command.invoke(context)
 

@@ -98,8 +98,10 @@ def info(identity: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def check(what: str | None, as_json: bool) -> None:
     """Run the conformance kit on a plugin, an ID, or everything installed."""
+    from isocortex.interruption import guard_once
     from isocortex.testing import run_checks
 
+    guard_once()
     outcomes = run_checks(what, report=None if as_json else _print_outcome)
     if as_json:
         print(json.dumps([vars(outcome) for outcome in outcomes], indent=1, default=str))
@@ -247,8 +249,10 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 
     What cannot be had is told at the end, with the reason; the rest is fetched.
     """
+    from isocortex.interruption import guard_once
     from isocortex.run.fetch import fetch_all
 
+    guard_once()
     if not models and not benchmarks:
         raise click.UsageError("Name what to fetch with -m or -b.")
     fetch_all(models, benchmarks, source, verify_only=verify)

@@ -16,6 +16,7 @@ from isocortex.extraction.cached import Extraction, check_modality, copy_layers
 from isocortex.files import disk as store
 from isocortex.files.disk import home_expanded
 from isocortex.files.file_store import FileStore
+from isocortex.interruption import guard_once
 from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.tables import print_json, print_table, tally
@@ -38,6 +39,7 @@ def score_here(
     jobs: int = 1,
 ) -> int:
     """Score, in this process or where an executor does it; print the whole table; return the exit code."""
+    guard_once()
     reporter = Reporter()
     results, left_out = run(list(models), list(benchmarks), config, reporter, executor=executor, jobs=jobs)
     reporter.line(tally(results, left_out))
@@ -59,6 +61,7 @@ def exit_code(results: Sequence[Result]) -> int:
 
 def run_file(path: Path) -> int:
     """Do the tasks of a file; return the exit code of their scores."""
+    guard_once()
     return exit_code(run_tasks(read_tasks(path), Reporter()))
 
 
@@ -104,6 +107,7 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
     StoreError
         ``out`` cannot be written to.
     """
+    guard_once()
     reporter = Reporter()
     resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline, reporter=reporter))
     folder = home_expanded(Path(stimuli))
