@@ -108,9 +108,7 @@ def test_a_byte_order_mark_is_no_fault(lab: Lab) -> None:
         ("[isocortex]\nodd = ça_va\n".encode(), "is not installed"),
     ],
 )
-def test_entry_points_that_name_no_package_are_a_record(
-    lab: Lab, typed: Typed, content: bytes, words: str
-) -> None:
+def test_entry_points_that_name_no_package_are_a_record(lab: Lab, typed: Typed, content: bytes, words: str) -> None:
     (metadata_of(lab) / "entry_points.txt").write_bytes(content)
     assert words in named(typed)["iso_odd" if "cannot be read" in words or "at most" in words else "iso-odd"]
 

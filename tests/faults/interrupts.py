@@ -126,7 +126,7 @@ def run_child(job: Job, folder: Path, channel: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(said, 1)
         os.dup2(said, 2)
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115, PTH123
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         sys.argv = ["isocortex", *job.arguments]
         tell(channel, "start", "begins")
         mark_phases(channel)
@@ -352,7 +352,7 @@ def values(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if not path.is_file() or name.startswith("cache/") and path.suffix != ".npy" or path.name == "said.txt":
+        if not path.is_file() or (name.startswith("cache/") and path.suffix != ".npy") or path.name == "said.txt":
             continue
         if path.name.endswith((".lock", ".holder")) or ".download" in path.name or path.name == "recorded.json":
             continue
@@ -500,7 +500,10 @@ def main() -> int:
         shutil.rmtree(base, ignore_errors=True)
     rows = table(trials)
     print(f"{'phase × signal':28}" + "".join(f"{name:>11}" for name in ("tried", *COUNTS)))
-    for key, row in {**rows, "all": {name: sum(row[name] for row in rows.values()) for name in ("tried", *COUNTS)}}.items():
+    for key, row in {
+        **rows,
+        "all": {name: sum(row[name] for row in rows.values()) for name in ("tried", *COUNTS)},
+    }.items():
         print(f"{key:28}" + "".join(f"{row[name]:>11}" for name in ("tried", *COUNTS)))
     print("".join(trial.said for trial in trials).lstrip("\n"))
     if chosen.json:

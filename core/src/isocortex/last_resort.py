@@ -1,4 +1,4 @@
-"""Ends a command that a library keeps from hearing signals: one that computes for long and lets no Python run meanwhile.
+"""Ends a command that cannot hear signals, because a library computes for long and lets no Python run meanwhile.
 
 ``guard`` starts a small process that looks at the pipe into which the interpreter writes signals. What lies there
 unread for ``PATIENCE_S`` was read by no thread of the command; it is then ended by the same signal, whose action has
@@ -36,7 +36,7 @@ def guard(reading: int) -> None:
 
 
 def _let_the_system_act_next(number: int) -> None:
-    """After the first signal of a number its action is the default, until Python code runs and sets its handler anew."""
+    """After the first signal its action is the default, until Python code runs and sets its handler anew."""
     import ctypes
 
     mask = ctypes.c_uint32 if sys.platform == "darwin" else ctypes.c_byte * 128

@@ -1,4 +1,4 @@
-"""Which packages are plugins, and what their manifests say: from metadata and ``isocortex.toml``, on the standard library.
+"""Which packages are plugins, and what their manifests say, read with the standard library alone.
 
 Everything that is read here was written by others. Whatever is wrong with a package, from bad bytes in its metadata to
 a manifest that would take an hour to parse, is a ``Fault`` of that package, and no other one is hurt by it.
@@ -29,7 +29,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,100}")
 _TEXT = re.compile(
     r'"""(?:\\.|[^\\])*?"""|' r"'''.*?'''|" r'"(?:\\.|[^"\\\n])*"|' r"'[^'\n]*'|#[^\n]*", re.DOTALL
 )  # strings and comments
-_DOTTED = re.compile(r"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){%d}" % MOST_DOTS)
+_DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_DOTS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ManifestError(Exception):
 
 
 def find_packages() -> list[Package | Fault]:
-    """Every distribution with an entry point of the group, by name; of two with one name the first on the path counts."""
+    """Every distribution with an entry point of the group; of two with one name the first on the path counts."""
     from importlib.metadata import distributions
 
     seen: dict[str, Distribution] = {}
@@ -97,7 +97,7 @@ def _folder(one: Distribution) -> Path | None:
 
 
 def _stem(one: Distribution) -> tuple[str, str]:
-    """Name and version as the folder of the metadata spells them; Distribution.name parses the metadata, which is slow."""
+    """Name and version as the folder of the metadata spells them; Distribution.name parses all of it, which is slow."""
     stem = str(getattr(getattr(one, "_path", None), "name", "")).removesuffix(".dist-info").removesuffix(".egg-info")
     name, _, rest = stem.partition("-")
     return name, rest.partition("-")[0] or "unknown"
@@ -155,7 +155,9 @@ def _described(one: Distribution, points: list[str] | ManifestError) -> Iterator
         if sign and module:
             yield Package(name, version, module)
         else:
-            yield Fault(name, version, f"entry_points.txt has the line {_shown(point)!r} where 'name = package' belongs")
+            yield Fault(
+                name, version, f"entry_points.txt has the line {_shown(point)!r} where 'name = package' belongs"
+            )
 
 
 def _may_be_a_plugin(one: Distribution) -> bool:
@@ -203,9 +205,7 @@ def read_manifest(module: str) -> tuple[Path, dict[str, Any]]:
         _refuse_long_keys(text)
         content = tomllib.loads(text)
     except OSError as error:
-        raise ManifestError(
-            f"{MANIFEST} is missing from the package {module!r} ({error.strerror or error})"
-        ) from error
+        raise ManifestError(f"{MANIFEST} is missing from the package {module!r} ({error.strerror or error})") from error
     except RecursionError as error:
         raise ManifestError(f"{MANIFEST} holds tables nested more than {MOST_DEPTH} deep") from error
     except ValueError as error:

@@ -263,7 +263,11 @@ def _rows(content: dict[str, Any], package: Package, folder: Path) -> Iterator[R
             row = Row(kind, str(table["id"]), package.name, package.version, package.module, folder, table)
             twice = seen.intersection(row.names)
             if twice:
-                yield Broken(package.name, package.version, f"{kind} {shorten(sorted(twice))} is there twice; the first row counts")
+                yield Broken(
+                    package.name,
+                    package.version,
+                    f"{kind} {shorten(sorted(twice))} is there twice; the first row counts",
+                )
                 continue
             seen.update(row.names)
             yield row

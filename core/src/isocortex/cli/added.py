@@ -65,8 +65,8 @@ def _run(name: str, rows: Sequence[Row], arguments: tuple[str, ...]) -> Any:
     command = load_object(card)
     if not isinstance(command, click.Command):
         raise PluginError(
-            f"The command {name!r} of {card.package} {card.package_version} names the object {rows[0].table['object']!r}, "
-            f"which is {command!r} and no click command."
+            f"The command {name!r} of {card.package} {card.package_version} names the object "
+            f"{rows[0].table['object']!r}, which is {command!r} and no click command."
         )
     guard_once()
     with command.make_context(f"isocortex {name}", list(arguments)) as context:  # its main would catch interrupts

@@ -124,8 +124,8 @@ def _unmet_of_plugins(catalogue: Catalogue) -> Iterator[str]:
     for plugin in catalogue.plugins:
         try:
             lines = [line for line in requires(plugin.package) or () if "extra ==" not in line]
-        except Exception:  # named elsewhere
-            continue
+        except Exception:  # metadata that cannot be read are named elsewhere
+            lines = []
         for unmet in _unmet(lines):
             yield f"{plugin.package} {plugin.version} requires {unmet}"
 
@@ -191,7 +191,11 @@ def _weights_and_memory(resolver: Resolver, reference: str, card: ModelCard, var
     except FilesError as error:
         return {"state": NO_WEIGHTS, "reason": _line(error)}
     except (Exception, SystemExit) as error:
-        return {"state": NOT_HERE, "reason": f"whether its weights are here is not known: {_line(error)}", "fault": "yes"}
+        return {
+            "state": NOT_HERE,
+            "reason": f"whether its weights are here is not known: {_line(error)}",
+            "fault": "yes",
+        }
     free, needed = free_memory("cpu"), 4 * (card.parameters or 0)
     if free is not None and needed > free:
         reason = f"its weights take {_size(needed)} of memory, and {_size(free)} are free"

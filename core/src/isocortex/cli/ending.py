@@ -71,7 +71,7 @@ def _stopped(cause: BaseException | None) -> int:
 
 
 def _problem_of_stdout(error: OSError) -> OSError | None:
-    """Why what is printed cannot be written, or None; what is left of it is dropped, so that Python does not try again."""
+    """Why what is printed cannot be written, or None; what is left of it is dropped, not to be tried again."""
     if error.errno not in _OF_OUTPUT:
         return None
     try:

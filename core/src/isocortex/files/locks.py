@@ -53,7 +53,9 @@ class locked:  # noqa: N801 - it is used as a function
             self._release()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._release()
 
     def _acquire(self) -> None:

@@ -180,7 +180,9 @@ def _entries(results: Sequence[Result], folder: Path) -> list[_Entry]:
     return entries
 
 
-def _entry(result: Result, region: str | None, part: Summary, stored: dict[str | None, Array] | None, folder: Path) -> _Entry:
+def _entry(
+    result: Result, region: str | None, part: Summary, stored: dict[str | None, Array] | None, folder: Path
+) -> _Entry:
     draws = None if stored is None else stored.get(region)
     if part.draws is not None:
         draws = np.asarray(part.draws, dtype=np.float32).astype(np.float64)  # as they are stored, so that ties stay
