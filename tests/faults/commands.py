@@ -4,8 +4,8 @@
 
 Command lines are made from the options that every command declares, with values that fit and values that do not; they
 run in this process, as a process would. Manifests are real ones, mutated; ``list``, ``info`` and ``check`` have to go
-on, and to show the healthy packages. Counted are tracebacks, exit codes other than 0, 1, 2 and 130, and what takes longer
-than a minute. Exit code 1 where anything is counted.
+on, and to show the healthy packages. Counted are tracebacks, exit codes other than 0, 1, 2 and 130, and what takes
+longer than a minute. Exit code 1 where anything is counted.
 """
 
 from __future__ import annotations

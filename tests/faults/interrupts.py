@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import importlib
 import json
 import os
@@ -28,28 +27,20 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.faults.phases import phase_at, run_child  # noqa: E402
+from tests.faults.twins import finished, leftovers, values  # noqa: E402
+
 LIMIT_S = 5.0
 COUNTS = ("hung", "lost", "wrong", "tracebacks", "left", "waited")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-
-#: phase → functions that are it, as module:name; what is before the first is the start
-PHASES = {
-    "planning": ("isocortex.run.plan:plan", "isocortex.run.choosing:choose_models"),
-    "extraction": ("isocortex.extraction.extractor:extract",),
-    "scoring": ("isocortex.scoring.comparison:Comparison.score_all",),
-    "scores.nc": ("isocortex.run.runner:write_scores",),
-    "printing": ("isocortex.cli.score:print_table",),
-    "copying": ("isocortex.extraction.cached:copy_layers", "isocortex.cli.score:copy_layers",
-                "isocortex.files.file_store:FileStore.adopt"),
-    "importing": ("isocortex_nh2015.import_command:_import_activations",),
-}  # fmt: skip
 
 MAKE = """
 import sys
@@ -113,80 +104,6 @@ def jobs(base: Path) -> list[Job]:
     ]  # fmt: skip
 
 
-# --- in the child -----------------------------------------------------------------------------------------------------
-
-
-def run_child(job: Job, folder: Path, channel: int) -> None:
-    """Run the command in a folder of its own, telling when a phase begins and ends; never returns."""
-    code = 99
-    try:
-        os.chdir(folder)
-        os.environ.update(ISOCORTEX_CACHE=str(folder / "cache"), ISOCORTEX_DATA=str(folder / "data"))
-        said = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-        sys.argv = ["isocortex", *job.arguments]
-        tell(channel, "start", "begins")
-        mark_phases(channel)
-        from isocortex.__main__ import main
-
-        main()
-        code = 0
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def tell(channel: int, phase: str, what: str) -> None:
-    """A line with a time that all processes share."""
-    os.write(channel, f"{phase}\t{what}\t{time.monotonic_ns()}\n".encode())
-
-
-def mark_phases(channel: int) -> None:
-    """Wrap the functions of phases, each when its module is imported; nothing is imported for it."""
-    waiting = {name: phase for phase, names in PHASES.items() for name in names}
-
-    def wrap(module: str) -> None:
-        for name in [name for name in waiting if name.partition(":")[0] == module]:
-            *path, last = name.partition(":")[2].split(".")
-            owner = functools.reduce(getattr, path, sys.modules[module])
-            setattr(owner, last, marked(getattr(owner, last), waiting.pop(name), channel))
-
-    class Finder:
-        """Hears of every import."""
-
-        def find_spec(self, name: str, *_: Any) -> None:
-            for module in {one.partition(":")[0] for one in waiting} & set(sys.modules):
-                spec = sys.modules[module].__spec__
-                if spec is not None and not getattr(spec, "_initializing", False):
-                    wrap(module)
-
-    sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
-    Finder().find_spec("")
-
-
-def marked(function: Callable[..., Any], phase: str, channel: int) -> Callable[..., Any]:
-    """The function, telling when it begins and ends."""
-
-    @functools.wraps(function)
-    def run(*arguments: Any, **more: Any) -> Any:
-        tell(channel, phase, "begins")
-        try:
-            return function(*arguments, **more)
-        finally:
-            tell(channel, phase, "ends")
-
-    return run
-
-
 # --- one trial --------------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +134,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.reading)
-            run_child(job, folder, writing)
+            run_child(job.arguments, folder, writing)
         os.close(writing)
 
     def marks(self, seconds: float) -> list[tuple[str, str, int]]:
@@ -292,22 +209,6 @@ def disturb(trial: Trial, folder: Path, took: dict[str, float], fraction: float,
     return True
 
 
-def phase_at(marks: Sequence[tuple[str, str, int]], moment: int) -> str:
-    """The innermost phase that was open at a moment."""
-    open_ = ["start"]
-    for phase, what, at in marks:
-        if at > moment:
-            break
-        if what == "begins":
-            open_.append(phase)
-        else:
-            open_.remove(phase)
-    inside = [phase for phase in open_ if phase != "start"]
-    return inside[-1] if inside else "start" if not any(mark[0] != "start" for mark in marks if mark[2] <= moment) else (
-        "between"
-    )  # fmt: skip
-
-
 def judge_end(trial: Trial, child: Child, folder: Path, *, hung: bool) -> None:
     """What an interrupted command says, its exit code, and what it leaves."""
     text = child.text()
@@ -327,49 +228,7 @@ def judge_end(trial: Trial, child: Child, folder: Path, *, hung: bool) -> None:
         trial.count("left", ", ".join(left[:3]))
 
 
-def leftovers(folder: Path) -> list[str]:
-    """Files and folders that were on their way."""
-    names = (path.relative_to(folder) for path in folder.rglob("*"))
-    return [
-        str(name) for name in names if name.name.startswith((".unpacked-", ".scores-", "uncached-", ".write-test-"))
-        or name.name.endswith(".part")
-    ]  # fmt: skip
-
-
 # --- compared with the twin -------------------------------------------------------------------------------------------
-
-
-def finished(folder: Path) -> dict[str, int]:
-    """Results that are on disk, with their time."""
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("result.json")}
-
-
-def values(folder: Path) -> dict[str, Any]:
-    """Every value that a command leaves: results without times, arrays bit for bit, files as they are."""
-    import numpy as np
-    import xarray as xr
-
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if not path.is_file() or (name.startswith("cache/") and path.suffix != ".npy") or path.name == "said.txt":
-            continue
-        if path.name.endswith((".lock", ".holder")) or ".download" in path.name or path.name == "recorded.json":
-            continue
-        if path.name == "result.json":
-            record = json.loads(path.read_text())
-            found[name] = {
-                key: value for key, value in record.items()
-                if key not in ("provenance", "scores_sha256", "sha256", "record_sha256")
-            }  # fmt: skip
-        elif path.name == "scores.nc":
-            with xr.open_dataset(path) as scores:
-                found[name] = {key: (item.dtype.str, item.shape, np.asarray(item.values).tobytes()
-                                     if item.dtype != object else item.values.tolist())
-                               for key, item in {**scores.data_vars, **scores.coords}.items()}  # fmt: skip
-        else:
-            found[name] = path.read_bytes()
-    return found
 
 
 def judge_again(trial: Trial, folder: Path, before: dict[str, int], twin: dict[str, Any]) -> None:
@@ -459,7 +318,7 @@ def campaign(base: Path, n: int, seed: int, n_cold: int) -> list[Trial]:
         if child.code != 0:
             raise SystemExit(f"the undisturbed {name} fails: {child.text()[-2000:]}")
     expected = {job.name: values(base / f"twin {job.name}") for job in every}
-    for number, trial in enumerate(trials):
+    for trial in trials:
         folder = base / f"cold{cold.index(trial)}"
         judge_again(trial, folder, finished(folder), expected[trial.job.name])
     for number, trial in enumerate(schedule(every, n - len(trials), draw)):
@@ -500,10 +359,8 @@ def main() -> int:
         shutil.rmtree(base, ignore_errors=True)
     rows = table(trials)
     print(f"{'phase × signal':28}" + "".join(f"{name:>11}" for name in ("tried", *COUNTS)))
-    for key, row in {
-        **rows,
-        "all": {name: sum(row[name] for row in rows.values()) for name in ("tried", *COUNTS)},
-    }.items():
+    total = {name: sum(row[name] for row in rows.values()) for name in ("tried", *COUNTS)}
+    for key, row in {**rows, "all": total}.items():
         print(f"{key:28}" + "".join(f"{row[name]:>11}" for name in ("tried", *COUNTS)))
     print("".join(trial.said for trial in trials).lstrip("\n"))
     if chosen.json:

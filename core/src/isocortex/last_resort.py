@@ -26,13 +26,14 @@ def guard(reading: int) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
         for number in (signal.SIGINT, signal.SIGTERM):
             _let_the_system_act_next(number)
-        subprocess.Popen(  # noqa: S603 - this interpreter with this module
+        process = subprocess.Popen(  # noqa: S603 - this interpreter with this module
             [sys.executable, "-S", "-E", __file__, str(reading), str(os.getpid())],
             pass_fds=[reading],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
+        process.returncode = 0  # it ends after this process: nobody waits for it, and Python need not warn of that
 
 
 def _let_the_system_act_next(number: int) -> None:

@@ -258,7 +258,9 @@ def _rows(content: dict[str, Any], package: Package, folder: Path) -> Iterator[R
                 yield Broken(package.name, package.version, f"{kind} {where} lacks {' and '.join(missing)}")
                 continue
             if not _can_be_typed(str(table["id"])):
-                yield Broken(package.name, package.version, f"{kind} number {number} has the ID {table['id'][:80]!r}")
+                yield Broken(
+                    package.name, package.version, f"{kind} number {number} has the ID {str(table['id'])[:80]!r}"
+                )
                 continue
             row = Row(kind, str(table["id"]), package.name, package.version, package.module, folder, table)
             twice = seen.intersection(row.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ class FolderOrFile(click.Path):
         """Expand ``~``."""
         from isocortex.files.disk import home_expanded
 
-        return home_expanded(Path(super().convert(value, param, ctx)))
+        return home_expanded(Path(os.fsdecode(super().convert(value, param, ctx))))
 
 
 class Group(click.Group):

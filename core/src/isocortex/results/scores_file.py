@@ -6,6 +6,7 @@ have any name.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,14 @@ def write_scores(path: Path, scores: xr.Dataset, result: Result) -> None:
     write_atomic(path, lambda file: file.write(content))
 
 
-def _as_netcdf(scores: xr.Dataset, encoding: dict[object, dict[str, object]]) -> memoryview:
+def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, object]]) -> memoryview:
     import netCDF4
     from xarray.backends import NetCDF4DataStore
 
     made = netCDF4.Dataset("scores.nc", mode="w", memory=1 << 16)
     try:
         for name, how in encoding.items():
-            scores[name].encoding = how
+            scores[name].encoding = dict(how)
         scores.dump_to_store(NetCDF4DataStore(made))
     except BaseException:
         made.close()
