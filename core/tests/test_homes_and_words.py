@@ -123,10 +123,10 @@ def test_network_errors_are_one_line_of_plain_words(error: Exception, words: str
 
 
 def test_an_answer_is_told_by_its_code() -> None:
-    class Refused(Exception):
+    class RefusedError(Exception):
         response = type("Answer", (), {"status_code": 404, "reason": "Not Found"})()
 
-    assert in_plain_words(Refused("long")) == "its server answered 404 Not Found"
+    assert in_plain_words(RefusedError("long")) == "its server answered 404 Not Found"
 
 
 def test_a_download_without_network_is_one_message(lab: Lab, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from isocortex.errors import StoreError
 from isocortex.files.disk import write_atomic
-from isocortex.interruption import Interrupted, removed_after, undisturbed
+from isocortex.files.interruption import Interrupted, removed_after, undisturbed
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -23,7 +23,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 BEGIN = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from isocortex.interruption import Interrupted, ended_with, obey_signals, removed_after
+from isocortex.files.interruption import Interrupted, ended_with, obey_signals, removed_after
 obey_signals()
 def ready():
     print("ready", flush=True)
@@ -93,7 +93,8 @@ STUCK = {
     "    except KeyboardInterrupt:\n        pass",
     "a library that computes": "while True:\n    try:\n        numpy.linalg.svd(numpy.ones((2500, 2500)))\n"
     "    except KeyboardInterrupt:\n        pass",
-    "a library that swallows it": "while True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass",
+    "a library that swallows it": "while True:\n    try:\n        time.sleep(60)\n"
+    "    except BaseException:\n        pass",
 }
 
 
@@ -125,7 +126,7 @@ def test_what_does_not_end_by_itself_is_ended_with_all_that_it_began(tmp_path: P
 def test_a_library_that_lets_no_python_run_is_ended_from_outside(tmp_path: Path, number: int, word: str) -> None:
     process = started(
         """
-        from isocortex.interruption import guard_once
+        from isocortex.files.interruption import guard_once
         guard_once()
         ready()
         sum(range(4_000_000_000))  # lets no other Python run
@@ -139,13 +140,15 @@ def test_a_library_that_lets_no_python_run_is_ended_from_outside(tmp_path: Path,
 
 
 def test_a_second_signal_to_such_a_library_ends_at_once(tmp_path: Path) -> None:
-    code = "from isocortex.interruption import guard_once\nguard_once()\nready()\nsum(range(4_000_000_000))\n"
+    code = "from isocortex.files.interruption import guard_once\nguard_once()\nready()\nsum(range(4_000_000_000))\n"
     process = started(code, tmp_path)
     assert ended(process, signal.SIGINT, signal.SIGINT, seconds=2)[0] == -signal.SIGINT
 
 
 def test_who_is_guarded_ends_in_order_where_python_runs(tmp_path: Path) -> None:
-    code = "from isocortex.interruption import guard_once\nguard_once()\nwith removed_after(Path('half')) as path:\n"
+    code = (
+        "from isocortex.files.interruption import guard_once\nguard_once()\nwith removed_after(Path('half')) as path:\n"
+    )
     code += "    path.touch()\n    ready()\n" + textwrap.indent(STUCK["a lock"], "    ")
     number, _, err = ended(started(code, tmp_path), signal.SIGINT, signal.SIGINT, seconds=2)
     assert (number, err.count("Interrupted.")) == (130, 1)

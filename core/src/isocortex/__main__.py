@@ -18,7 +18,7 @@ def main() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_at_once)  # for the few milliseconds until obey_signals is there
-    from isocortex.interruption import Interrupted, obey_signals, say_so
+    from isocortex.files.interruption import Interrupted, obey_signals, say_so
 
     try:
         obey_signals()

@@ -9,7 +9,7 @@ import click
 
 from isocortex.catalogue.rows import Catalogue, Row, package_that_offers
 from isocortex.errors import PluginError, UsageError
-from isocortex.interruption import guard_once
+from isocortex.files.interruption import guard_once
 
 
 def added_words() -> list[str]:

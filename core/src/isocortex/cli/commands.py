@@ -99,7 +99,7 @@ def info(identity: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def check(what: str | None, as_json: bool) -> None:
     """Run the conformance kit on a plugin, an ID, or everything installed."""
-    from isocortex.interruption import guard_once
+    from isocortex.files.interruption import guard_once
     from isocortex.testing import run_checks
 
     guard_once()
@@ -250,7 +250,7 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 
     What cannot be had is told at the end, with the reason; the rest is fetched.
     """
-    from isocortex.interruption import guard_once
+    from isocortex.files.interruption import guard_once
     from isocortex.run.fetch import fetch_all
 
     guard_once()

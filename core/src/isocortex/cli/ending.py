@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, UsageError
-from isocortex.interruption import Interrupted, finish, say_so
+from isocortex.files.interruption import Interrupted, finish, say_so
 
 #: what a full disk, a broken pipe or a closed terminal give
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG)

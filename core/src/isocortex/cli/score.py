@@ -16,7 +16,7 @@ from isocortex.extraction.cached import Extraction, check_modality, copy_layers
 from isocortex.files import disk as store
 from isocortex.files.disk import home_expanded
 from isocortex.files.file_store import FileStore
-from isocortex.interruption import guard_once
+from isocortex.files.interruption import guard_once
 from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.tables import print_json, print_table, tally

@@ -24,8 +24,8 @@ from isocortex.files import disk as store
 from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_of, short
 from isocortex.files.file_store import copy_file
+from isocortex.files.interruption import removed_after
 from isocortex.files.locks import locked
-from isocortex.interruption import removed_after
 from isocortex.progress import Stopwatch
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from isocortex.errors import StoreError
-from isocortex.interruption import removed_after
+from isocortex.files.interruption import removed_after
 
 #: what a full disk gives, and one of which a user has taken his share
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocortex.files.disk import write_atomic
-from isocortex.interruption import undisturbed
+from isocortex.files.interruption import undisturbed
 from isocortex.results.result import Result
 
 if TYPE_CHECKING:

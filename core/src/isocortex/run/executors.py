@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from isocortex.catalogue.cards import ExecutorCard
 from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, PluginError, StoreError
+from isocortex.files.interruption import end_now, ended_with, keep_quiet, obey_signals
 from isocortex.interfaces import Executor, Task
-from isocortex.interruption import end_now, ended_with, keep_quiet, obey_signals
 from isocortex.run.tasks import run_tasks, write_tasks
 
 if TYPE_CHECKING:

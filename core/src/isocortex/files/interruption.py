@@ -177,7 +177,7 @@ def obey_signals() -> None:
 def guard_once() -> None:
     """Before a command computes: end it also where a library lets no Python run; only where signals are obeyed."""
     if _state.pipe is not None and not _state.guarded:
-        from isocortex.last_resort import guard
+        from isocortex.files.last_resort import guard
 
         _state.guarded = True
         guard(_state.pipe[0])
