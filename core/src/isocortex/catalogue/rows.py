@@ -34,7 +34,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 #: kind of row → what its card has where the row is silent; listing knows it without reading cards
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "model": {"variants": ["fixed"]},
+    "model": {"variants": ["fixed"], "resampler": "soxr", "random": False},
     "dataset": {"kind": "responses"},
     "metric": {"accepts": ["responses"], "unbiased": True, "named_units": False},
     "benchmark": {
