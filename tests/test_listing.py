@@ -28,7 +28,7 @@ def test_list_imports_neither_heavy_modules_nor_plugins() -> None:
     assert not loaded & HEAVY
     assert not {name for name in loaded if name.startswith("isocortex_")}
     commands = {name for name in done.stderr.split() if name.startswith("isocortex.cli.")}
-    assert commands == {"isocortex.cli.commands", "isocortex.cli.list"}
+    assert commands == {"isocortex.cli.commands", "isocortex.cli.ending", "isocortex.cli.list"}
     listed = json.loads(done.stdout)
     assert {"ridge", "rsa"} <= {row["id"] for row in listed["metrics"]}
     assert {"spectrotemporal", "pixels", "noise"} <= {row["id"] for row in listed["models"]}

@@ -62,7 +62,6 @@ def test_where_takes_what_every_row_shows(lab: Lab, typed: Typed, condition: str
     assert "lab-net" not in ids(typed("list", "models", "--where", f"{condition}x", "--json").out)
 
 
-@pytest.mark.xfail(strict=True, reason="--where knows what is written in the manifest, not the defaults of a card")
 @pytest.mark.parametrize(
     ("name", "condition", "row"), [("models", "variants=fixed", "lab-second"), ("datasets", "kind=responses", "Lab")]
 )

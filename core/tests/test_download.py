@@ -82,7 +82,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of a second is a long time, and nobody waits between attempts."""
     monkeypatch.setattr(downloading, "PATIENCE_S", 0.3)
-    monkeypatch.setattr("isocortex.files.file_store.N_ATTEMPTS", 1)
+    monkeypatch.setattr("isocortex.files.retrieval.N_ATTEMPTS", 1)
 
 
 def sends(body: bytes, *, status: int = 200, **headers: object) -> Act:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from isocortex.errors import StoreError
 from isocortex.results.result import Result
-from isocortex.results.scores_file import write_scores
+from isocortex.results.scores_file import stored_draws, write_scores
 from tests.lab import Lab
 
 BESIDE = {"prediction", "alpha", "alpha_at_bound", "training_r2"}
@@ -66,31 +69,38 @@ def test_a_result_folder_holds_two_files_and_nothing_else(lab: Lab) -> None:
     assert "cached" not in record
 
 
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on there is no space left for a file of scores."""
+    replace = Path.replace
+
+    def fails(self: Path, target: Path) -> Path:
+        if target.name == "scores.nc":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+
+
 def test_scores_that_cannot_be_written_leave_what_was_there(lab: Lab, monkeypatch) -> None:
     result, scores = scored(lab, "lab.fit")
     (path,) = lab.records("scores.nc")
     before = path.read_bytes()
-
-    def fails(self: xr.Dataset, target: object, **_: object) -> None:
-        with open(target, "wb") as file:  # type: ignore[call-overload]  # noqa: PTH123
-            file.write(b"half")
-        raise OSError("No space left")
-
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fails)
-    with pytest.raises(OSError, match="No space left"):
+    full_disk(monkeypatch)
+    with pytest.raises(StoreError, match=r"No space left to write .*scores\.nc.*--out"):
         write_scores(path, scores, result)
     assert path.read_bytes() == before
     assert sorted(item.name for item in path.parent.iterdir()) == ["result.json", "scores.nc"]
 
 
-def test_a_cell_whose_scores_cannot_be_written_has_no_result(lab: Lab, monkeypatch) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise OSError("No space left")
-
+def test_a_cell_whose_scores_cannot_be_written_has_no_result_and_says_that_the_disk_is_full(
+    lab: Lab, monkeypatch
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(xr.Dataset, "to_netcdf", fails)
+        full_disk(patched)
         (result,) = lab.score("lab-net", "lab.fit")
-    assert result.status == "failed"
+    assert result.failure is not None
+    assert (result.status, result.failure.kind, result.failure.traceback) == ("failed", "StoreError", None)
+    assert "No space left" in result.failure.message
     assert lab.records("result.json") == []
     assert [path.parent.name for path in (lab.folder / "results").rglob("*") if path.is_file()] == ["failures"]
     assert lab.score("lab-net", "lab.fit")[0].status == "scored"
@@ -107,9 +117,20 @@ def test_a_metric_without_draws_has_a_file_without_draws(lab: Lab, monkeypatch) 
     assert result.summary.resampled == "none"
 
 
-@pytest.mark.xfail(strict=True, reason="the row 'all' of the whole and a region called 'all' share one place")
 def test_a_region_that_is_called_all_does_not_replace_the_whole(lab: Lab) -> None:
     result, scores = scored(lab, "lab.all")
     assert result.summary is not None
     assert set(result.regions) == {"all", "B"}
     assert scores.sizes["row"] == 3
+    (path,) = lab.records("scores.nc")
+    draws = stored_draws(path)
+    assert draws is not None
+    for name, part in [(None, result.summary), *result.regions.items()]:
+        assert np.array_equal(draws[name], np.float32(part.draws))
+    assert not np.array_equal(draws[None], draws["all"])
+
+
+def test_scores_are_what_xarray_itself_would_have_written(lab: Lab, tmp_path: Path) -> None:
+    _, scores = scored(lab, "lab.regions", keep=("prediction", "alpha"))
+    scores.to_netcdf(tmp_path / "by xarray.nc", engine="netcdf4")
+    xr.testing.assert_identical(scores, xr.load_dataset(tmp_path / "by xarray.nc"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from isocortex.errors import UsageError, shorten
-from isocortex.files.disk import check_writable
+from isocortex.files.disk import check_writable, home_expanded
 from isocortex.interfaces import ModelPlugin
 from isocortex.loading.resolver import split_model_name
 from isocortex.run.plan import RunConfig, plan
@@ -166,8 +167,9 @@ def score(
 
     chosen = config or RunConfig()
     if out is not None:
-        chosen = replace(chosen, out=Path(out))
-    return run(models, benchmarks, chosen, Reporter(quiet=quiet), executor=executor, jobs=jobs)[0]
+        chosen = replace(chosen, out=home_expanded(Path(out)))
+    with contextlib.closing(Reporter(quiet=quiet)) as reporter:
+        return run(models, benchmarks, chosen, reporter, executor=executor, jobs=jobs)[0]
 
 
 def extract(
@@ -225,7 +227,8 @@ def extract(
     wanted = Extraction(
         plugin, variant_of(plugin.card, variant), played, reduction, device, reporter, Stopwatch(), chosen.batch_size
     )
-    return wanted.in_memory(layers) if wanted.folder is None else wanted.kept_layers(layers, wanted.folder)
+    with contextlib.closing(reporter):
+        return wanted.in_memory(layers) if wanted.folder is None else wanted.kept_layers(layers, wanted.folder)
 
 
 def load_results(folder: Path | str = "results") -> pd.DataFrame:
@@ -237,7 +240,7 @@ def load_results(folder: Path | str = "results") -> pd.DataFrame:
     """
     from isocortex.results.result import read_results, table
 
-    return table(read_results(Path(folder)))
+    return table(read_results(home_expanded(Path(folder))))
 
 
 def compare(

@@ -18,8 +18,9 @@ Each message says what was expected, what was found and what to do next.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Final
 
 #: exit codes of the command line: some cells failed, and what was asked for cannot be done as asked
@@ -109,6 +110,32 @@ class FilesError(IsocortexError):
 
 class StoreError(IsocortexError):
     """Activations or results cannot be written or read."""
+
+
+@contextlib.contextmanager
+def said_of_a_plugin(what: str) -> Generator[None]:
+    """Whatever a third party's code raises inside becomes one message that begins with ``what``.
+
+    Raises
+    ------
+    IsocortexError
+        What is raised on purpose, and trouble with writing the output, pass on.
+    PluginError
+        Anything else.
+
+    Examples
+    --------
+    >>> with said_of_a_plugin("a/b on Lab cannot be extracted"):
+    ...     raise ZeroDivisionError("division by zero")
+    Traceback (most recent call last):
+    isocortex.errors.PluginError: a/b on Lab cannot be extracted: ZeroDivisionError: division by zero
+    """
+    try:
+        yield
+    except (IsocortexError, BrokenPipeError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def shorten(names: Iterable[object], limit: int = 5) -> str:

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+#: bars that are shown now
+_open: set[Progress] = set()
+
+
+def close_bars() -> None:
+    """Take away what an interrupt has left on the terminal, and give the cursor back."""
+    while _open:
+        _open.pop().stop()
+
+
 class Reporter:
     """Writes what happens to stderr.
 
@@ -40,17 +50,16 @@ class Reporter:
         """Write one line."""
         if self.quiet:
             return
-        self._close_bar()
-        print(printable(text), file=sys.stderr, flush=True)
+        self.close()
+        _print(text)
 
     def step(self, what: str, done: int, total: int) -> None:
         """Show how far something is; on a terminal as a bar, otherwise one line per tenth."""
         if self.quiet or total == 0:
             return
-        what = printable(what)
-        if not sys.stderr.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
             if done == total or done * 10 // total > (done - 1) * 10 // total:
-                print(f"{what} {done}/{total}", file=sys.stderr, flush=True)
+                _print(f"{what} {done}/{total}")
             return
         if self._bar is None:
             self._open_bar()
@@ -59,19 +68,29 @@ class Reporter:
             task = known.get(what)
             self._bar.update(self._bar.add_task(what, total=total) if task is None else task, completed=done)
         if done == total:
-            self._close_bar()
+            self.close()
 
     def _open_bar(self) -> None:
         from rich.console import Console
         from rich.progress import Progress
 
         self._bar = Progress(console=Console(stderr=True), transient=True)
+        _open.add(self._bar)
         self._bar.start()
 
-    def _close_bar(self) -> None:
+    def close(self) -> None:
+        """Take the bar away, and give the cursor back, whatever ended the work."""
         if self._bar is not None:
             self._bar.stop()
+            _open.discard(self._bar)
             self._bar = None
+
+
+def _print(text: str) -> None:
+    """A line on stderr; nobody's work ends because nobody reads it, as in ``2>&1 | head``, or where it was closed."""
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] - print would take stdout
+        with contextlib.suppress(OSError, ValueError):
+            print(printable(text), file=sys.stderr, flush=True)
 
 
 class Stopwatch:

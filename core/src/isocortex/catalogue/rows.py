@@ -11,16 +11,14 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from isocortex.catalogue.installed import MANIFEST, Fault, ManifestError, Package, find_packages, read_manifest
 from isocortex.errors import AmbiguousIDError, UnknownIDError, shorten, suggest
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
 API_VERSION = 1
-GROUP = "isocortex"
-MANIFEST = "isocortex.toml"
+#: bytes of an ID: results of it lie in a folder of that name
+MOST_OF_AN_ID = 150
 
 #: kind of row → the keys it must have for being listed
 KINDS: dict[str, tuple[str, ...]] = {
@@ -32,6 +30,21 @@ KINDS: dict[str, tuple[str, ...]] = {
     "command": ("id", "object"),
     "executor": ("id", "object"),
     "suite": ("id",),
+}
+
+#: kind of row → what its card has where the row is silent; listing knows it without reading cards
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "model": {"variants": ["fixed"], "resampler": "soxr", "random": False},
+    "dataset": {"kind": "responses"},
+    "metric": {"accepts": ["responses"], "unbiased": True, "named_units": False},
+    "benchmark": {
+        "version": 1,
+        "reduction": "flatten",
+        "aggregate": "median-mean",
+        "ceiling": "repetitions",
+        "ceiling_mode": "none",
+    },
+    "suite": {"version": 1},
 }
 
 
@@ -104,11 +117,18 @@ class Catalogue:
         plugins: list[Plugin] = []
         rows: list[Row] = []
         broken: list[Broken] = []
-        for package, version, module in _installed():
+        for package in find_packages():
+            if isinstance(package, Fault):
+                broken.append(Broken(package.name, package.version, package.reason))
+                continue
             try:
-                plugin, found = _read_package(package, version, module)
-            except _ManifestError as error:
-                broken.append(Broken(package, version, str(error)))
+                plugin, found = _read_package(package)
+            except ManifestError as error:
+                broken.append(Broken(package.name, package.version, str(error)))
+                continue
+            except Exception as error:  # nothing that a package holds ends a command
+                reason = f"{MANIFEST} cannot be read: {type(error).__name__}: {error}"
+                broken.append(Broken(package.name, package.version, reason))
                 continue
             plugins.append(plugin)
             for item in found:
@@ -194,10 +214,6 @@ class Catalogue:
         )
 
 
-class _ManifestError(Exception):
-    """A manifest that cannot be read; never leaves this module."""
-
-
 def is_pattern(name: str) -> bool:
     """Whether a name holds a wildcard.
 
@@ -209,60 +225,27 @@ def is_pattern(name: str) -> bool:
     return any(character in name for character in "*?[")
 
 
-def _installed() -> Iterator[tuple[str, str, str]]:
-    """Name, version and import package of every distribution with an entry point of the group, sorted."""
-    from importlib.metadata import entry_points
-
-    yield from sorted({(*_name_and_version(point), point.value) for point in entry_points(group=GROUP)})
-
-
-def _name_and_version(point: EntryPoint) -> tuple[str, str]:
-    # Distribution.name parses the metadata with the email package, which costs more than the whole catalogue
-    text = (point.dist.read_text("METADATA") if point.dist else None) or ""
-    lines = (line.partition(": ") for line in text.partition("\n\n")[0].splitlines())
-    header = {key: value for key, _, value in lines}
-    return header.get("Name", point.name), header.get("Version", "unknown")
-
-
-def _read_package(package: str, version: str, module: str) -> tuple[Plugin, list[Row | Broken]]:
-    folder = _package_folder(module)
-    path = folder / MANIFEST
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _ManifestError(f"{MANIFEST} is missing from the package {module!r} ({error.strerror})") from error
-    except ValueError as error:
-        raise _ManifestError(f"{MANIFEST} is not valid TOML: {error}") from error
+def _read_package(package: Package) -> tuple[Plugin, list[Row | Broken]]:
+    folder, content = read_manifest(package.module)
     header = content.get("plugin", {})
     api = header.get("api") if isinstance(header, dict) else None
     if api != API_VERSION:
-        raise _ManifestError(f"[plugin] api must be {API_VERSION}, found {api!r}; another isocortex version may fit")
-    rows = list(_rows(content, package, version, module, folder))
-    return Plugin(package, version, module, header.get("hooks")), rows
+        raise ManifestError(f"[plugin] api must be {API_VERSION}, found {api!r}; another isocortex version may fit")
+    rows = list(_rows(content, package, folder))
+    hooks = header.get("hooks")
+    if hooks is not None and not isinstance(hooks, str):
+        raise ManifestError(f"[plugin] hooks must name a module, found {hooks!r}")
+    return Plugin(package.name, package.version, package.module, hooks), rows
 
 
-def _package_folder(module: str) -> Path:
-    from importlib.util import find_spec
-
-    if "." in module or ":" in module:
-        raise _ManifestError(f"the entry point must name a top-level package, found {module!r}")
-    try:
-        spec = find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise _ManifestError(f"the package {module!r} cannot be found: {error}") from error
-    if spec is None or not spec.submodule_search_locations:
-        raise _ManifestError(f"the package {module!r} named by the entry point is not installed")
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-def _rows(content: dict[str, Any], package: str, version: str, module: str, folder: Path) -> Iterator[Row | Broken]:
+def _rows(content: dict[str, Any], package: Package, folder: Path) -> Iterator[Row | Broken]:
     defaults = content.get("defaults", {})
     if not isinstance(defaults, dict) or not all(isinstance(entry, dict) for entry in defaults.values()):
-        raise _ManifestError("[defaults] must hold tables such as [defaults.model]")
+        raise ManifestError("[defaults] must hold tables such as [defaults.model]")
     for kind, required in KINDS.items():
         tables = content.get(kind, [])
         if not isinstance(tables, list) or not all(isinstance(entry, dict) for entry in tables):
-            yield Broken(package, version, f"[{kind}] must be written [[{kind}]]")
+            yield Broken(package.name, package.version, f"[{kind}] must be written [[{kind}]]")
             continue
         seen: set[str] = set()
         for number, entry in enumerate(tables, start=1):
@@ -271,16 +254,30 @@ def _rows(content: dict[str, Any], package: str, version: str, module: str, fold
                 table["id"] = table.get("name")
             missing = [key for key in required if not isinstance(table.get(key), str) or not table[key]]
             if missing:
-                where = table.get("id") or f"number {number}"
-                yield Broken(package, version, f"{kind} {where} lacks {' and '.join(missing)}")
+                where = str(table.get("id") or f"number {number}")[:80]
+                yield Broken(package.name, package.version, f"{kind} {where} lacks {' and '.join(missing)}")
                 continue
-            row = Row(kind, str(table["id"]), package, version, module, folder, table)
+            if not _can_be_typed(str(table["id"])):
+                yield Broken(
+                    package.name, package.version, f"{kind} number {number} has the ID {str(table['id'])[:80]!r}"
+                )
+                continue
+            row = Row(kind, str(table["id"]), package.name, package.version, package.module, folder, table)
             twice = seen.intersection(row.names)
             if twice:
-                yield Broken(package, version, f"{kind} {shorten(sorted(twice))} is there twice; the first row counts")
+                yield Broken(
+                    package.name,
+                    package.version,
+                    f"{kind} {shorten(sorted(twice))} is there twice; the first row counts",
+                )
                 continue
             seen.update(row.names)
             yield row
+
+
+def _can_be_typed(name: str) -> bool:
+    """Whether a name fits into a command and, quoted, into the name of a folder."""
+    return name.isprintable() and len(name.encode()) <= MOST_OF_AN_ID and name == name.strip()
 
 
 def package_that_offers(kind: str, name: str) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from isocortex.catalogue.rows import Catalogue, Row, package_that_offers
-from isocortex.errors import UsageError
+from isocortex.errors import PluginError, UsageError
+from isocortex.files.interruption import guard_once
 
 
 def added_words() -> list[str]:
@@ -53,14 +55,22 @@ def _command(name: str, rows: Sequence[Row]) -> click.Command:
     )
 
 
-def _run(name: str, rows: Sequence[Row], arguments: tuple[str, ...]) -> None:
+def _run(name: str, rows: Sequence[Row], arguments: tuple[str, ...]) -> Any:
     from isocortex.catalogue.cards import read_card
     from isocortex.loading.resolver import load_object
 
     if len(rows) > 1:
         raise _conflict(name, rows)
-    command = load_object(read_card(rows[0]))
-    command.main(args=list(arguments), prog_name=f"isocortex {name}", standalone_mode=False)
+    card = read_card(rows[0])
+    command = load_object(card)
+    if not isinstance(command, click.Command):
+        raise PluginError(
+            f"The command {name!r} of {card.package} {card.package_version} names the object "
+            f"{rows[0].table['object']!r}, which is {command!r} and no click command."
+        )
+    guard_once()
+    with command.make_context(f"isocortex {name}", list(arguments)) as context:  # its main would catch interrupts
+        return command.invoke(context)
 
 
 def _conflict(name: str, rows: Sequence[Row]) -> UsageError:

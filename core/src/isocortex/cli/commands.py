@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from isocortex.cli.ending import exit_code_of
 from isocortex.cli.list import list_
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, StoreError, UsageError, printable
+from isocortex.errors import EXIT_FAILED, FilesError, StoreError, printable
 
 if TYPE_CHECKING:
     from isocortex.run.plan import RunConfig
     from isocortex.testing import CheckOutcome
+
+
+class FolderOrFile(click.Path):
+    """A path; ``~`` is the home folder also where no shell has seen to it, as in ``--out=~/results``."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Expand ``~``."""
+        from isocortex.files.disk import home_expanded
+
+        return home_expanded(Path(os.fsdecode(super().convert(value, param, ctx))))
 
 
 class Group(click.Group):
@@ -25,18 +40,16 @@ class Group(click.Group):
         """Run the command line and exit; errors are one message, without a traceback."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
+        sys.exit(exit_code_of(lambda: super(Group, self).main(*args, standalone_mode=False, **extra)))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what was asked for; click would print a line of its own, and take any end of a file for Ctrl-C."""
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
-        except click.exceptions.Abort:
-            print("Interrupted. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
-            code = 130
-        except click.ClickException as error:
-            error.show()
-            code = EXIT_USAGE
-        except IsocortexError as error:
-            print(f"Error: {error}", file=sys.stderr)
-            code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-        sys.exit(code if isinstance(code, int) else 0)
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise click.exceptions.Abort from interrupt
+        except EOFError as error:
+            raise FilesError(f"A file ended where more was expected ({error or 'nothing more is known'}).") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands; those of plugins come from manifests, without importing them."""
@@ -86,12 +99,29 @@ def info(identity: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def check(what: str | None, as_json: bool) -> None:
     """Run the conformance kit on a plugin, an ID, or everything installed."""
+    from isocortex.files.interruption import guard_once
     from isocortex.testing import run_checks
 
+    guard_once()
     outcomes = run_checks(what, report=None if as_json else _print_outcome)
     if as_json:
         print(printable(json.dumps([vars(outcome) for outcome in outcomes], indent=1, default=str)))
     sys.exit(EXIT_FAILED if any(outcome.status == "failed" for outcome in outcomes) else 0)
+
+
+@cli.command()
+@click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True, help="Where results would go.")
+@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
+def doctor(out: Path, as_json: bool) -> None:
+    """Show versions, devices, folders, what is installed and broken, and which models can run here.
+
+    It is what a report of a mistake should hold. Nothing is downloaded. Exit code 1 where something is wrong.
+    """
+    from isocortex.cli.doctor import as_text, examine
+
+    report = examine(out)
+    print(json.dumps(report, indent=1) if as_json else as_text(report))
+    sys.exit(EXIT_FAILED if report["wrong"] else 0)
 
 
 def _print_outcome(outcome: CheckOutcome) -> None:
@@ -136,7 +166,7 @@ _RUN_OPTIONS = _options(
 @click.option(
     "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction, alpha, training_r2."
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print cells, disk and memory needed; compute nothing.")
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
@@ -169,7 +199,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
 
 
 @cli.command("run-task")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=FolderOrFile(), metavar="FILE")
 @click.option("--while-input-is-open", is_flag=True, hidden=True)
 def run_task(file: Path, while_input_is_open: bool) -> None:
     """Do the task or tasks of a file; what is finished is not computed again.
@@ -188,7 +218,7 @@ def run_task(file: Path, while_input_is_open: bool) -> None:
 @click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
 @click.option("--stimuli", required=True, metavar="ID|FOLDER", help="Stimulus set, or a folder of sounds or images.")
 @click.option("--reduction", default="flatten", show_default=True, help="For example time-mean, spatial-mean.")
-@click.option("--out", type=click.Path(path_type=Path), help="Copy the activations here; default: only into the cache.")
+@click.option("--out", type=FolderOrFile(), help="Copy the activations here; default: only into the cache.")
 @_RUN_OPTIONS
 def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | None, **options: Any) -> None:
     """Compute activations only; '-m activations:FOLDER' scores what --out wrote."""
@@ -210,7 +240,7 @@ def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | N
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path),
+    type=FolderOrFile(),
     metavar="FOLDER|ARCHIVE",
     help="What holds the files at any depth; the network is not used.",
 )
@@ -220,8 +250,10 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 
     What cannot be had is told at the end, with the reason; the rest is fetched.
     """
+    from isocortex.files.interruption import guard_once
     from isocortex.run.fetch import fetch_all
 
+    guard_once()
     if not models and not benchmarks:
         raise click.UsageError("Name what to fetch with -m or -b.")
     fetch_all(models, benchmarks, source, verify_only=verify)
@@ -231,7 +263,7 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
 
 
 @cli.command()
-@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.argument("results", type=FolderOrFile(), default=Path("results"))
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
 def show(results: Path, as_json: bool, as_csv: bool) -> None:
@@ -247,7 +279,7 @@ def show(results: Path, as_json: bool, as_csv: bool) -> None:
 
 
 @cli.command()
-@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.argument("results", type=FolderOrFile(), default=Path("results"))
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="ID", help="Only these benchmarks; globs too.")
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Only these: ID[@VARIANT] or glob.")
 @click.option("--region", "regions", multiple=True, metavar="NAME", help="Only these regions; 'all' is the whole.")

@@ -9,6 +9,8 @@ from typing import Any
 from isocortex.catalogue.cards import BenchmarkCard, Card, ModelCard, read_card
 from isocortex.catalogue.rows import Catalogue, is_pattern
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
+from isocortex.files.archives import refuse_outside
+from isocortex.files.disk import home_expanded_name
 from isocortex.files.file_store import FileStore, amount, read_specs
 from isocortex.loading.resolver import FOLDER_PREFIX, Resolver, row_of, sibling, variant_of
 from isocortex.scoring.contract import Ceiling, Preparation, Rules
@@ -27,8 +29,8 @@ def describe(identity: str) -> str:
     UsageError
         A folder that is none.
     """
-    catalogue = Catalogue.discover()
-    resolver = Resolver(catalogue, FileStore(offline=True))
+    catalogue, identity = Catalogue.discover(), home_expanded_name(identity)
+    resolver = Resolver(catalogue, FileStore(offline=True, because="'info' downloads nothing"))
     is_folder = identity.startswith(FOLDER_PREFIX)
     kind, card = _of_folder(resolver, identity) if is_folder else _installed(catalogue, identity)
     origin = f"{card.package} {card.package_version}".rstrip()
@@ -104,8 +106,14 @@ def _weights(resolver: Resolver, reference: str, card: ModelCard) -> list[str]:
 def _published(card: BenchmarkCard) -> list[str]:
     if not card.published:
         return []
-    with (card.folder / card.published).open(newline="", encoding="utf-8") as file:
-        return ["  published scores:", *("    " + "  ".join(row.values()) for row in csv.DictReader(file))]
+    try:
+        refuse_outside(card.published, card.folder)
+        with (card.folder / card.published).open(newline="", encoding="utf-8") as file:
+            rows = ["    " + "  ".join(row) for number, row in enumerate(csv.reader(file)) if number and row]
+    except (OSError, ValueError, csv.Error, FilesError) as error:
+        why = getattr(error, "strerror", None) or error
+        return [f"  published scores: {card.published} of {card.package} cannot be read ({why})"]
+    return ["  published scores:", *rows]
 
 
 def _ceilings(resolver: Resolver, identity: str, card: BenchmarkCard) -> list[str]:

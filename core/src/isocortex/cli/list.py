@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
-from isocortex.catalogue.rows import Catalogue, Row
-from isocortex.errors import UsageError, printable
+from isocortex.catalogue.rows import DEFAULTS, Catalogue, Row
+from isocortex.errors import UsageError, printable, shorten, suggest
 
 LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "suites", "executors", "plugins")
 
@@ -23,6 +24,8 @@ _KIND_OF = {
     "suites": "suite",
     "executors": "executor",
 }
+#: shown whatever is asked for
+_ALWAYS = ("conflicts", "broken")
 _COLUMNS = {
     "models": ("id", "aliases", "modality", "variants", "package"),
     "stimuli": ("id", "modality", "package"),
@@ -46,15 +49,20 @@ def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
 
     One list where it is named, else all; what cannot be read, and IDs that two packages offer, are always shown.
     """
-    found = listing(Catalogue.discover(), what, where)
-    print(printable(json.dumps(_plain(found), indent=1) if as_json else as_text(found)))
+    catalogue = Catalogue.discover()
+    found = listing(catalogue, what, where)
+    if where and not any(found[name] for name in found if name not in _ALWAYS):
+        print(printable(_nothing_fits(catalogue, what, where)), file=sys.stderr)
+    text = json.dumps(_plain(found), indent=1) if as_json else as_text(found, installed=bool(catalogue.plugins))
+    if text:
+        print(printable(text))
 
 
 def _plain(value: Any) -> Any:
     """What JSON can hold of a manifest: dates become text; nan and inf, which TOML knows and JSON does not, none."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -76,7 +84,8 @@ def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dic
         if what in (None, name)
     }
     if what in (None, "plugins"):
-        lists["plugins"] = [{"package": item.package, "version": item.version} for item in catalogue.plugins]
+        plugins = [{"package": item.package, "version": item.version} for item in catalogue.plugins]
+        lists["plugins"] = [one for one in plugins if all(one.get(key) == value for key, value in conditions)]
     conflicts = catalogue.conflicts()
     lists["conflicts"] = [
         {"kind": kind, "id": name, "packages": [row.package for row in rows]}
@@ -88,6 +97,21 @@ def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dic
     return lists
 
 
+def _nothing_fits(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> str:
+    """What is said where conditions leave nothing: the values that a field has, or the fields that there are."""
+    kinds = [_KIND_OF[what]] if what in _KIND_OF else list(_KIND_OF.values())
+    known = [_known(row) for kind in kinds for row in catalogue.of_kind(kind)]
+    hints: list[str] = []
+    for key, value in map(_condition, where):
+        values = sorted({text for fields in known for text in _texts(fields.get(key))})
+        if not values:
+            fields = sorted({name for each in known for name in each})
+            hints.append(f" No row has the field {key!r}.{suggest(key, fields)}")
+        elif value not in values:
+            hints.append(f" {key} is {shorten(values, 8)}.")
+    return f"Nothing that is installed fits {' and '.join(where)}.{''.join(hints)}"
+
+
 def _condition(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not sign or not key:
@@ -96,28 +120,44 @@ def _condition(text: str) -> tuple[str, str]:
 
 
 def _fits(row: Row, conditions: Iterable[tuple[str, str]]) -> bool:
-    tags = row.table.get("tags", {})
-    origin = {"package": row.package, "package_version": row.version}
-    known = {**(tags if isinstance(tags, dict) else {}), **row.table, **origin}
+    known = _known(row)
     return all(value in _texts(known.get(key)) for key, value in conditions)
 
 
+def _known(row: Row) -> dict[str, Any]:
+    """Every field of a row by name, with what its card has by default, and its tags."""
+    tags = row.table.get("tags", {})
+    origin = {"package": row.package, "package_version": row.version}
+    return {**DEFAULTS.get(row.kind, {}), **(tags if isinstance(tags, dict) else {}), **row.table, **origin}
+
+
 def _texts(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else [] if value is None else [str(value)]
+    if isinstance(value, (list, tuple)):
+        return [_text(item) for item in value]
+    return [] if value is None else [_text(value)]
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _entry(row: Row) -> dict[str, Any]:
     shown = {key: value for key, value in row.table.items() if key not in ("object", "options")}
-    return {**shown, "id": row.id, "package": row.package, "package_version": row.version}
+    return {**DEFAULTS.get(row.kind, {}), **shown, "id": row.id, "package": row.package, "package_version": row.version}
 
 
-def as_text(lists: dict[str, list[dict[str, Any]]]) -> str:
-    """Aligned columns, one block per list; empty lists are left out."""
+def as_text(lists: dict[str, list[dict[str, Any]]], *, installed: bool = False) -> str:
+    """Aligned columns, one block per list; empty lists are left out.
+
+    Parameters
+    ----------
+    installed
+        Some package is, though it may offer nothing of what is listed.
+    """
     blocks = [_block(name, entries) for name, entries in lists.items() if entries]
-    return (
-        "\n\n".join(blocks)
-        or "Nothing is installed. pip install isocortex-metrics isocortex-baselines isocortex-simulated"
-    )
+    if not blocks and not installed:
+        return "Nothing is installed. pip install isocortex-metrics isocortex-baselines isocortex-simulated"
+    return "\n\n".join(blocks)
 
 
 def _block(name: str, entries: list[dict[str, Any]]) -> str:

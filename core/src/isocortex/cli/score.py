@@ -11,10 +11,12 @@ from isocortex.api import run
 from isocortex.catalogue.cards import Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.devices import device_of
-from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, printable, shorten
+from isocortex.errors import EXIT_FAILED, EXIT_USAGE, ModalityError, UsageError, printable, said_of_a_plugin, shorten
 from isocortex.extraction.cached import Extraction, check_modality, copy_layers
 from isocortex.files import disk as store
+from isocortex.files.disk import home_expanded
 from isocortex.files.file_store import FileStore
+from isocortex.files.interruption import guard_once
 from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.tables import print_json, print_table, tally
@@ -37,6 +39,7 @@ def score_here(
     jobs: int = 1,
 ) -> int:
     """Score, in this process or where an executor does it; print the whole table; return the exit code."""
+    guard_once()
     reporter = Reporter()
     results, left_out = run(list(models), list(benchmarks), config, reporter, executor=executor, jobs=jobs)
     reporter.line(tally(results, left_out))
@@ -58,6 +61,7 @@ def exit_code(results: Sequence[Result]) -> int:
 
 def run_file(path: Path) -> int:
     """Do the tasks of a file; return the exit code of their scores."""
+    guard_once()
     return exit_code(run_tasks(read_tasks(path), Reporter()))
 
 
@@ -67,7 +71,7 @@ def run_file(path: Path) -> int:
 def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> None:
     """Print the cells, and disk and memory that their extractions need, found by running one stimulus."""
     device_of(config.device)
-    resolver = Resolver(Catalogue.discover(), FileStore(offline=True))
+    resolver = Resolver(Catalogue.discover(), FileStore(offline=True, because="a dry run downloads nothing"))
     planned = plan(resolver, list(models), list(benchmarks), config)
     one_each = {cell.extraction: cell for cell in planned.cells}.values()
     needs = [extraction_need(resolver, cell, config) for cell in one_each]
@@ -104,9 +108,11 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
     StoreError
         ``out`` cannot be written to.
     """
+    guard_once()
     reporter = Reporter()
     resolver = Resolver(Catalogue.discover(), FileStore(offline=config.offline, reporter=reporter))
-    stimulus_set = resolver.stimuli(f"folder:{stimuli}" if Path(stimuli).is_dir() else stimuli)
+    folder = home_expanded(Path(stimuli))
+    stimulus_set = resolver.stimuli(f"folder:{folder}" if folder.is_dir() else stimuli)
     wanted: dict[str, Extraction] = {}
     left_out: list[str] = []
     for (name, variant), globbed in choose_models(resolver, models).items():
@@ -139,9 +145,14 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
     if out is not None:
         store.check_writable(out)
     for name, one in wanted.items():
-        with one.in_folder(config.layers) as (folder, layers):
-            target = folder if out is None else out / store.folder_name(name)
-            if target != folder:
-                copy_layers(folder, list(layers), target)
-            for layer in layers.values():
-                print(printable(f"{name}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}"))
+        with said_of_a_plugin(f"{name} on {stimulus_set.id} cannot be extracted"):
+            _extract_one(name, one, out, config)
+
+
+def _extract_one(name: str, one: Extraction, out: Path | None, config: RunConfig) -> None:
+    with one.in_folder(config.layers) as (folder, layers):
+        target = folder if out is None else out / store.folder_name(name)
+        if target != folder:
+            copy_layers(folder, list(layers), target)
+        for layer in layers.values():
+            print(printable(f"{name}\t{layer.layer}\t{layer.shape[0]} × {layer.shape[1]}\t{target}"))

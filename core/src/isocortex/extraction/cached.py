@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
+import uuid
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer_names import choose_layers
 from isocortex.activations.reductions import parse_reduction
 from isocortex.catalogue.cards import ANY_MODALITY
-from isocortex.errors import ModalityError, StoreError
+from isocortex.errors import ModalityError
 from isocortex.extraction import extractor as extraction
 from isocortex.extraction.chance import seeded
 from isocortex.extraction.hearing import heard
@@ -24,6 +23,9 @@ from isocortex.extraction.steadiness import Steadiness
 from isocortex.files import disk as store
 from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_of, short
+from isocortex.files.file_store import copy_file
+from isocortex.files.interruption import removed_after
+from isocortex.files.locks import locked
 from isocortex.progress import Stopwatch
 
 if TYPE_CHECKING:
@@ -39,20 +41,21 @@ class Uncached:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._kept = contextlib.ExitStack()
 
     def folder(self, name: str) -> Path:
         """The folder of one extraction, for as long as this is open."""
         if self._folder is None:
-            store.cache_folder().mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix="uncached-", dir=store.cache_folder()))
+            made = store.cache_folder() / f"uncached-{uuid.uuid4().hex}"
+            self._folder = self._kept.enter_context(removed_after(made))
+            made.mkdir(parents=True)
         return self._folder / short(name)
 
     def __enter__(self) -> Uncached:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._kept.close()
         self._folder = None
 
 
@@ -131,7 +134,8 @@ class Extraction:
 
     def kept_layers(self, patterns: Sequence[str], folder: Path) -> dict[str, Activations]:
         """Activations in a folder; the model is not loaded where all of them are stored."""
-        with lock(self.key or digest_of(str(folder))), self.watch.phase("extract"):
+        what = f"the extraction of {self.name} on {self.stimuli.id}"
+        with lock(self.key or digest_of(str(folder)), what, self.reporter), self.watch.phase("extract"):
             found = self._stored(tuple(patterns), folder) or self._extracted(tuple(patterns), folder)
         self.reporter.warn([text for layer in found.values() for text in layer.warnings])
         return found
@@ -223,11 +227,10 @@ def copy_layers(folder: Path, layers: Sequence[str], target: Path) -> None:
     StoreError
         The copy cannot be written.
     """
-    try:
-        for name in map(store.folder_name, layers):
-            shutil.copytree(folder / name, target / name, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
-    except OSError as error:
-        raise StoreError(store.why_not_written(target, error)) from error
+    for name in map(store.folder_name, layers):
+        for path in sorted((folder / name).iterdir()):
+            if not path.name.startswith("."):
+                copy_file(path, target / name / path.name)
     about = store.read_json(folder / "activations.json")
     store.write_json(target / "activations.json", {**about, "layers": list(layers)})
     warnings = store.read_json(folder / "warnings.json")
@@ -235,6 +238,14 @@ def copy_layers(folder: Path, layers: Sequence[str], target: Path) -> None:
         store.write_json(target / "warnings.json", warnings)
 
 
-def lock(key: str) -> AbstractContextManager[None]:
-    """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks."""
-    return store.locked(store.cache_folder() / "locks" / f"{short(key)}.lock")
+def lock(key: str, what: str, reporter: Reporter) -> AbstractContextManager[None]:
+    """Wait for others that do the same work; where no lock can be had, the work is done twice and nothing breaks.
+
+    Parameters
+    ----------
+    what
+        The work, for whoever has to wait for it.
+    reporter
+        Told that it is waited for.
+    """
+    return locked(store.cache_folder() / "locks" / f"{short(key)}.lock", what, reporter.line)

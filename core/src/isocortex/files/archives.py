@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import contextlib
-import errno
 import gzip
 import lzma
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, cast
 
 from isocortex.errors import FilesError, StoreError
-from isocortex.files.disk import check_space, data_folder, why_not_written
+from isocortex.files.disk import NO_SPACE, check_space, data_folder, why_not_written
 
 
 def refuse_outside(name: str, where: Path) -> None:
@@ -109,7 +108,7 @@ def unpack(archive: Path, folder: Path) -> None:
         if not folder.is_dir():
             raise FilesError(f"{folder} cannot be made.")
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
             raise StoreError(why_not_written(folder, error)) from error
         raise FilesError(f"{archive} cannot be unpacked ({error}). Delete it and fetch it again.") from error
     finally:

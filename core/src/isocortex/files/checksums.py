@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from isocortex.errors import FilesError, shorten
-from isocortex.files.disk import locked, read_json, write_json
+from isocortex.files.disk import read_json, write_json
+from isocortex.files.locks import locked
 
 RECORD = "recorded.json"
 
@@ -66,7 +67,7 @@ def hold_to_record(folder: Path, paths: Mapping[str, Path], digests: Mapping[str
     refuse_others(folder, paths, digests)
     if set(digests) <= set(read_record(folder)):
         return []
-    with locked(folder / f".{RECORD}.lock"):
+    with locked(folder / f".{RECORD}.lock", f"the checksums of {folder}"):
         refuse_others(folder, paths, digests)  # another process may have recorded them meanwhile
         known = read_record(folder)
         new = [name for name in digests if name not in known]

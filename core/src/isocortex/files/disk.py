@@ -1,4 +1,4 @@
-"""Folders of the user, atomic writes, locks and space.
+"""Folders of the user, atomic writes and space.
 
 A file is written under a temporary name and then moved, so that no reader ever sees half of one.
 """
@@ -11,15 +11,16 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from isocortex.errors import StoreError
+from isocortex.files.interruption import removed_after
 
-if TYPE_CHECKING:
-    pass
+#: what a full disk gives, and one of which a user has taken his share
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def cache_folder() -> Path:
@@ -35,7 +36,36 @@ def data_folder() -> Path:
 def _folder(variable: str, default: str) -> Path:
     import platformdirs
 
-    return Path(os.environ.get(variable) or getattr(platformdirs, default)("isocortex"))
+    named = os.environ.get(variable)
+    return home_expanded(Path(named)) if named else Path(getattr(platformdirs, default)("isocortex"))
+
+
+def home_expanded(path: Path) -> Path:
+    """A path whose ``~`` is the home folder, as a shell would have made it; as it is where there is no such user.
+
+    Examples
+    --------
+    >>> "~" in str(home_expanded(Path("~/results")))
+    False
+    >>> home_expanded(Path("results")).as_posix()
+    'results'
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def home_expanded_name(name: str) -> str:
+    """As ``home_expanded``, of a name such as ``folder:~/mydata:ridge``, within which no shell does it.
+
+    Examples
+    --------
+    >>> "~" in home_expanded_name("activations:~/features"), home_expanded_name("noise")
+    (False, 'noise')
+    """
+    prefix, colon, path = name.partition(":")
+    return f"{prefix}{colon}{home_expanded(Path(path))}" if path.startswith("~") else name
 
 
 def folder_name(name: str) -> str:
@@ -50,18 +80,6 @@ def folder_name(name: str) -> str:
     return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Generator[None]:
-    """Let one process at a time into what a lock file stands for; where none can be had, all go on unlocked."""
-    from filelock import FileLock
-
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError, NotImplementedError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(path))
-        yield
-
-
 def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = False) -> None:
     """Write a file so that it is there whole or not at all.
 
@@ -71,24 +89,22 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bo
         No space, or no right to write; the message names the folder and the free space.
     """
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            write(file)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise StoreError(why_not_written(path, error)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with removed_after(partial):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                write(file)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise StoreError(why_not_written(path, error)) from error
 
 
 def why_not_written(path: Path, error: OSError) -> str:
     """What a user is told where a file cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_SPACE:
         free = shutil.disk_usage(_existing(path)).free / 1e9
         return (
             f"No space left to write {path} ({free:.2f} GB free). Free some space or point ISOCORTEX_CACHE "

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import logging
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -22,12 +21,11 @@ from isocortex.files.archives import refuse_outside, unpack
 from isocortex.files.checksums import RECORD, hold_to_record, read_record, refuse_others
 from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
-from isocortex.files.download import download
+from isocortex.files.locks import locked
+from isocortex.files.retrieval import retrieve
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter
-
-N_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,21 @@ class FileStore:
         Never use the network.
     reporter
         Told about downloads.
+    because
+        Why it is offline, for the message that something is missing.
     """
 
-    def __init__(self, folder: Path | None = None, *, offline: bool = False, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        offline: bool = False,
+        reporter: Reporter | None = None,
+        because: str = "--offline forbids downloading",
+    ) -> None:
         self.root = folder or data_folder()
         self.offline = offline
+        self.because = because
         self.reporter = reporter
 
     def path(self, package: str, spec: FileSpec) -> Path:
@@ -129,7 +137,7 @@ class FileStore:
         if missing and self.offline:
             raise FilesError(
                 f"{what} needs {len(specs)} files; {len(missing)} are not in {self.root / package} "
-                f"({shorten([spec.name for spec in missing], 3)}) and --offline forbids downloading. Run "
+                f"({shorten([spec.name for spec in missing], 3)}) and {self.because}. Run "
                 "'isocortex fetch' with network, or 'isocortex fetch --from FOLDER' where the files are."
             )
         if missing:
@@ -244,11 +252,10 @@ class FileStore:
         FilesError
             The network fails, or what came has another checksum (nothing of it is kept).
         """
-        from filelock import FileLock
-
         check_space(self.root, sum(spec.n_bytes or 0 for spec in specs), f"Downloading {what}")
         check_writable(self.root / package)
-        with FileLock(self.root / package / ".download.lock"):
+        say = None if self.reporter is None else self.reporter.line
+        with locked(self.root / package / ".download.lock", f"the download of {what}", say):
             missing = self.missing(package, specs)
             for number, spec in enumerate(missing, start=1):
                 self._download_one(package, spec)
@@ -256,53 +263,9 @@ class FileStore:
                     self.reporter.step(f"{what}: downloading", number, len(missing))
 
     def _download_one(self, package: str, spec: FileSpec) -> None:
-        import pooch
-
-        path, known = self.path(package, spec), spec.sha256 or read_record(self.root / package).get(spec.name)
-        attempts = _Attempts(spec, is_known=known is not None)
-        remote = pooch.create(
-            path.parent,
-            base_url="",
-            registry={path.name: f"sha256:{known}" if known else None},
-            urls={path.name: spec.url},
-            retry_if_failed=N_ATTEMPTS - 1,
-        )
-        try:
-            path.unlink(missing_ok=True)  # pooch keeps what is there where it knows no checksum
-            with _silent(pooch.get_logger()):
-                remote.fetch(path.name, downloader=attempts)  # pyright: ignore[reportArgumentType]
-        except (OSError, ValueError) as error:  # a wrong checksum is a ValueError, too
-            expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
-            damaged = "does not match the known hash" in str(error)
-            cause = f"the file has another checksum than {expected}" if damaged else str(error)
-            n_attempts = f"{attempts.n} attempt{'s' if attempts.n != 1 else ''}"
-            raise FilesError(
-                f"{spec.url} could not be downloaded in {n_attempts}: {cause}. Nothing of it was kept. Try again, "
-                "or get the file elsewhere and use 'isocortex fetch --from FOLDER'."
-            ) from error
-
-
-@contextlib.contextmanager
-def _silent(logger: logging.Logger) -> Generator[None]:
-    """Without lines of pooch on stderr, which name addresses with the passwords that are in them."""
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-class _Attempts:
-    """What pooch calls for each attempt: after a ValueError it tries again."""
-
-    def __init__(self, spec: FileSpec, *, is_known: bool) -> None:
-        self.spec, self.is_known, self.n = spec, is_known, 0
-
-    def __call__(self, url: str, output_file: str, _: object) -> None:
-        self.n += 1
-        name = PurePosixPath(self.spec.name).name
-        download(url, Path(output_file), name=name, n_bytes=self.spec.n_bytes, is_known=self.is_known)
+        known = spec.sha256 or read_record(self.root / package).get(spec.name)
+        expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
+        retrieve(spec.url, self.path(package, spec), n_bytes=spec.n_bytes, sha256=known, expected=expected)
 
 
 def copy_file(source: Path, target: Path) -> None:

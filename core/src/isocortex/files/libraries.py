@@ -70,12 +70,12 @@ def _is_ours(name: str) -> bool:
 
 def _metadata(name: str) -> tuple[str | None, tuple[_Requirement, ...]]:
     """Version and requirements of a distribution."""
-    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.metadata import distribution
 
     try:
         found = distribution(name)
         return found.version, tuple(_parsed(line) for line in found.requires or ())
-    except (PackageNotFoundError, ValueError):
+    except Exception:  # not installed, or with metadata that cannot be read
         return None, ()
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, StimuliCard
 from isocortex.errors import DataError, UsageError, shorten
+from isocortex.files.disk import home_expanded_name
 from isocortex.files.file_store import DataFiles
 from isocortex.interfaces import DatasetPlugin, StimuliPlugin
 
@@ -44,7 +45,7 @@ def folder_benchmark(name: str) -> BenchmarkCard:
     UsageError
         The name lacks a part, or ``dataset.toml`` holds what is not understood.
     """
-    where, _, metric = name.removeprefix("folder:").rpartition(":")
+    where, _, metric = home_expanded_name(name).removeprefix("folder:").rpartition(":")
     if not where or not metric or "/" in metric:
         raise UsageError(f"{name!r} lacks a part. Expected folder:PATH:METRIC, for example folder:mydata:ridge.")
     content = _settings(Path(where))
@@ -61,7 +62,7 @@ def folder_benchmark(name: str) -> BenchmarkCard:
 
 def folder_dataset(name: str) -> DatasetCard:
     """The data set ``folder:PATH``."""
-    path = Path(name.removeprefix("folder:"))
+    path = Path(home_expanded_name(name).removeprefix("folder:"))
     about = {key: str(value) for key, value in _settings(path).items() if key in ("licence", "reference", "title")}
     return DatasetCard(
         id=_identity(path),
@@ -75,7 +76,7 @@ def folder_dataset(name: str) -> DatasetCard:
 
 def folder_stimuli(name: str) -> StimuliCard:
     """The stimuli of ``folder:PATH``: a data set's folder, or a folder of sounds or images."""
-    path = Path(name.removeprefix("folder:"))
+    path = Path(home_expanded_name(name).removeprefix("folder:"))
     return StimuliCard(
         id=_identity(path),
         object="isocortex.loading.folder_dataset:FolderStimuli",

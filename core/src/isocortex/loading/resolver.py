@@ -20,6 +20,7 @@ from isocortex.catalogue.cards import (
 )
 from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import AmbiguousIDError, PluginError, UsageError
+from isocortex.files.disk import home_expanded_name
 from isocortex.interfaces import DatasetPlugin, Executor, MetricPlugin, ModelPlugin, StimuliPlugin
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Resolver:
             return name
         for prefix in (ACTIVATIONS_PREFIX, FOLDER_PREFIX):
             if name.startswith(prefix):
-                return f"{prefix}{Path(name.removeprefix(prefix)).absolute()}"
+                return f"{prefix}{Path(home_expanded_name(name).removeprefix(prefix)).absolute()}"
         return self.catalogue.find(kind, name).reference
 
     def canonical(self, kind: str, name: str) -> str:
@@ -219,7 +220,8 @@ class Resolver:
             if name.startswith(ACTIVATIONS_PREFIX):
                 from isocortex.loading.folder_activations import FolderActivations
 
-                self._models[name] = FolderActivations.at(Path(name.removeprefix(ACTIVATIONS_PREFIX)))
+                folder = home_expanded_name(name).removeprefix(ACTIVATIONS_PREFIX)
+                self._models[name] = FolderActivations.at(Path(folder))
             else:
                 self._models[name] = cast("ModelPlugin", make_plugin("model", self.model_card(name)))
             self._models[name].offline = self.files.offline

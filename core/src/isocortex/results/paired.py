@@ -18,6 +18,7 @@ import numpy as np
 from isocortex.errors import StoreError, UsageError, shorten, suggest
 from isocortex.files.digests import short
 from isocortex.results.result import Result, read_results
+from isocortex.results.scores_file import WHOLE, stored_draws
 from isocortex.scoring.stats import false_discovery_rate, interval, paired_p
 from isocortex.scoring.summary import Summary
 from isocortex.typing import Array
@@ -37,8 +38,6 @@ _COUNTS = ("n_draws", "n_stimuli", "n_subjects", "n_layers_a", "n_layers_b")
 _OF_MODEL = ("model", "run", "splits")
 #: below so many participants the bootstrap over them is notably too narrow
 FEW_PARTICIPANTS = 20
-#: name of the row of a whole result in scores.nc
-_WHOLE = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +122,14 @@ def _name(result: Result) -> str:
 
 
 def row_name(region: str | None) -> str:
-    """Name of a row in scores.nc; a region without a name ("") is no whole."""
-    return _WHOLE if region is None else region
+    """What a row is called; a region without a name ("") is no whole, and neither is one that is called "all".
+
+    Examples
+    --------
+    >>> row_name(None), row_name("all"), row_name("V1")
+    ('all', "'all'", 'V1')
+    """
+    return WHOLE if region is None else f"'{region}'" if region == WHOLE else region
 
 
 def _is_model(result: Result, pattern: str) -> bool:
@@ -166,17 +171,19 @@ def _entries(results: Sequence[Result], folder: Path) -> list[_Entry]:
         if result.summary is None:
             continue
         parts: dict[str | None, Summary] = {None: result.summary, **result.regions}
-        stored: dict[str, Array] | None = {}
+        stored: dict[str | None, Array] | None = {}
         if any(part.draws is None and part.interval_low is not None for part in parts.values()):
             files = {path.parent.name: path for path in folder.rglob("scores.nc")} if files is None else files
             path = files.get(short(result.digest))
-            stored = None if path is None else _stored_draws(path)
+            stored = None if path is None else stored_draws(path)
         entries += [_entry(result, region, part, stored, folder) for region, part in parts.items()]
     return entries
 
 
-def _entry(result: Result, region: str | None, part: Summary, stored: dict[str, Array] | None, folder: Path) -> _Entry:
-    draws = None if stored is None else stored.get(row_name(region))
+def _entry(
+    result: Result, region: str | None, part: Summary, stored: dict[str | None, Array] | None, folder: Path
+) -> _Entry:
+    draws = None if stored is None else stored.get(region)
     if part.draws is not None:
         draws = np.asarray(part.draws, dtype=np.float32).astype(np.float64)  # as they are stored, so that ties stay
     problem = None
@@ -187,20 +194,6 @@ def _entry(result: Result, region: str | None, part: Summary, stored: dict[str, 
     elif draws is None:
         problem = f"the metric {result.metric!r} gives no draws of its value that could be compared"
     return _Entry(result, region, part, np.empty(0) if draws is None else draws, problem)
-
-
-def _stored_draws(path: Path) -> dict[str, Array] | None:
-    """Draws of each row of a result; None where the file cannot be read."""
-    import xarray as xr
-
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as scores:
-            if "draws" not in scores:
-                return {}
-            draws = scores["draws"].transpose("row", "draw")
-            return dict(zip(map(str, draws["row"].values), draws.values.astype(np.float64), strict=True))
-    except (OSError, ValueError):
-        return None
 
 
 def _groups(entries: Sequence[_Entry], chosen: Selection) -> dict[tuple[str, str | None], list[_Entry]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 import sys
@@ -33,8 +34,11 @@ def provenance(watch: Stopwatch, *, plugins: dict[str, str], device: str, dtype:
 
 @cache
 def _distributions() -> dict[str, str]:
-    found = ((item.metadata["Name"], item.version) for item in metadata.distributions())
-    return dict(sorted((name, version) for name, version in found if name))
+    found: dict[str, str] = {}
+    for item in metadata.distributions():
+        with contextlib.suppress(Exception):  # metadata that cannot be read, of whatever package, are no reason to stop
+            found[str(item.metadata["Name"])] = str(item.version)
+    return dict(sorted(found.items()))
 
 
 @cache

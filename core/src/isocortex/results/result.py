@@ -102,9 +102,13 @@ def read_results(folder: Path) -> list[Result]:
     StoreError
         The folder does not exist.
     """
-    if not folder.is_dir():
+    try:
+        found_here = folder.is_dir()
+        paths = {path for pattern in RECORDS for path in folder.rglob(pattern)} if found_here else set[Path]()
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be searched for results ({error.strerror or error}).") from error
+    if not found_here:
         raise StoreError(f"There is no results folder {folder}. 'isocortex score --out {folder}' makes one.")
-    paths = {path for pattern in RECORDS for path in folder.rglob(pattern)}
     found = [_read(path) for path in sorted(paths)]
     return sorted(found, key=lambda result: (result.benchmark, result.model, result.variant, result.digest))
 

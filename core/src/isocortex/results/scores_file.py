@@ -1,31 +1,87 @@
-"""Raw scores and bootstrap draws of a result as netCDF4, written whole or not at all."""
+"""Raw scores and bootstrap draws of a result as netCDF4, written whole or not at all.
+
+The rows of the draws are named after regions; which of them is the whole result is told by ``whole``, as a region may
+have any name.
+"""
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isocortex.files.disk import write_atomic
+from isocortex.files.interruption import undisturbed
 from isocortex.results.result import Result
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from isocortex.typing import Array
+
+#: what the row of the whole result is called, beside regions
+WHOLE = "all"
+
 
 def write_scores(path: Path, scores: xr.Dataset, result: Result) -> None:
-    """Write raw scores as netCDF4, float32, with the bootstrap draws of every row of the result."""
+    """Write raw scores as netCDF4, float32, with the bootstrap draws of every row of the result.
+
+    The file is made in memory, which takes at most as much again as the scores do.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written; a full disk is called that.
+    """
     import numpy as np
 
-    parts = {"all": result.summary, **result.regions}
-    draws = {name: part.draws for name, part in parts.items() if part is not None and part.draws is not None}
-    if draws:
-        scores = scores.assign_coords(row=("row", list(draws))).assign(
-            draws=(("row", "draw"), np.array(list(draws.values())))
-        )
+    parts = [(WHOLE, True, result.summary), *((name, False, part) for name, part in result.regions.items())]
+    drawn = [(name, whole, part.draws) for name, whole, part in parts if part is not None and part.draws is not None]
+    if drawn:
+        names, wholes, draws = zip(*drawn, strict=True)
+        scores = scores.assign_coords(row=("row", list(names)), whole=("row", list(wholes)))
+        scores = scores.assign(draws=(("row", "draw"), np.array(draws)))
     floats = {name: "float32" for name, item in scores.data_vars.items() if np.issubdtype(item.dtype, np.floating)}
     encoding = {name: {"zlib": True, "dtype": dtype} for name, dtype in floats.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".scores-", dir=path.parent) as partial:
-        written = Path(partial) / path.name
-        scores.to_netcdf(written, engine="netcdf4", encoding=encoding)
-        written.replace(path)
+    content = undisturbed(lambda: _as_netcdf(scores, encoding))  # xarray has a lock that an interrupt would leave taken
+    write_atomic(path, lambda file: file.write(content))
+
+
+def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, object]]) -> memoryview:
+    import netCDF4
+    from xarray.backends import NetCDF4DataStore
+
+    made = netCDF4.Dataset("scores.nc", mode="w", memory=1 << 16)
+    try:
+        for name, how in encoding.items():
+            scores[name].encoding = dict(how)
+        scores.dump_to_store(NetCDF4DataStore(made))
+    except BaseException:
+        made.close()
+        raise
+    return made.close()
+
+
+def stored_draws(path: Path) -> dict[str | None, Array] | None:
+    """Draws of each row of a result, the whole under None; None where the file cannot be read."""
+    return undisturbed(lambda: _draws(path))
+
+
+def _draws(path: Path) -> dict[str | None, Array] | None:
+    import numpy as np
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as scores:
+            if "draws" not in scores:
+                return {}
+            draws = scores["draws"].transpose("row", "draw")
+            rows: list[str | None] = [str(name) for name in draws["row"].values]
+            if "whole" in scores:
+                wholes = scores["whole"].values.astype(bool)
+                rows = [None if whole else name for name, whole in zip(rows, wholes, strict=True)]
+            else:  # written before a region could have that name, too
+                rows = [None if name == WHOLE else name for name in rows]
+            return dict(zip(rows, draws.values.astype(np.float64), strict=True))
+    except (OSError, ValueError, RuntimeError, KeyError):
+        return None

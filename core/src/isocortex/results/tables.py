@@ -122,7 +122,7 @@ def _groups(rows: Iterable[dict[str, Any]]) -> list[tuple[tuple[str, str, str], 
 def _cells(row: dict[str, Any]) -> list[str]:
     return [
         f"{row['model']}@{row['variant']}",
-        "all" if row["region"] is None else row["region"] or "(no region)",
+        row_name(row["region"]) or "(no region)",
         number(row["value"]),
         f"{number(row['interval_low'])} … {number(row['interval_high'])}" if row["interval_low"] is not None else "–",
         _ceiling(row),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from isocortex.catalogue.cards import SuiteCard, read_card
 from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import UnknownIDError, UsageError
+from isocortex.files.disk import home_expanded_name
 from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, split_model_name, variants_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
         Unknown or ambiguous IDs, or a variant that is not offered.
     """
     chosen: dict[tuple[str, str], bool] = {}
-    for pattern in patterns:
+    for pattern in map(home_expanded_name, patterns):
         name, variant = split_model_name(pattern)
         globbed = is_pattern(name) and not name.startswith(ACTIVATIONS_PREFIX)
         for model in _expand_models(resolver, name) if globbed else [_one_model(resolver, name)]:
@@ -85,7 +86,7 @@ def choose_benchmarks(resolver: Resolver, patterns: Sequence[str]) -> dict[str, 
         An unknown or ambiguous ID, also in a suite; nothing was named.
     """
     chosen: dict[str, ChosenBenchmark] = {}
-    for pattern in patterns:
+    for pattern in map(home_expanded_name, patterns):
         suites = _suites(resolver, pattern) if pattern.startswith(SUITE_PREFIX) else [(None, pattern)]
         for suite, named in suites:
             globbed = suite is not None or (is_pattern(named) and not named.startswith(FOLDER_PREFIX))

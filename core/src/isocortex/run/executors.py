@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from isocortex.catalogue.cards import ExecutorCard
 from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, PluginError, StoreError
+from isocortex.files.interruption import end_now, ended_with, keep_quiet, obey_signals
 from isocortex.interfaces import Executor, Task
 from isocortex.run.tasks import run_tasks, write_tasks
 
@@ -49,17 +50,18 @@ class Processes(Executor):
         parts = shares(tasks, self.n_jobs or os.cpu_count() or 1)
         with tempfile.TemporaryDirectory(prefix="isocortex-tasks-") as folder:
             running: list[subprocess.Popen[bytes]] = []
-            try:
-                for number, part in enumerate(parts):
-                    path = Path(folder) / f"{number}.json"
-                    write_tasks(path, part)
-                    running.append(_started(path, len(parts)))
-                codes = [process.wait() for process in running]
-            finally:
-                for process in running:
-                    _close_input(process)
-                for process in running:
-                    _see_ended(process)
+            with ended_with(lambda: _kill(running)):
+                try:
+                    for number, part in enumerate(parts):
+                        path = Path(folder) / f"{number}.json"
+                        write_tasks(path, part)
+                        running.append(_started(path, len(parts)))
+                    codes = [process.wait() for process in running]
+                finally:
+                    for process in running:
+                        _close_input(process)
+                    for process in running:
+                        _see_ended(process)
         if any(code not in (0, EXIT_FAILED, EXIT_USAGE) for code in codes):
             worst = max(codes, key=abs)
             raise StoreError(f"A process ended with exit code {worst}; what it finished is kept. Run again.")
@@ -141,12 +143,17 @@ def _close_input(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
+def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        with contextlib.suppress(OSError):
+            process.kill()
+
+
 def _see_ended(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(_PATIENCE_S)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(OSError):
-            process.kill()
+        _kill([process])
         process.wait()
 
 
@@ -173,9 +180,10 @@ def end_with_the_input(seconds: float = 1.0) -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
                 pass
-        os.kill(os.getpid(), signal.SIGINT)
+        keep_quiet()  # the parent says what there is to say
+        os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(seconds)
-        os._exit(128 + signal.SIGTERM)
+        end_now(128 + signal.SIGTERM)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever started the parent ignores it
+    obey_signals()
     threading.Thread(target=watch, daemon=True, name="watches the parent").start()

@@ -84,7 +84,9 @@ def fetch_all(models: Sequence[str], benchmarks: Sequence[str], source: Path | N
     if source is not None and verify_only:
         raise UsageError("--verify only looks at what is there, --from brings something. Give one of them.")
     reporter = Reporter()
-    resolver = Resolver(Catalogue.discover(), FileStore(reporter=reporter, offline=verify_only or source is not None))
+    because = "--verify downloads nothing" if verify_only else "--from brings files from there alone"
+    offline = verify_only or source is not None
+    resolver = Resolver(Catalogue.discover(), FileStore(reporter=reporter, offline=offline, because=because))
     failures: Failures = {}
     needs = dict.fromkeys(
         [*_of_models(resolver, models, failures), *_of_benchmarks(resolver, benchmarks, failures, reporter)]

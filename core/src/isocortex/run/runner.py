@@ -113,7 +113,7 @@ class Runner:
         folder = self.config.out / store.folder_name(cell.benchmark) / store.folder_name(f"{cell.model}@{cell.variant}")
         try:
             work = self._work(cell, watch)
-            with lock(work.digest):
+            with lock(work.digest, f"the score of {cell.name}", self.reporter):
                 found = _finished(folder, work.digest) if work.cacheable else None
                 result = found or self._scored(work, folder)
             _forget_failure(folder, cell)

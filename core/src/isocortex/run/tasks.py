@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isocortex.errors import FilesError, UsageError, shorten
+from isocortex.errors import FilesError, UsageError, said_of_a_plugin, shorten
 from isocortex.files.digests import digest_of
 from isocortex.interfaces import Task
 from isocortex.progress import Reporter, Stopwatch
@@ -298,7 +298,8 @@ def _extract(task: Extract, reporter: Reporter) -> None:
         if wanted.folder is None:
             reporter.line(f"{task.name}: not extracted: the model has no digest, so that each score extracts it")
         else:
-            wanted.kept_layers(task.layers, wanted.folder)
+            with said_of_a_plugin(f"{task.name} cannot be extracted"):
+                wanted.kept_layers(task.layers, wanted.folder)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from isocortex.catalogue.rows import MANIFEST, Broken, Catalogue, Row, is_pattern
+from isocortex.catalogue.installed import MANIFEST
+from isocortex.catalogue.rows import Broken, Catalogue, Row, is_pattern
 from isocortex.errors import UnknownIDError, suggest
 from isocortex.testing.outcomes import Check, CheckFailed, CheckOutcome, CheckSkipped
 

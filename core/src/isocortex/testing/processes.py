@@ -172,7 +172,7 @@ def imported_ahead(package: str, requires: Sequence[str] = ()) -> list[str]:
     """
     try:
         declared = metadata.requires(package) or []
-    except metadata.PackageNotFoundError:
+    except Exception:  # not installed, or with metadata that cannot be read
         declared = []
     named = [*requires, *(requirement for requirement in declared if "extra ==" not in requirement)]
     names = {re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0] for requirement in named}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from isocortex.catalogue.cards import Card, read_card
@@ -81,7 +81,7 @@ def _distribution(requirement: str) -> str:
 def _is_installed(distribution: str) -> bool:
     try:
         version(distribution)
-    except PackageNotFoundError:
+    except Exception:  # also where its metadata cannot be read
         return False
     return True
 
