@@ -18,6 +18,7 @@ from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
 from isocortex.results.result import Result
+from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
 from isocortex.scoring.summary import by_region
 
 if TYPE_CHECKING:
@@ -150,11 +151,12 @@ class CellWork:
 
     def _warnings(self, comparison: Comparison, scores: xr.Dataset, layers: Sequence[Activations]) -> list[str]:
         """What was dropped, guessed or found odd on the way to the scores, each once."""
-        said = [self.dataset.stimuli.warnings, self.dataset.warnings, *(one.warnings for one in layers)]
+        stimuli = self.dataset.stimuli
+        said = [stimuli.warnings, self.dataset.warnings, *(one.warnings for one in layers), comparison.warnings]
+        equal = said_of_equal_stimuli(comparison, stimuli.equal, stimuli.ids)
         twins = scores.attrs.get("identical_layers")
-        return list(
-            dict.fromkeys(itertools.chain(*said, comparison.warnings, [f"{self.cell.name}: {twins}"] if twins else []))
-        )
+        said.append([f"{self.cell.name}: {twins}"] if twins else [])
+        return list(dict.fromkeys(itertools.chain(*said, equal)))
 
     def _checksums(
         self, layers: Mapping[str, Activations], baselines: Mapping[str, Mapping[str, Activations]]

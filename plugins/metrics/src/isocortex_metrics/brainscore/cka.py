@@ -70,7 +70,7 @@ class BrainScoreComparison(Comparison):
         preparation: Preparation = Preparation(),
     ) -> None:
         super().__init__(preparation)
-        self.splits = splits
+        self.splits, self.split_ids = splits, rows.stimulus_id
         subsets = [split.test for split in splits]
         self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
         smallest = min((len(part) for part in subsets), default=self.n_stimuli)

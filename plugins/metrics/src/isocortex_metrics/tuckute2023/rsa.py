@@ -152,6 +152,7 @@ class TuckuteRsaComparison(Comparison):
         self.stimulus_id = tuple(people.stimulus_id[place] for place in order)
         self.target, self.order, self.sorted_by, self.device = people.target, order, sorted_by, device
         self.splits = tuckute_splits(self.n_stimuli)
+        self.split_ids = [people.stimulus_id[place] for place in order]
         self.tested = np.stack([order[split.test] for split in self.splits])  # places in the canonical order
         rdms = {
             name: self._rdms(partial(_as_one_block, values[order]))
