@@ -117,9 +117,7 @@ class Activations:
     @cached_property
     def _opened(self) -> tuple[Array, ...]:
         what = f"Activations of {self.layer!r}"
-        return tuple(
-            refuse_unreal(_open(chunk) if isinstance(chunk, Path) else chunk, what) for chunk in self._chunks
-        )
+        return tuple(refuse_unreal(_open(chunk) if isinstance(chunk, Path) else chunk, what) for chunk in self._chunks)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -204,7 +202,7 @@ class Activations:
         )
 
     def _refuse_range(self, block: Array, first: int) -> None:
-        """Refuse what double precision holds, and its square or neighbour not; single precision is never beyond that."""
+        """Refuse what double precision holds, and its square or neighbour not; that of single precision it does."""
         if block.dtype.itemsize < _DOUBLE:
             return
         what = f"Activations of {self.layer!r}"
@@ -226,7 +224,7 @@ def _unit_names(data: xr.DataArray) -> list[str] | None:
         return None
     unit = data.dims[1]
     named = [name for name in ("neuroid_id", "choice", unit) if name in data.coords and data[name].dims == (unit,)]
-    return labels(data[named[0]].values.tolist(), named[0], "Activations") if named else None
+    return labels(data[named[0]].values.tolist(), str(named[0]), "Activations") if named else None
 
 
 def _open(path: Path) -> Array:

@@ -1,4 +1,4 @@
-"""Reducing a layer's output where it lies, batch by batch: (n_stimuli, …) → (n_stimuli, n_units) float32.
+"""Reducing a layer's output where it lies, batch by batch: (n_stimuli, …) → (n_stimuli, n_units).
 
 A reduction is named by steps joined with "+": ``time-mean``, ``time-max``, ``time-first``, ``time-last``,
 ``spatial-mean``, ``flatten``, ``projection-N`` (sparse random projection to N units; layers with at most N units are
@@ -52,7 +52,7 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
 
     Returns
     -------
-    (n_stimuli, n_units) float32.
+    (n_stimuli, n_units) float32, or float64 where the output says so.
 
     Raises
     ------
@@ -81,7 +81,9 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
     _refuse_padding(output, reduction, layer)
     flat = output.array.reshape(len(array), -1)  # (n_stimuli, n_units)
     reduced = flat if projection is None else _projected(flat, projection, layer)
-    return reduced.detach().float().cpu().numpy() if hasattr(reduced, "detach") else reduced.astype(np.float32)
+    if hasattr(reduced, "detach"):
+        return (reduced.detach().double() if output.dtype == "float64" else reduced.detach().float()).cpu().numpy()
+    return reduced.astype(output.dtype)
 
 
 def unit_names(output: LayerOutput, reduction: str, layer: str, n_units: int) -> tuple[str, ...] | None:

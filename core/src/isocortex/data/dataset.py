@@ -165,7 +165,7 @@ def make_responses(
     import xarray as xr
 
     values = real_numbers(values, "Responses")
-    if values.ndim not in (2, 3) or values.shape[-2] != len(stimulus_id):
+    if values.ndim not in (2, 3) or 0 in values.shape or values.shape[-2] != len(stimulus_id):
         raise DataError(
             f"Responses must be (n_stimuli, n_neuroids) or (n_repetitions, n_stimuli, n_neuroids) with "
             f"{len(stimulus_id)} stimuli; found shape {values.shape}."

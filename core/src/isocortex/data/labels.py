@@ -19,8 +19,25 @@ if TYPE_CHECKING:
 
 #: coordinates and columns that are labels, also where all of them look like numbers
 LABELS = frozenset(
-    "stimulus_id neuroid_id region subject participant hemisphere category stimulus_a stimulus_b animal area "
-    "electrode site probe group label image".split()
+    [
+        "stimulus_id",
+        "neuroid_id",
+        "region",
+        "subject",
+        "participant",
+        "hemisphere",
+        "category",
+        "stimulus_a",
+        "stimulus_b",
+        "animal",
+        "area",
+        "electrode",
+        "site",
+        "probe",
+        "group",
+        "label",
+        "image",
+    ]
 )
 #: labels without which nothing can be found again: an empty one is a gap too
 _NEVER_EMPTY = frozenset({"stimulus_id", "neuroid_id", "subject", "stimulus_a", "stimulus_b"})
@@ -60,7 +77,7 @@ def is_gap(value: Any) -> bool:
         return True
     if isinstance(value, (str, bytes, int)):
         return False
-    return type(value).__name__ in ("NAType", "NaTType") or bool(value != value)  # noqa: PLR0124 - only NaN differs
+    return type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
 def labels(values: Iterable[Any], name: str, where: str) -> list[str]:

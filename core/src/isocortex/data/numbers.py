@@ -22,7 +22,7 @@ _WHOLE = 2**53
 #: values of one look at an array: 32 MB
 _VALUES = 4_000_000
 #: values that differ by fewer steps of their type have lost their digits before they came here
-FEW_STEPS = 64
+FEW_STEPS = 256
 
 
 def real_numbers(values: Any, what: str) -> Array:
@@ -85,7 +85,7 @@ def _refuse_beyond_double(array: Array, what: str) -> None:
         part = flat[start : start + _VALUES]
         if array.dtype.kind == "f":
             lost = part != part.astype(np.float64)
-            lost &= part == part  # noqa: PLR0124 - NaN is said elsewhere
+            lost &= part == part
         else:
             lost = part > _WHOLE if array.dtype.kind == "u" else (part > _WHOLE) | (part < -_WHOLE)
         if lost.any():

@@ -50,7 +50,10 @@ def check_responses(where: str, responses: xr.DataArray) -> xr.DataArray:
         raise DataError(f"neuroid_id must be unique in {where!r}; found more than once: {shorten(names)}.")
     repetition = responses["repetition"].values if "repetition" in responses.coords else np.zeros(len(responses))
     shown = twice(
-        [f"{name} (repetition {count})" for name, count in zip(responses["stimulus_id"].values, repetition, strict=True)]
+        [
+            f"{name} (repetition {count})"
+            for name, count in zip(responses["stimulus_id"].values, repetition, strict=True)
+        ]
     )
     if shown:
         raise DataError(
@@ -72,7 +75,8 @@ def refuse_other_types(data: object, what: str, how: str) -> None:
 
     if isinstance(data, xr.DataArray):
         return
-    shape = f" of shape {data.shape}" if isinstance(getattr(data, "shape", None), tuple) else ""
+    found = getattr(data, "shape", None)
+    shape = f" of shape {found}" if isinstance(found, tuple) else ""
     kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__qualname__}"
     raise DataError(
         f"{what} must be an xarray.DataArray, whose rows are named by 'stimulus_id'; found {kind}{shape}, which does "
@@ -95,7 +99,7 @@ def with_text_labels(where: str, data: xr.DataArray) -> xr.DataArray:
         values = coordinate.values
         found = text_array(values, str(name), f"{where!r}")
         if found is not values:
-            numbers = {"numbers": True} if all(isinstance(value, int) for value in values.ravel().tolist()) else {}
+            numbers = {"numbers": 1} if all(isinstance(value, int) for value in values.ravel().tolist()) else {}
             changed[str(name)] = (coordinate.dims, found, {**coordinate.attrs, **numbers})
     return data.assign_coords(changed) if changed else data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -229,6 +230,8 @@ class StimulusBatch:
 def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFrame | None = None) -> StimulusSet:
     """Make a stimulus set of the sounds or images in a folder, in the order of the table or of the file names.
 
+    Numbers within file names count by their value: ``dog 2.wav`` comes before ``dog 10.wav``.
+
     Files that are no stimuli, and stimuli that the table does not list, are left out; ``warnings`` counts them.
 
     Raises
@@ -238,7 +241,9 @@ def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFram
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Expected a folder of sound or image files.")
-    files = [path for path in sorted(folder.iterdir()) if not path.is_dir() and not is_of_the_system(path.name)]
+    files = [
+        path for path in sorted(folder.iterdir(), key=_by_name) if not path.is_dir() and not is_of_the_system(path.name)
+    ]
     found = {kind: [path for path in files if path.suffix.lower() in suffixes] for kind, suffixes in SUFFIXES.items()}
     present = [kind for kind, paths in found.items() if paths]
     if modality is None and len(present) != 1:
@@ -246,6 +251,11 @@ def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFram
         raise DataError(f"{folder} holds {kinds}. Expected files of one kind, or 'modality' in dataset.toml.")
     kind = modality or present[0]
     paths = found.get(kind, [])
+    if not paths:
+        read = (
+            f"no {kind}" if kind in SUFFIXES else f"nothing that is read as {kind!r}, only {' or '.join(SUFFIXES)} is"
+        )
+        raise DataError(f"{folder} holds {read}. Mend 'modality' in dataset.toml, or the files.")
     twice = [name for name, count in Counter(label(path.stem) for path in paths).items() if count > 1]
     if twice:
         raise DataError(f"stimulus_id is the file name without its ending; found twice in {folder}: {shorten(twice)}.")
@@ -256,10 +266,18 @@ def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFram
         absent = [name for name in listed if name not in by_id]
         if absent:
             raise DataError(f"{folder} has no file for {len(absent)} listed stimuli: {shorten(absent)}.")
-        warnings += _left_out(f"files in {folder} are not in the table", [by_id[name] for name in set(by_id).difference(listed)])
+        warnings += _left_out(
+            f"files in {folder} are not in the table", [by_id[name] for name in set(by_id).difference(listed)]
+        )
         by_id = {name: by_id[name] for name in listed}
     refuse_not_fetched(list(by_id.values()))
     return StimulusSet(folder.name, kind, by_id, table=table, warnings=warnings)
+
+
+def _by_name(path: Path) -> tuple[list[tuple[str, int]], str]:
+    """Letters by code point and numbers by value; equal ones by the name as it is."""
+    parts = re.split(r"([0-9]+)", label(path.stem))  # text and numbers in turn, text first
+    return [("", int(part)) if place % 2 else (part, -1) for place, part in enumerate(parts)], path.name
 
 
 def _left_out(why: str, paths: Iterable[Path]) -> list[str]:

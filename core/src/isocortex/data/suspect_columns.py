@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isocortex.data.numbers import few_digits
+from isocortex.data.numbers import FEW_STEPS, few_digits
 from isocortex.errors import shorten
 
 if TYPE_CHECKING:
@@ -15,15 +15,63 @@ if TYPE_CHECKING:
 
 #: names of columns that keep the books of an experiment
 BOOK_KEEPING = frozenset(
-    "index idx id row number trial trial_number trial_id trial_type run run_number session session_number block "
-    "block_number subject subject_id participant participant_id sub animal monkey rep repeat repeats repetitions "
-    "repetition_number presentation presentation_number order position stimulus stimulus_number stimulus_index stim "
-    "image image_id sound item condition fold split date time timestamp duration response_time rt".split()
+    [
+        "index",
+        "idx",
+        "id",
+        "row",
+        "number",
+        "trial",
+        "trial_number",
+        "trial_id",
+        "trial_type",
+        "run",
+        "run_number",
+        "session",
+        "session_number",
+        "block",
+        "block_number",
+        "subject",
+        "subject_id",
+        "participant",
+        "participant_id",
+        "sub",
+        "animal",
+        "monkey",
+        "rep",
+        "repeat",
+        "repeats",
+        "repetitions",
+        "repetition_number",
+        "presentation",
+        "presentation_number",
+        "order",
+        "position",
+        "stimulus",
+        "stimulus_number",
+        "stimulus_index",
+        "stim",
+        "image",
+        "image_id",
+        "sound",
+        "item",
+        "condition",
+        "fold",
+        "split",
+        "date",
+        "time",
+        "timestamp",
+        "duration",
+        "response_time",
+        "rt",
+    ]
 )
 #: rows from which on whole numbers without a gap are no chance
 _RUN = 8
 #: names that say when something happened: responses that go on in time
-CONTINUOUS = frozenset("time_s onset onset_s onset_ms time_bin time_bin_start time_bin_end time_ms sample_id".split())
+CONTINUOUS = frozenset(
+    ["time_s", "onset", "onset_s", "onset_ms", "time_bin", "time_bin_start", "time_bin_end", "time_ms", "sample_id"]
+)
 
 
 def is_nameless(name: str) -> bool:
@@ -77,7 +125,7 @@ def suspect_columns(values: Array, names: Sequence[str], what: str) -> list[str]
         "are named as columns that keep the books of an experiment": named,
         "have one value for all rows and can correlate with nothing": _at(names, np.flatnonzero(constant)),
         "are running numbers": _at(names, _counting(values)),
-        f"vary by less than 64 steps of {values.dtype}: an offset has taken their digits": _at(
+        f"vary by less than {FEW_STEPS} steps of {values.dtype}: an offset has taken their digits": _at(
             names, few_digits(values)
         ),
     }

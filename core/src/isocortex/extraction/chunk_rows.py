@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ HELD_BYTES = 256_000_000
 
 
 class Rows:
-    """(n_members, n_units) float32 for each of some layers, in memory.
+    """(n_members, n_units) float32 or float64 for each of some layers, in memory.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Rows:
     def put(self, layer: str, places: Sequence[int], values: Array) -> None:
         """Take the rows of some places; rows that come again replace the first."""
         if layer not in self.held:
-            self.held[layer] = np.empty((self.n_members, values.shape[1]), dtype=np.float32)
+            self.held[layer] = np.empty((self.n_members, values.shape[1]), dtype=values.dtype)
         self.held[layer][list(places)] = values
 
     def clear(self) -> None:
@@ -86,10 +86,10 @@ class StoredRows(Rows):
             They cannot be written.
         """
         if layer not in self.held and layer not in self._parts:
-            n_bytes = 4 * self.n_members * values.shape[1]
+            n_bytes = values.itemsize * self.n_members * values.shape[1]
             if self._n_held + n_bytes > HELD_BYTES:
                 path = self.kept.path(layer, self.chunk)
-                self._parts[layer] = _Part(path, (self.n_members, values.shape[1]))
+                self._parts[layer] = _Part(path, (self.n_members, values.shape[1]), values.dtype)
             else:
                 self._n_held += n_bytes
         if layer in self._parts:
@@ -143,22 +143,22 @@ class _Part:
     (``extract``), and a disk that fills up all the same is an error that names the file.
     """
 
-    def __init__(self, target: Path, shape: tuple[int, int]) -> None:
-        self.target, self.shape = target, shape
+    def __init__(self, target: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self.target, self.shape, self.dtype = target, shape, dtype.newbyteorder("<")
         self.path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
         with _named_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("wb") as file:
                 np.lib.format.write_array_header_1_0(file, header)
                 self._start = file.tell()
-                file.truncate(self._start + 4 * shape[0] * shape[1])
+                file.truncate(self._start + dtype.itemsize * shape[0] * shape[1])
 
     def put(self, places: Sequence[int], values: Array) -> None:
         with _named_errors(self.target), self.path.open("r+b") as file:
             for place, row in zip(places, values, strict=True):
-                file.seek(self._start + 4 * self.shape[1] * place)
-                file.write(np.ascontiguousarray(row, dtype="<f4").data)
+                file.seek(self._start + self.dtype.itemsize * self.shape[1] * place)
+                file.write(np.ascontiguousarray(row, dtype=self.dtype).data)
 
     def move(self) -> None:
         with _named_errors(self.target):

@@ -32,7 +32,7 @@ def said_of_equal_stimuli(comparison: Contract, equal: Sequence[Sequence[str]], 
     if not splits:
         return [
             f"{beginning}. No model tells them apart: the distance between them is 0, and where stimuli are left out "
-            "one by one, their likes are trained on. Leave the repeats out, or give them as repetitions of one stimulus."
+            "one by one, their likes are trained on. Leave the repeats out, or give them as repetitions of one."
         ]
     n_bad = splits_with_both_sides(splits, equal, comparison.split_ids or ids)
     if not n_bad:

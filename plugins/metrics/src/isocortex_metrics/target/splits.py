@@ -269,7 +269,7 @@ def first_equal(target: Dataset | xr.DataArray, stimulus_id: Sequence[str]) -> l
 
 
 def joined(labels: Sequence[str], also: Sequence[str]) -> list[str]:
-    """Groups of stimuli that share a label or share what ``also`` says; named after the first label in the sorted order.
+    """Groups of stimuli that share a label or share what ``also`` says; named after the first label when sorted.
 
     Examples
     --------
