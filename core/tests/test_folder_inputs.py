@@ -41,7 +41,7 @@ def loaded(folder: Path) -> Dataset:
     return resolver(offline=True).dataset(f"folder:{folder}")
 
 
-def as_csv(folder: Path, header: str = "n1,n2,n3", extra: Callable[[int], str] = lambda place: "") -> None:
+def as_csv(folder: Path, header: str = "n1,n2,n3", extra: Callable[[int], str] = lambda _: "") -> None:
     rows = [
         f"{name},{','.join(map(repr, row.tolist()))}{extra(place)}"
         for place, (name, row) in enumerate(zip(IDS, VALUES, strict=True))
@@ -246,7 +246,7 @@ def test_settings_that_are_no_file_are_refused(folder: Path) -> None:
         folder_benchmark(f"folder:{folder}:ridge")
     (folder / "dataset.toml").rmdir()
     (folder / "dataset.toml").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="dataset.toml cannot be read"):
+    with pytest.raises(UsageError, match=r"dataset\.toml cannot be read"):
         folder_benchmark(f"folder:{folder}:ridge")
     (folder / "dataset.toml").unlink()
     (folder / "dataset.toml").write_text('id = "marked"', encoding="utf-8-sig")

@@ -46,8 +46,9 @@ def said_of_shared_name(out: Path, benchmark: str, dataset: str, digest: str) ->
     digest
         Of the data set.
     """
-    records = (read_json(path) for path in sorted((out / folder_name(benchmark)).glob("*/*/result.json")))
-    made = [record["digests"].get("dataset") for record in records if _has_digests(record)]
+    paths = sorted(out.glob(f"{folder_name(FOLDER_PREFIX)}*/*/*/result.json"))
+    records = [record for record in map(read_json, paths) if _has_digests(record)]
+    made = [record["digests"].get("dataset") for record in records if record.get("benchmark") == benchmark]
     others = sum(found is not None and found != digest for found in made)
     if not others:
         return []

@@ -81,7 +81,6 @@ class BrainScoreComparison(Comparison):
     ) -> None:
         super().__init__(preparation)
         self.splits, self.split_ids = splits, rows.stimulus_id
-        self.warnings: list[str] = []
         subsets = [split.test for split in splits]
         self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
         smallest = min((len(part) for part in subsets), default=self.n_stimuli)
@@ -117,11 +116,12 @@ class BrainScoreComparison(Comparison):
         """Warn where the constant that the publication adds to the divisor decides the score."""
         free = np.array([self.alignment_of(_of_size_one(one), _of_size_one(other)) for one, other in pairs])
         if (np.abs(free - found) > _SMALL * np.abs(free)).any():
-            self.warnings.append(
+            said = (
                 f"The constant 1e-12 of the published definition lowers the score of {layer!r}, because it or the "
                 f"responses are small: {np.nanmean(found):.3g}, and {np.nanmean(free):.3g} in larger units. Give both "
                 "in larger units."
             )
+            self.warnings = [*self.warnings, said]
 
     def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
         """The standard deviation over splits over the root of their number, as published."""

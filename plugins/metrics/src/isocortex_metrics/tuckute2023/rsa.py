@@ -160,7 +160,7 @@ class TuckuteRsaComparison(Comparison):
         }
         sizes = {name: values.shape[1] for name, values in zip(people.names, people.values, strict=True)}
         flat = [name for name, own in rdms.items() if sizes[name] < _MIN_NEUROIDS or not _all_vary(own)]
-        self.warnings: list[str] = _leave_out(rdms, flat, region)
+        self.warnings = _leave_out(rdms, flat, region)
         self.subjects = list(rdms)
         #: of each split the training and the test matrices of the participants, (n_participants, n_pairs) each
         halves = [
@@ -195,9 +195,9 @@ class TuckuteRsaComparison(Comparison):
                     people, self.order, self.sorted_by, self.device, region=name, preparation=rules
                 )
             except DataError as error:
-                self.warnings.append(f"There is no row for the region {name!r}. {error}")
+                self.warnings = [*self.warnings, f"There is no row for the region {name!r}. {error}"]
                 continue
-            self.warnings += found[name].warnings
+            self.warnings = [*self.warnings, *found[name].warnings]
         return found
 
     # --- scores -------------------------------------------------------------------------------------------------------
