@@ -117,7 +117,10 @@ def _checked(splits: list[Split]) -> list[Split]:
 
 def _refuse_few_groups(n_groups: int, n_folds: int) -> None:
     if n_groups < n_folds:
-        raise DataError(f"{n_folds} folds need at least {n_folds} groups of stimuli; found {n_groups}.")
+        raise DataError(
+            f"{n_folds} folds need at least {n_folds} groups of stimuli; found {n_groups}. Stimuli that hold the same "
+            "are one group."
+        )
 
 
 def _codes(names: Sequence[str], labels: Sequence[object] | Array, n_stimuli: int, what: str) -> Array:
