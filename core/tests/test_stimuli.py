@@ -305,7 +305,7 @@ def test_folders_that_hold_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds neither sounds nor images"):
         from_folder(tmp_path / "empty")
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="holds no audio"):
         from_folder(tmp_path / "empty", modality="audio")
     with pytest.raises(DataError, match="is empty"):
         from_folder(tmp_path / "empty", modality="video")
