@@ -307,7 +307,7 @@ def test_folders_that_hold_nothing(tmp_path: Path) -> None:
         from_folder(tmp_path / "empty")
     with pytest.raises(DataError, match="holds no audio"):
         from_folder(tmp_path / "empty", modality="audio")
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="nothing that is read as 'video'"):
         from_folder(tmp_path / "empty", modality="video")
     with pytest.raises(DataError, match="is not a folder"):
         from_folder(tmp_path / "absent")
