@@ -140,16 +140,16 @@ def test_dimensions_and_coordinates_are_checked() -> None:
     good = presentations([("a", 0), ("b", 0)])
     bad: list[tuple[xr.DataArray, str]] = [
         (good.transpose(), r"need dims \('presentation', 'neuroid'\); found \('neuroid', 'presentation'\)"),
-        (good.expand_dims("time_bin", axis=2), "need dims"),
+        (good.expand_dims("time_bin", axis=2), r"go on in time \(time_bin\)"),
         (good.rename(neuroid="voxel"), "need dims"),
         (good.drop_vars("stimulus_id"), "need the coordinate 'stimulus_id' on 'presentation'"),
         (good.drop_vars("neuroid_id"), "need the coordinate 'neuroid_id' on 'neuroid'"),
         (good.drop_vars("neuroid_id").assign_coords(neuroid_id=("presentation", ["x", "y"])), "'neuroid_id' on"),
         (good[:0], r"are empty: shape \(0, 2\)"),
         (good[:, :0], r"are empty: shape \(2, 0\)"),
-        (good.astype(str), "must be numbers; found dtype <U"),
-        (good.astype(complex), "must be numbers; found dtype complex"),
-        (good > 0, "must be numbers; found dtype bool"),
+        (good.astype(str), "must be real numbers; found dtype <U"),
+        (good.astype(complex), r"are complex \(complex128\)"),
+        (good > 0, "must be real numbers; found dtype bool"),
     ]
     for responses, message in bad:
         with pytest.raises(DataError, match=message):

@@ -158,7 +158,7 @@ def test_a_batch_has_its_rows_of_the_table_and_knows_the_whole() -> None:
     batch = stimuli.batch([3, 1, 1])
     assert len(batch) == 3
     assert batch.ids == ("d", "b", "b")
-    assert batch.table["category"].tolist() == [4, 2, 2]
+    assert batch.table["category"].tolist() == ["4", "2", "2"], "labels are text"
     assert [stimulus.array[0] for stimulus in batch] == [ord("d"), ord("b"), ord("b")]
     assert batch.whole is stimuli
 
@@ -305,9 +305,9 @@ def test_folders_that_hold_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds neither sounds nor images"):
         from_folder(tmp_path / "empty")
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="holds no audio"):
         from_folder(tmp_path / "empty", modality="audio")
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="nothing that is read as 'video'"):
         from_folder(tmp_path / "empty", modality="video")
     with pytest.raises(DataError, match="is not a folder"):
         from_folder(tmp_path / "absent")

@@ -27,7 +27,7 @@ CATEGORIES = [["dog", "cat", "bird", "fish", "song"][number % 5] for number in r
 
 def dataset(responses: xr.DataArray, categories: list[str | None], **attrs: str) -> Dataset:
     """A data set of 40 images with a category each."""
-    sources = {name: Stimulus(name, "image", np.zeros((2, 2, 3), np.uint8)) for name in IDS}
+    sources = {name: Stimulus(name, "image", np.full((2, 2, 3), place, np.uint8)) for place, name in enumerate(IDS)}
     table = pd.DataFrame({"category": categories}, index=IDS)
     return Dataset("images", StimulusSet("images", "image", sources, table=table), responses=responses, attrs=attrs)
 

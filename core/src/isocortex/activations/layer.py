@@ -11,6 +11,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from isocortex.data.labels import label, labels
+from isocortex.data.numbers import real_numbers, refuse_range, refuse_unreal
+from isocortex.data.response_checks import refuse_other_types, twice
 from isocortex.errors import AlignmentError, DataError, shorten
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 #: values of one column block, so that a block of float32 takes 32 MB
 BLOCK_VALUES = 8_000_000
+#: bytes of a number in double precision
+_DOUBLE = 8
 
 
 class Activations:
@@ -60,12 +65,12 @@ class Activations:
         warnings: Sequence[str] = (),
     ) -> None:
         self.layer, self.warnings = layer, tuple(warnings)
-        self.stimulus_id: tuple[str, ...] = tuple(map(str, stimulus_id))
+        self.stimulus_id: tuple[str, ...] = tuple(labels(stimulus_id, "stimulus_id", f"Activations of {layer!r}"))
         self._chunks = tuple(chunks)
-        self.units = None if units is None else tuple(units)
+        self.units = None if units is None else tuple(map(label, units))
         self._row = {name: row for row, name in enumerate(self.stimulus_id)}
         if len(self._row) != len(self.stimulus_id):
-            raise DataError(f"Activations of {layer!r} have a stimulus_id twice.")
+            raise DataError(f"Activations of {layer!r} have a stimulus_id twice: {shorten(twice(self.stimulus_id))}.")
         self._check_shapes()
 
     @classmethod
@@ -82,7 +87,14 @@ class Activations:
         ...                     coords={"stimulus_id": ("presentation", ["a", "b"])})
         >>> Activations.from_xarray(data).shape
         (2, 3)
+
+        Raises
+        ------
+        DataError
+            Something else than a DataArray, or one without ``stimulus_id``.
         """
+        how = "xarray.DataArray(values, dims=('presentation', 'unit'), coords={'stimulus_id': ('presentation', ids)})"
+        refuse_other_types(data, "Activations", how)
         if "stimulus_id" not in data.coords or data["stimulus_id"].dims != data.dims[:1]:
             raise DataError(
                 f"Activations need the coordinate 'stimulus_id' on their first dimension; found dims {data.dims} "
@@ -90,15 +102,10 @@ class Activations:
             )
         values = np.asarray(data.values).reshape(data.shape[0], -1)  # (n_stimuli, n_units)
         name = layer or str(data.attrs.get("layer", data.name or "layer"))
-        return cls(name, list(data["stimulus_id"].values.astype(str)), [values], units=_unit_names(data))
+        return cls(name, data["stimulus_id"].values.tolist(), [values], units=_unit_names(data))
 
     def _check_shapes(self) -> None:
         shapes = [chunk.shape for chunk in self._opened]
-        other = [chunk.dtype for chunk in self._opened if chunk.dtype.kind not in "fiu"]
-        if other:
-            raise DataError(f"Activations of {self.layer!r} must be real numbers; found {other[0]}.")
-        if any(np.ma.is_masked(chunk) for chunk in self._chunks):
-            raise DataError(f"Activations of {self.layer!r} have masked values; fill them, or leave out their stimuli.")
         if not shapes or any(len(shape) != 2 for shape in shapes) or len({shape[1] for shape in shapes}) != 1:
             raise DataError(f"Activations of {self.layer!r} need (n_stimuli, n_units) chunks; found {shapes}.")
         if sum(shape[0] for shape in shapes) != len(self.stimulus_id):
@@ -109,7 +116,8 @@ class Activations:
 
     @cached_property
     def _opened(self) -> tuple[Array, ...]:
-        return tuple(_open(chunk) if isinstance(chunk, Path) else np.asarray(chunk) for chunk in self._chunks)
+        what = f"Activations of {self.layer!r}"
+        return tuple(refuse_unreal(_open(chunk) if isinstance(chunk, Path) else chunk, what) for chunk in self._chunks)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,16 +147,21 @@ class Activations:
         """
         if order is None:
             return np.arange(len(self.stimulus_id))
-        absent = [name for name in order if str(name) not in self._row]
+        order = [label(name) for name in order]
+        absent = [name for name in order if name not in self._row]
         if absent:
             raise AlignmentError(
                 f"Activations of {self.layer!r} lack {len(absent)} of {len(order)} stimuli: {shorten(absent)}. "
                 f"They have {shorten(self.stimulus_id, 3)}."
             )
-        return np.array([self._row[str(name)] for name in order], dtype=np.intp)
+        return np.array([self._row[name] for name in order], dtype=np.intp)
 
-    def blocks(self, order: Sequence[str] | None = None, width: int | None = None) -> Iterator[Array]:
+    def blocks(
+        self, order: Sequence[str] | None = None, width: int | None = None, *, any_scale: bool = False
+    ) -> Iterator[Array]:
         """Yield (n_order, at most ``width``) column blocks, rows in the given order of stimuli.
+
+        Who brings units to a scale of its own takes them at ``any_scale``: others square them.
 
         Memory: one block, by default at most ``BLOCK_VALUES`` values.
 
@@ -157,7 +170,7 @@ class Activations:
         AlignmentError
             A stimulus has no activations.
         DataError
-            Values that are not finite.
+            Values that are not finite, or whose squares or digits double precision does not hold.
         """
         rows = self.rows(order)
         width = width or max(1, BLOCK_VALUES // max(1, len(rows)))
@@ -169,6 +182,8 @@ class Activations:
                 inside = (rows >= start) & (rows < stop)
                 block[inside] = chunk[rows[inside] - start, columns]
             self._refuse_not_finite(block, rows)
+            if not any_scale:
+                self._refuse_range(block, first)
             yield block
 
     def array(self, order: Sequence[str] | None = None) -> Array:
@@ -186,6 +201,14 @@ class Activations:
             "Check the model's preprocessing; a sound of silence or a layer that overflows are common causes."
         )
 
+    def _refuse_range(self, block: Array, first: int) -> None:
+        """Refuse what double precision holds, and its square or neighbour not; that of single precision it does."""
+        if block.dtype.itemsize < _DOUBLE:
+            return
+        what = f"Activations of {self.layer!r}"
+        names = self.units and self.units[first : first + block.shape[1]]
+        refuse_range(real_numbers(block, what), names or list(range(first, first + block.shape[1])), what, "unit")
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over stimuli and values in row order; layers with equal digests are one layer."""
@@ -201,7 +224,7 @@ def _unit_names(data: xr.DataArray) -> list[str] | None:
         return None
     unit = data.dims[1]
     named = [name for name in ("neuroid_id", "choice", unit) if name in data.coords and data[name].dims == (unit,)]
-    return [str(name) for name in data[named[0]].values] if named else None
+    return labels(data[named[0]].values.tolist(), str(named[0]), "Activations") if named else None
 
 
 def _open(path: Path) -> Array:

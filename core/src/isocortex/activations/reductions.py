@@ -21,7 +21,7 @@ import numpy as np
 
 from isocortex.activations.array_api import device_of_array, namespace
 from isocortex.activations.axes import refuse_unknown_axes
-from isocortex.activations.numbers import real_numbers, without_loss
+from isocortex.activations.precision import real_numbers, without_loss
 from isocortex.errors import DataError, PluginError, SettingsError, suggest
 from isocortex.typing import Array
 

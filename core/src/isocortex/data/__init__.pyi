@@ -1,12 +1,12 @@
 from .dataset import (
     Dataset as Dataset,
     averaged as averaged,
-    check_responses as check_responses,
     make_responses as make_responses,
     repetitions as repetitions,
     stimulus_order as stimulus_order,
 )
 from .media import resample as resample
 from .pictures import read_image as read_image
+from .response_checks import check_responses as check_responses
 from .sounds import read_audio as read_audio
 from .stimuli import Stimulus as Stimulus, StimulusBatch as StimulusBatch, StimulusSet as StimulusSet

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from isocortex.data.labels import label, labels
+from isocortex.data.numbers import real_numbers, refuse_range
+from isocortex.data.response_checks import check_responses, refuse_not_finite, refuse_other_types, with_text_labels
+from isocortex.data.suspect_columns import suspect_columns
 from isocortex.errors import AlignmentError, DataError, shorten, suggest
 from isocortex.files.digests import digest_array, digest_of, jsonable
 
@@ -72,6 +75,15 @@ class Dataset:
             raise DataError(f"Data set {self.id!r} needs exactly one of responses, rdm and trials; found {given}.")
         ordered = _CHECKS[given[0]](self.id, self.stimuli, getattr(self, given[0]))
         object.__setattr__(self, given[0], ordered)
+        object.__setattr__(self, "_given_warnings", tuple(self.warnings))
+        object.__setattr__(self, "warnings", tuple(dict.fromkeys([*self.warnings, *self._suspect()])))
+
+    def _suspect(self) -> list[str]:
+        """Warnings of neuroids that are probably none."""
+        if self.responses is None:
+            return []
+        names = self.responses["neuroid_id"].values.tolist()
+        return suspect_columns(self.responses.values, names, f"neuroids of {self.id!r}")
 
     @property
     def kind(self) -> str:
@@ -110,7 +122,8 @@ class Dataset:
         dim = "neuroid" if self.responses is not None else "subject"
         for name, value in chosen.items():
             data = _select_one(self.id, data, dim, name, value)
-        return replace(self, **{self.kind: data})
+        given: tuple[str, ...] = getattr(self, "_given_warnings", ())  # what is said of neuroids is said anew
+        return replace(self, warnings=given, **{self.kind: data})
 
 
 def _select_one(where: str, data: xr.DataArray, dim: str, name: str, value: str | Sequence[str]) -> xr.DataArray:
@@ -120,7 +133,7 @@ def _select_one(where: str, data: xr.DataArray, dim: str, name: str, value: str 
     if name not in known:
         raise DataError(f"Data set {where!r} has no {dim} coordinate {name!r}.{suggest(name, known)} Known: {known}.")
     values = data[name].values.astype(str)
-    wanted = [value] if isinstance(value, str) else list(value)
+    wanted = [label(item) for item in ([value] if isinstance(value, str) else value)]
     absent = [item for item in wanted if item not in values]
     if absent or not wanted:
         known = shorten(sorted(set(values)))
@@ -137,6 +150,11 @@ def make_responses(
 ) -> xr.DataArray:
     """Build responses from an array: (n_stimuli, n_neuroids) or (n_repetitions, n_stimuli, n_neuroids).
 
+    Raises
+    ------
+    DataError
+        Another shape, values that are no real numbers or masked, or a stimulus without an ID.
+
     Examples
     --------
     >>> import numpy as np
@@ -146,19 +164,21 @@ def make_responses(
     import numpy as np
     import xarray as xr
 
-    if values.ndim not in (2, 3) or values.shape[-2] != len(stimulus_id):
+    values = real_numbers(values, "Responses")
+    if values.ndim not in (2, 3) or 0 in values.shape or values.shape[-2] != len(stimulus_id):
         raise DataError(
             f"Responses must be (n_stimuli, n_neuroids) or (n_repetitions, n_stimuli, n_neuroids) with "
             f"{len(stimulus_id)} stimuli; found shape {values.shape}."
         )
     n_neuroids = values.shape[-1]
     n_repetitions = values.shape[0] if values.ndim == 3 else 1
+    ids = np.array(labels(stimulus_id, "stimulus_id", "The list of stimuli"), dtype=object)
     columns = {"neuroid_id": [f"neuroid{number}" for number in range(n_neuroids)], **(neuroid or {})}
     return xr.DataArray(
         values.reshape(-1, n_neuroids),  # (n_repetitions * n_stimuli, n_neuroids)
         dims=("presentation", "neuroid"),
         coords={
-            "stimulus_id": ("presentation", np.tile(np.asarray(stimulus_id, dtype=object), n_repetitions)),
+            "stimulus_id": ("presentation", np.tile(ids, n_repetitions)),
             "repetition": ("presentation", np.repeat(np.arange(n_repetitions), len(stimulus_id))),
             **{name: ("neuroid", list(column)) for name, column in columns.items()},
         },
@@ -219,63 +239,6 @@ def _codes(ids: Array) -> tuple[list[str], Array]:
     return list(names), codes
 
 
-def check_responses(where: str, responses: xr.DataArray) -> xr.DataArray:
-    """Check dimensions, coordinates and values of responses, whatever the stimuli are.
-
-    Raises
-    ------
-    DataError
-        Wrong dimensions, missing coordinates, NaN, duplicated neuroids or presentations.
-    """
-    import numpy as np
-
-    if responses.dims[:2] != ("presentation", "neuroid") or responses.ndim != 2:
-        raise DataError(f"Responses of {where!r} need dims ('presentation', 'neuroid'); found {responses.dims}.")
-    if 0 in responses.shape:
-        raise DataError(f"Responses of {where!r} are empty: shape {responses.shape}.")
-    for name, dim in (("stimulus_id", "presentation"), ("neuroid_id", "neuroid")):
-        if name not in responses.coords or responses[name].dims != (dim,):
-            raise DataError(
-                f"Responses of {where!r} need the coordinate {name!r} on {dim!r}; found {list(responses.coords)}."
-            )
-    if not np.issubdtype(responses.dtype, np.floating):
-        if not np.issubdtype(responses.dtype, np.integer):
-            raise DataError(f"Responses of {where!r} must be numbers; found dtype {responses.dtype}.")
-        responses = responses.astype(np.float64)
-    _refuse_not_finite(where, responses, "neuroid_id", "neuroid")
-    twice = _twice(responses["neuroid_id"].values.astype(str))
-    if twice:
-        raise DataError(f"neuroid_id must be unique in {where!r}; found more than once: {shorten(twice)}.")
-    repetition = responses["repetition"].values if "repetition" in responses.coords else np.zeros(len(responses))
-    shown = [
-        f"{name} (repetition {count})" for name, count in zip(responses["stimulus_id"].values, repetition, strict=True)
-    ]
-    if _twice(shown):
-        raise DataError(
-            f"Responses of {where!r} hold a stimulus_id and repetition more than once: {shorten(_twice(shown))}. "
-            "Number the repetitions, or average them first."
-        )
-    return responses
-
-
-def _refuse_not_finite(where: str, data: xr.DataArray, coordinate: str, dim: str) -> None:
-    import numpy as np
-
-    finite = np.isfinite(data.values)
-    if finite.all():
-        return
-    axis = tuple(number for number, name in enumerate(data.dims) if name != dim)
-    affected = data[coordinate].values[~finite.all(axis=axis)]
-    raise DataError(
-        f"{where!r} has {int((~finite).sum())} values that are not finite (NaN or infinite), in {len(affected)} of "
-        f"{data.sizes[dim]} {dim}s: {shorten(affected)}. Remove these {dim}s, or fill the gaps before scoring."
-    )
-
-
-def _twice(names: Sequence[str] | Array) -> list[str]:
-    return [str(name) for name, count in Counter(map(str, names)).items() if count > 1]
-
-
 def _checked_responses(where: str, stimuli: StimulusSet, responses: xr.DataArray) -> xr.DataArray:
     """Responses in canonical order, repetitions of a stimulus in their own order."""
     import numpy as np
@@ -308,12 +271,17 @@ def _same_stimuli(where: str, stimuli: StimulusSet, found: set[str]) -> None:
 def _checked_rdm(where: str, stimuli: StimulusSet, rdm: xr.DataArray) -> xr.DataArray:
     import numpy as np
 
+    refuse_other_types(rdm, f"RDMs of {where!r}", "xarray.DataArray(values, dims=('subject', 'pair'), coords=…)")
     if rdm.dims not in (("subject", "pair"), ("subject", "session", "pair")):
         raise DataError(f"RDMs of {where!r} need dims ('subject'[, 'session'], 'pair'); found {rdm.dims}.")
     for name in ("subject", "stimulus_a", "stimulus_b"):
         if name not in rdm.coords:
             raise DataError(f"RDMs of {where!r} need the coordinate {name!r}; found {list(rdm.coords)}.")
-    _refuse_not_finite(where, rdm, "subject", "subject")
+    real_numbers(rdm.values, f"RDMs of {where!r}")
+    rdm = with_text_labels(where, rdm)
+    refuse_not_finite(where, rdm, "subject", "subject")
+    by_subject = rdm.transpose("subject", ...).values.reshape(rdm.sizes["subject"], -1).T
+    refuse_range(by_subject, rdm["subject"].values.tolist(), f"RDMs of {where!r}", "subject")
     ids_a, ids_b = (rdm[name].values.astype(str) for name in ("stimulus_a", "stimulus_b"))
     _same_stimuli(where, stimuli, set(ids_a) | set(ids_b))
     rank = {name: place for place, name in enumerate(stimuli.ids)}
@@ -332,9 +300,16 @@ def _checked_rdm(where: str, stimuli: StimulusSet, rdm: xr.DataArray) -> xr.Data
 
 
 def _checked_trials(where: str, stimuli: StimulusSet, trials: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    if not isinstance(trials, pd.DataFrame):
+        raise DataError(f"Trials of {where!r} must be a pandas.DataFrame; found {type(trials).__name__}.")
     if "stimulus_id" not in trials.columns or not len(trials):
         raise DataError(f"Trials of {where!r} need rows and a column 'stimulus_id'; found {list(trials.columns)}.")
-    _same_stimuli(where, stimuli, set(trials["stimulus_id"].astype(str)))
+    ids = labels(trials["stimulus_id"], "stimulus_id", f"Trials of {where!r}")
+    if ids != trials["stimulus_id"].tolist():
+        trials = trials.assign(stimulus_id=ids)
+    _same_stimuli(where, stimuli, set(ids))
     rank = {name: place for place, name in enumerate(stimuli.ids)}
     numbered = trials.reset_index(drop=True)
     if "trial" not in numbered.columns:

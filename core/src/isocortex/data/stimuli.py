@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isocortex.data.labels import label, labels, text_columns
 from isocortex.data.media import READERS, SUFFIXES
 from isocortex.data.sounds import notes_on_sounds
+from isocortex.data.stimulus_contents import contents_of, equal_groups
 from isocortex.errors import DataError, shorten
 from isocortex.files.digests import digest_array, digest_files, digest_of
+from isocortex.files.not_fetched import is_of_the_system, refuse_not_fetched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +88,8 @@ class StimulusSet:
         self.id = id
         self.modality = modality
         self._warnings = tuple(warnings)
-        self.ids: tuple[str, ...] = tuple(str(name) for name, _ in pairs)
+        names = (name for name, _ in pairs)
+        self.ids: tuple[str, ...] = tuple(labels(names, "stimulus_id", f"The stimulus set {id!r}"))
         self._sources: tuple[Path | Stimulus, ...] = tuple(source for _, source in pairs)
         self._read = read or READERS.get(modality)
         self._check_ids()
@@ -108,12 +113,13 @@ class StimulusSet:
 
         if table is None:
             return pd.DataFrame(index=pd.Index(self.ids, name="stimulus_id"))
-        table = table.set_axis(table.index.astype(str), axis=0)
+        where = f"The table of the stimulus set {self.id!r}"
+        table = table.set_axis(pd.Index(labels(table.index, "stimulus_id", where)), axis=0)
         absent = [name for name in self.ids if name not in table.index]
         if absent or not table.index.is_unique:
             problem = f"lacks {shorten(absent)}" if absent else "has a stimulus_id twice"
-            raise DataError(f"The table of the stimulus set {self.id!r} {problem}.")
-        return table.loc[list(self.ids)].rename_axis("stimulus_id")
+            raise DataError(f"{where} {problem}.")
+        return text_columns(table.loc[list(self.ids)].rename_axis("stimulus_id"), where)
 
     def load(self, index: int) -> Stimulus:
         """Read one stimulus by its place in the canonical order.
@@ -168,6 +174,19 @@ class StimulusSet:
         )
 
     @cached_property
+    def contents(self) -> tuple[str, ...]:
+        """What each stimulus holds once it is read, in canonical order: equal digests are equal samples or pixels.
+
+        Two files that were saved differently may hold the same; ``content_digests`` tells them apart, this does not.
+        """
+        return contents_of(self, digest_loaded)
+
+    @cached_property
+    def equal(self) -> tuple[tuple[str, ...], ...]:
+        """IDs of stimuli that hold the same, a group for each content that is there more than once."""
+        return tuple(map(tuple, equal_groups(self.ids, self.contents)))
+
+    @cached_property
     def digest(self) -> str:
         """Digest over IDs in order, contents and table; equal digests mean equal inputs to a model."""
         table = self.table.to_csv(float_format="%.17g")
@@ -218,14 +237,20 @@ class StimulusBatch:
 def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFrame | None = None) -> StimulusSet:
     """Make a stimulus set of the sounds or images in a folder, in the order of the table or of the file names.
 
+    Numbers within file names count by their value: ``dog 2.wav`` comes before ``dog 10.wav``.
+
+    Files that are no stimuli, and stimuli that the table does not list, are left out; ``warnings`` counts them.
+
     Raises
     ------
     DataError
-        The folder is absent, holds nothing that can be read, or mixes modalities.
+        The folder is absent, holds nothing that can be read, mixes modalities, or holds what was not fetched.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Expected a folder of sound or image files.")
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    files = [
+        path for path in sorted(folder.iterdir(), key=_by_name) if not path.is_dir() and not is_of_the_system(path.name)
+    ]
     found = {kind: [path for path in files if path.suffix.lower() in suffixes] for kind, suffixes in SUFFIXES.items()}
     present = [kind for kind, paths in found.items() if paths]
     if modality is None and len(present) != 1:
@@ -233,13 +258,35 @@ def from_folder(folder: Path, *, modality: str | None = None, table: pd.DataFram
         raise DataError(f"{folder} holds {kinds}. Expected files of one kind, or 'modality' in dataset.toml.")
     kind = modality or present[0]
     paths = found.get(kind, [])
-    twice = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
+    if not paths:
+        read = (
+            f"no {kind}" if kind in SUFFIXES else f"nothing that is read as {kind!r}, only {' or '.join(SUFFIXES)} is"
+        )
+        raise DataError(f"{folder} holds {read}. Mend 'modality' in dataset.toml, or the files.")
+    twice = [name for name, count in Counter(label(path.stem) for path in paths).items() if count > 1]
     if twice:
         raise DataError(f"stimulus_id is the file name without its ending; found twice in {folder}: {shorten(twice)}.")
-    by_id: dict[str, Path | Stimulus] = {path.stem: path for path in paths}
+    by_id = {label(path.stem): path for path in paths}
+    warnings = _left_out(f"files in {folder} are no {kind} by their endings", set(files).difference(paths))
     if table is not None:
-        absent = [str(name) for name in table.index if str(name) not in by_id]
+        listed = [label(name) for name in table.index]
+        absent = [name for name in listed if name not in by_id]
         if absent:
             raise DataError(f"{folder} has no file for {len(absent)} listed stimuli: {shorten(absent)}.")
-        by_id = {str(name): by_id[str(name)] for name in table.index}
-    return StimulusSet(folder.name, kind, by_id, table=table)
+        warnings += _left_out(
+            f"files in {folder} are not in the table", [by_id[name] for name in set(by_id).difference(listed)]
+        )
+        by_id = {name: by_id[name] for name in listed}
+    refuse_not_fetched(list(by_id.values()))
+    return StimulusSet(folder.name, kind, by_id, table=table, warnings=warnings)
+
+
+def _by_name(path: Path) -> tuple[list[tuple[str, int]], str]:
+    """Letters by code point and numbers by value; equal ones by the name as it is."""
+    parts = re.split(r"([0-9]+)", label(path.stem))  # text and numbers in turn, text first
+    return [("", int(part)) if place % 2 else (part, -1) for place, part in enumerate(parts)], path.name
+
+
+def _left_out(why: str, paths: Iterable[Path]) -> list[str]:
+    names = sorted(path.name for path in paths)
+    return [f"{len(names)} {why} and were left out: {shorten(names)}."] if names else []

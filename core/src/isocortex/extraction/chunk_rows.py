@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.activations.numbers import as_stored, refuse_extreme, single_suffices
+from isocortex.activations.precision import as_stored, refuse_extreme, single_suffices
 from isocortex.errors import StoreError
 from isocortex.files.disk import why_not_written
 from isocortex.typing import Array

@@ -18,7 +18,7 @@ import numpy as np
 
 from isocortex.activations.axes import inferred_axes
 from isocortex.activations.folder import ActivationFolder
-from isocortex.activations.numbers import as_stored
+from isocortex.activations.precision import as_stored
 from isocortex.devices import is_out_of_memory, memory_taken, release_memory
 from isocortex.errors import DataError
 from isocortex.extraction.batch_size import BatchSize

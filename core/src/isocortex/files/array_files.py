@@ -82,24 +82,40 @@ def load_npy(path: Path) -> Array:
     [0, 1, 2]
     """
     with _reading(path) as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-            shape, _, dtype = read(file)
-        except (ValueError, KeyError, SyntaxError, TypeError, EOFError) as error:
-            raise DataError(
-                f"{path} cannot be read as an array of numpy ({error}). Expected what numpy.save writes."
-            ) from error
-        promised, held = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
-        if dtype.hasobject:
-            raise DataError(f"{path} holds Python objects, which are not read. Save numbers: array.astype(float).")
-        if promised != held:
-            raise DataError(
-                f"{path} promises {promised:,} bytes of values and holds {held:,}. "
-                + ("It is truncated; copy it again." if promised > held else "Save one array in it.")
-            )
+        _check_npy(path, file)
         file.seek(0)
         return cast("Array", np.lib.format.read_array(file, allow_pickle=False))
+
+
+def check_npy(path: Path) -> None:
+    """Refuse a ``.npy`` file that ``load_npy`` refuses, without reading its values.
+
+    Raises
+    ------
+    DataError
+        As for ``load_npy``.
+    """
+    with _reading(path) as file:
+        _check_npy(path, file)
+
+
+def _check_npy(path: Path, file: BinaryIO) -> None:
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
+        shape, _, dtype = read(file)
+    except (ValueError, KeyError, SyntaxError, TypeError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read as an array of numpy ({error}). Expected what numpy.save writes."
+        ) from error
+    promised, held = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+    if dtype.hasobject:
+        raise DataError(f"{path} holds Python objects, which are not read. Save numbers: array.astype(float).")
+    if promised != held:
+        raise DataError(
+            f"{path} promises {promised:,} bytes of values and holds {held:,}. "
+            + ("It is truncated; copy it again." if promised > held else "Save one array in it.")
+        )
 
 
 def check_hdf5(path: Path) -> None:

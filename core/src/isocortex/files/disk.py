@@ -161,7 +161,7 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file, or None where it is absent or unreadable."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

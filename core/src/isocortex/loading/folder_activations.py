@@ -1,17 +1,15 @@
 """A folder of activations is a model: no package and no line of Python needed.
 
 It holds either what ``isocortex extract`` writes, or one ``<layer>.csv`` (first column stimulus_id), ``<layer>.nc``, or
-``<layer>.npy`` with the IDs of its rows in ``stimulus_id.txt``, per layer.
+``<layer>.npy`` with the IDs of its rows in ``stimulus_id.txt``, one per line, per layer.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer import Activations
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.activations.reductions import parse_reduction
@@ -21,7 +19,8 @@ from isocortex.errors import DataError, SettingsError, UsageError, shorten
 from isocortex.files.digests import digest_files, digest_of
 from isocortex.files.disk import read_json
 from isocortex.interfaces import LoadedModel, ModelPlugin
-from isocortex.loading.folder_dataset import FOLDER_PACKAGE, read_netcdf, read_table
+from isocortex.loading.folder_layers import layers_of, said_of_folder
+from isocortex.loading.folder_settings import FOLDER_PACKAGE
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
@@ -39,7 +38,7 @@ class FolderActivations(ModelPlugin):
         UsageError
             The folder holds no activations.
         """
-        layers = _layers_of(path)
+        layers = layers_of(path)
         if not layers:
             raise UsageError(
                 f"{path} holds no activations. Expected what 'isocortex extract' writes, or <layer>.npy with "
@@ -59,7 +58,7 @@ class FolderActivations(ModelPlugin):
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
         """Open the files; nothing is read yet."""
         del variant, device
-        return _LoadedActivations(_layers_of(Path(self.card.options["path"])))
+        return _LoadedActivations(layers_of(Path(self.card.options["path"])))
 
     def fits(self, stimuli: StimulusSet, reduction: str) -> Sequence[str]:
         """Refuse other stimuli, and another reduction, than the activations were made with, where they say so.
@@ -74,7 +73,7 @@ class FolderActivations(ModelPlugin):
         about = about if isinstance(about, dict) else {}
         _refuse_reduction(self.card.id, about.get("reduction"), reduction)
         warnings = [str(text) for text in said] if isinstance(said, list) else []
-        return [*warnings, *_unlike(self.card.id, about, stimuli)]
+        return [*warnings, *said_of_folder(path), *_unlike(self.card.id, about, stimuli)]
 
     def digest(self, variant: Variant) -> str | None:
         """Digest over names and contents of the files."""
@@ -138,43 +137,3 @@ def _unlike(name: str, about: Mapping[str, Any], stimuli: StimulusSet) -> list[s
         )
     which = f"{len(unknown)} of its stimuli ({shorten(unknown)})"
     return [f"{name} was made of files, and {which} are in memory: they were met by ID alone."] if unknown else []
-
-
-def _layers_of(path: Path) -> dict[str, Callable[[], Activations]]:
-    if not path.is_dir():
-        raise UsageError(f"{path} is not a folder.")
-    about = read_json(path / "activations.json")
-    if isinstance(about, dict):
-        kept = ActivationFolder(path, tuple(about["stimulus_id"]), int(about["chunk_size"]))
-        return {str(layer): lambda layer=layer: kept.open(layer) for layer in about["layers"]}
-    files = sorted((file for file in path.iterdir() if file.suffix in ACTIVATION_READERS), key=_natural)
-    return {file.stem: lambda file=file: ACTIVATION_READERS[file.suffix](file) for file in files}
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem)]
-
-
-def _activations_npy(path: Path) -> Activations:
-    listing = path.with_name("stimulus_id.txt")
-    if not listing.exists():
-        raise DataError(
-            f"{path} has no stimulus IDs: write them into {listing}, one per line, in the order of the rows."
-        )
-    return Activations(path.stem, listing.read_text(encoding="utf-8").split(), [path])
-
-
-def _activations_csv(path: Path) -> Activations:
-    table = read_table(path)
-    return Activations(path.stem, list(table.index), [table.to_numpy(dtype="float32")], units=list(table.columns))
-
-
-def _activations_nc(path: Path) -> Activations:
-    return Activations.from_xarray(read_netcdf(path, None), path.stem)  # pyright: ignore[reportArgumentType]
-
-
-ACTIVATION_READERS: dict[str, Callable[[Path], Activations]] = {
-    ".npy": _activations_npy,
-    ".csv": _activations_csv,
-    ".nc": _activations_nc,
-}

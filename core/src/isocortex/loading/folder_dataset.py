@@ -11,16 +11,23 @@ A data set folder::
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, StimuliCard
+from isocortex.data.response_checks import check_responses
+from isocortex.data.suspect_columns import CONTINUOUS
 from isocortex.errors import DataError, UsageError, shorten
 from isocortex.files.disk import home_expanded_name
 from isocortex.files.file_store import DataFiles
+from isocortex.files.not_fetched import is_of_the_system
 from isocortex.interfaces import DatasetPlugin, StimuliPlugin
+from isocortex.loading.folder_arrays import about, read_netcdf, read_npy
+from isocortex.loading.folder_settings import FOLDER_PACKAGE, SETTINGS_FILE, identity_of, settings_of
+from isocortex.loading.folder_tables import read_numbers, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,9 +36,7 @@ if TYPE_CHECKING:
     from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusSet
 
-SETTINGS_FILE = "dataset.toml"
 _DEFAULT_REDUCTION = {"audio": "time-mean"}
-FOLDER_PACKAGE = "folder"
 
 
 # --- a folder as a data set -------------------------------------------------------------------------------------------
@@ -48,24 +53,25 @@ def folder_benchmark(name: str) -> BenchmarkCard:
     where, _, metric = home_expanded_name(name).removeprefix("folder:").rpartition(":")
     if not where or not metric or "/" in metric:
         raise UsageError(f"{name!r} lacks a part. Expected folder:PATH:METRIC, for example folder:mydata:ridge.")
-    content = _settings(Path(where))
+    content = settings_of(Path(where))
     card: dict[str, Any] = {
         "reduction": _DEFAULT_REDUCTION.get(_modality(Path(where)), "flatten"),
         **content.get("benchmark", {}),
     }
-    identity = f"{_identity(Path(where))}.{metric}"
+    identity = f"{identity_of(Path(where))}.{metric}"
     try:
         return BenchmarkCard(id=identity, dataset=f"folder:{where}", metric=metric, package=FOLDER_PACKAGE, **card)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"[benchmark] of {Path(where) / SETTINGS_FILE} is not valid: {error}") from error
+    except ValidationError as error:
+        fields = shorten(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise UsageError(f"[benchmark] of {Path(where) / SETTINGS_FILE} is not valid ({fields}).") from error
 
 
 def folder_dataset(name: str) -> DatasetCard:
     """The data set ``folder:PATH``."""
     path = Path(home_expanded_name(name).removeprefix("folder:"))
-    about = {key: str(value) for key, value in _settings(path).items() if key in ("licence", "reference", "title")}
+    about = {key: str(value) for key, value in settings_of(path).items() if key in ("licence", "reference", "title")}
     return DatasetCard(
-        id=_identity(path),
+        id=identity_of(path),
         object="isocortex.loading.folder_dataset:FolderDataset",
         stimuli=name,
         package=FOLDER_PACKAGE,
@@ -78,26 +84,12 @@ def folder_stimuli(name: str) -> StimuliCard:
     """The stimuli of ``folder:PATH``: a data set's folder, or a folder of sounds or images."""
     path = Path(home_expanded_name(name).removeprefix("folder:"))
     return StimuliCard(
-        id=_identity(path),
+        id=identity_of(path),
         object="isocortex.loading.folder_dataset:FolderStimuli",
         modality=_modality(path),
         package=FOLDER_PACKAGE,
         options={"path": str(path)},
     )
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise UsageError(f"{path} is not a folder. A data set folder holds stimuli/ and responses.csv.")
-    file = path / SETTINGS_FILE
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    except ValueError as error:
-        raise UsageError(f"{file} is not valid TOML: {error}") from error
-
-
-def _identity(path: Path) -> str:
-    return str(_settings(path).get("id") or path.resolve().name)
 
 
 def _stimuli_folder(path: Path) -> Path:
@@ -107,10 +99,11 @@ def _stimuli_folder(path: Path) -> Path:
 def _modality(path: Path) -> str:
     from isocortex.data.media import SUFFIXES
 
-    declared = _settings(path).get("modality")
+    declared = settings_of(path).get("modality")
     if declared:
         return str(declared)
-    endings = {file.suffix.lower() for file in _stimuli_folder(path).iterdir()}
+    files = (file for file in _stimuli_folder(path).iterdir() if not is_of_the_system(file.name))
+    endings = {file.suffix.lower() for file in files}
     present = [modality for modality, suffixes in SUFFIXES.items() if endings & set(suffixes)]
     if len(present) != 1:
         found = " and ".join(present) or "neither sounds nor images"
@@ -129,7 +122,7 @@ class FolderStimuli(StimuliPlugin):
 
         del files
         path = Path(self.card.options["path"])
-        table = read_table(path / "stimuli.csv") if (path / "stimuli.csv").exists() else None
+        table = read_table(path / "stimuli.csv") if _is_there(path / "stimuli.csv") else None
         stimuli = from_folder(_stimuli_folder(path), modality=self.card.modality, table=table)
         stimuli.id = self.card.id
         return stimuli
@@ -144,33 +137,21 @@ class FolderDataset(DatasetPlugin):
 
         del files
         path = Path(self.card.options["path"])
-        found = [name for name in RESPONSE_READERS if (path / name).exists()]
+        found = [name for name in RESPONSE_READERS if _is_there(path / name)]
         if len(found) != 1:
-            raise DataError(f"{path} needs one of {', '.join(RESPONSE_READERS)}; found {found or 'none'}.")
-        responses = RESPONSE_READERS[found[0]](path / found[0], stimuli)
-        neuroids = path / "neuroids.csv"
-        if neuroids.exists():
-            responses = _with_neuroids(responses, read_table(neuroids, "neuroid_id"), neuroids)
-        return Dataset(self.card.id, stimuli, responses=responses)
+            raise DataError(f"{path} needs one of {', '.join(RESPONSE_READERS)}; found {shorten(found) or 'none'}.")
+        with about(path / found[0]):
+            responses = check_responses(self.card.id, RESPONSE_READERS[found[0]](path / found[0], stimuli))
+        neuroids, warnings = path / "neuroids.csv", list[str]()
+        if _is_there(neuroids):
+            with about(neuroids):
+                responses, warnings = _with_neuroids(responses, read_table(neuroids, "neuroid_id"), neuroids)
+        return Dataset(self.card.id, stimuli, responses=responses, warnings=tuple(warnings))
 
 
-def read_table(path: Path, index: str = "stimulus_id") -> pd.DataFrame:
-    """A CSV file as a table by one of its columns, which holds text.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, or lacks the column.
-    """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype={index: str})
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as CSV ({error}).") from error
-    if index not in table.columns:
-        raise DataError(f"{path} needs a column {index!r}; found {shorten(table.columns)}.")
-    return table.set_index(index)
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, or a link that stands for one that was not fetched."""
+    return path.exists() or path.is_symlink()
 
 
 def _responses_csv(path: Path, stimuli: StimulusSet) -> xr.DataArray:
@@ -178,65 +159,58 @@ def _responses_csv(path: Path, stimuli: StimulusSet) -> xr.DataArray:
     import xarray as xr
 
     del stimuli
-    table = read_table(path)
-    repetition = table.pop("repetition") if "repetition" in table.columns else None
-    words = [str(name) for name, column in table.items() if not np.issubdtype(column.to_numpy().dtype, np.number)]
-    if words or not len(table.columns):
+    table = read_numbers(path)
+    timed = [name for name in table.names if name in CONTINUOUS]
+    if timed:
         raise DataError(
-            f"{path} needs numeric columns, one per neuroid; not numeric: {shorten(words) or 'no columns'}."
+            f"{path} has responses that go on in time ({shorten(timed)}), which are not scored yet and never averaged "
+            "in silence. Average over time within each presentation, and leave these columns out."
         )
-    on_presentation = {"stimulus_id": ("presentation", table.index.to_numpy(dtype=object))}
-    if repetition is not None:
-        on_presentation["repetition"] = ("presentation", repetition.to_numpy())
+    on_presentation: dict[str, Any] = {"stimulus_id": ("presentation", np.array(table.stimulus_id, dtype=object))}
+    if table.repetition is not None:
+        on_presentation["repetition"] = ("presentation", np.array(table.repetition))
     return xr.DataArray(
-        table.to_numpy(dtype=np.float64),
+        table.values,
         dims=("presentation", "neuroid"),
-        coords={**on_presentation, "neuroid_id": ("neuroid", [str(name) for name in table.columns])},
+        coords={**on_presentation, "neuroid_id": ("neuroid", table.names)},
     )
 
 
 def _responses_npy(path: Path, stimuli: StimulusSet) -> xr.DataArray:
-    from isocortex.data.dataset import make_responses
-    from isocortex.files.array_files import load_npy
+    import numpy as np
 
-    if not (path.parent / "stimuli.csv").exists():
+    from isocortex.data.dataset import make_responses
+
+    if not _is_there(path.parent / "stimuli.csv"):
         raise DataError(
             f"{path} has no stimulus IDs: {path.parent / 'stimuli.csv'} must list them in the order of its rows."
         )
-    return make_responses(load_npy(path), stimuli.ids)
+    return make_responses(np.array(read_npy(path)), stimuli.ids)
 
 
-def read_netcdf(path: Path, stimuli: StimulusSet | None = None) -> xr.DataArray:
-    """The one variable of a netCDF file.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, holds several variables, is truncated, or has bytes in other files.
-    """
-    import xarray as xr
-
-    from isocortex.files.array_files import check_netcdf
-
+def _responses_nc(path: Path, stimuli: StimulusSet) -> xr.DataArray:
     del stimuli
-    check_netcdf(path)
-    try:
-        return xr.load_dataarray(path, engine="netcdf4")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as netCDF with one variable ({error}).") from error
+    return read_netcdf(path)
 
 
 RESPONSE_READERS: dict[str, Callable[[Path, Any], Any]] = {
     "responses.csv": _responses_csv,
     "responses.npy": _responses_npy,
-    "responses.nc": read_netcdf,
+    "responses.nc": _responses_nc,
 }
 
 
-def _with_neuroids(responses: xr.DataArray, table: pd.DataFrame, path: Path) -> xr.DataArray:
-    ids = [str(name) for name in responses["neuroid_id"].values]
+def _with_neuroids(responses: xr.DataArray, table: pd.DataFrame, path: Path) -> tuple[xr.DataArray, list[str]]:
+    """Responses with what a table says of their neuroids, and a warning of those that have no responses."""
+    ids = responses["neuroid_id"].values.tolist()
     absent = [name for name in ids if name not in table.index]
     if absent:
         raise DataError(f"{path} lacks {len(absent)} of {len(ids)} neuroids: {shorten(absent)}.")
     fitted = table.loc[ids]
-    return responses.assign_coords({str(name): ("neuroid", column.to_numpy()) for name, column in fitted.items()})
+    surplus = sorted(set(table.index).difference(ids))
+    said = f"{len(surplus)} neuroids of {path.name} have no responses and were left out: {shorten(surplus)}."
+    columns = {str(name): ("neuroid", column.to_numpy()) for name, column in fitted.items()}
+    taken = sorted({"stimulus_id", "repetition", "presentation", "neuroid"}.intersection(columns))
+    if taken:
+        raise DataError(f"{path} has columns whose names are taken: {shorten(taken)}. Call them otherwise.")
+    return responses.assign_coords(columns), [said] if surplus else []

@@ -14,10 +14,14 @@ from isocortex.extraction.cached import Extraction, Uncached, check_modality
 from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_array, digest_of, jsonable
 from isocortex.files.libraries import public_version
+from isocortex.loading.folder_settings import FOLDER_PACKAGE
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
 from isocortex.results.result import Result
+from isocortex.run.same_name import said_of_shared_name
+from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
+from isocortex.scoring.left_out import check_summary_by, said_of_left_out, said_of_neuroids_without
 from isocortex.scoring.summary import by_region
 
 if TYPE_CHECKING:
@@ -106,6 +110,7 @@ class CellWork:
     def _check_fit(self) -> None:
         for name, model in ((self.cell.model, self.model), *((name, model) for name, model, _ in self.baselines)):
             check_modality(name, model.card, self.dataset.stimuli)
+        check_summary_by(self.dataset, self.card.summary_by)
         accepts = self.metric.card.accepts
         if self.dataset.kind not in accepts:
             raise DataError(
@@ -152,11 +157,16 @@ class CellWork:
 
     def _warnings(self, comparison: Comparison, scores: xr.Dataset, layers: Sequence[Activations]) -> list[str]:
         """What was dropped, guessed or found odd on the way to the scores, each once."""
-        said = [self.dataset.stimuli.warnings, self.dataset.warnings, *(one.warnings for one in layers)]
+        stimuli = self.dataset.stimuli
+        dataset = self.dataset.select(**self.card.select)
+        said = [stimuli.warnings, dataset.warnings, *(one.warnings for one in layers), comparison.warnings]
+        said.append(said_of_equal_stimuli(comparison, stimuli.equal, stimuli.ids))
+        said += [said_of_neuroids_without(dataset, self.card.summary_by), said_of_left_out(comparison, scores)]
+        if self.card.package == FOLDER_PACKAGE:
+            said.append(said_of_shared_name(self.config.out, self.card.id, dataset.id, self.dataset.digest))
         twins = scores.attrs.get("identical_layers")
-        return list(
-            dict.fromkeys(itertools.chain(*said, comparison.warnings, [f"{self.cell.name}: {twins}"] if twins else []))
-        )
+        said.append([f"{self.cell.name}: {twins}"] if twins else [])
+        return list(dict.fromkeys(itertools.chain(*said)))
 
     def _checksums(
         self, layers: Mapping[str, Activations], baselines: Mapping[str, Mapping[str, Activations]]

@@ -13,6 +13,7 @@ from isocortex.errors import ModalityError, UsageError, shorten
 from isocortex.files.digests import digest_of, short
 from isocortex.loading.resolver import sibling
 from isocortex.run.choosing import choose_benchmarks, choose_models
+from isocortex.run.same_name import refuse_shared_names
 
 if TYPE_CHECKING:
     from isocortex.catalogue.cards import BenchmarkCard
@@ -135,6 +136,7 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
     """
     chosen_models = choose_models(resolver, models)
     chosen_benchmarks = choose_benchmarks(resolver, benchmarks)
+    refuse_shared_names(resolver, list(chosen_benchmarks))
     cells: dict[Cell, None] = {}
     left_out: list[str] = []
     for benchmark, how in chosen_benchmarks.items():

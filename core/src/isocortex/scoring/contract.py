@@ -159,6 +159,8 @@ class Contract(ABC):
     n_neuroids: int | None = None
     #: training and test stimuli; empty where a metric has none
     splits: Sequence[Split] = ()
+    #: ``stimulus_id`` of the rows that splits are places of; empty: the stimuli in canonical order
+    split_ids: Sequence[str] = ()
     #: what is kept beside the scores; the rest need not be computed
     keep: tuple[str, ...] = KEEPABLE
     #: activations of the models that the benchmark names as baselines, one entry per layer

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+#: share of a score that the constant of the published definition may take without a word
+_SMALL = 1e-3
+
+
+def _of_size_one(kernel: Array) -> Array:
+    """A kernel whose largest absolute value is 1; zeros stay."""
+    largest = float(np.abs(kernel).max())
+    return kernel / largest if largest > 0 else kernel
+
+
 class BrainScoreCvSettings(BaseModel):
     """Settings of ``brainscore-cka-cv``."""
 
@@ -70,7 +80,7 @@ class BrainScoreComparison(Comparison):
         preparation: Preparation = Preparation(),
     ) -> None:
         super().__init__(preparation)
-        self.splits = splits
+        self.splits, self.split_ids = splits, rows.stimulus_id
         subsets = [split.test for split in splits]
         self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
         smallest = min((len(part) for part in subsets), default=self.n_stimuli)
@@ -92,15 +102,26 @@ class BrainScoreComparison(Comparison):
         name, kernel = kernel_of(activations, self.stimulus_id, self.device)
         layer, dims = to_numpy(kernel), ("split",) if self.subsets else ()
         subsets = self.subsets or [np.arange(self.n_stimuli)]
-        found = np.array(
-            [self.alignment_of(layer[np.ix_(part, part)], self.brain[np.ix_(part, part)]) for part in subsets]
-        )
+        pairs = [(layer[np.ix_(part, part)], self.brain[np.ix_(part, part)]) for part in subsets]
+        found = np.array([self.alignment_of(one, other) for one, other in pairs])
+        self._say_if_small(name, found, pairs)
         shape = found.shape if self.subsets else ()
         scores = {
             "score": (dims, found.reshape(shape)),
             "null": (dims, (np.isnan(found) | (found == 0)).reshape(shape)),
         }
         return xr.Dataset(scores, attrs={"layer": name, "target": "pooled"})
+
+    def _say_if_small(self, layer: str, found: Array, pairs: Sequence[tuple[Array, Array]]) -> None:
+        """Warn where the constant that the publication adds to the divisor decides the score."""
+        free = np.array([self.alignment_of(_of_size_one(one), _of_size_one(other)) for one, other in pairs])
+        if (np.abs(free - found) > _SMALL * np.abs(free)).any():
+            said = (
+                f"The constant 1e-12 of the published definition lowers the score of {layer!r}, because it or the "
+                f"responses are small: {np.nanmean(found):.3g}, and {np.nanmean(free):.3g} in larger units. Give both "
+                "in larger units."
+            )
+            self.warnings = [*self.warnings, said]
 
     def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
         """The standard deviation over splits over the root of their number, as published."""

@@ -170,6 +170,7 @@ class BrainScoreRdmComparison(Comparison):
         self.stimulus_id, self.n_stimuli, self.device = rows.stimulus_id, len(rows.values), device
         self.n_neuroids = rows.values.shape[1]
         self.splits, self.has_splits = splits or (), splits is not None
+        self.split_ids = rows.stimulus_id
         self.subsets = [np.arange(self.n_stimuli)] if splits is None else [split.test for split in splits]
         if self.n_stimuli < _MIN_STIMULI:
             raise DataError(f"An RDM needs at least {_MIN_STIMULI} stimuli to be ranked; found {self.n_stimuli}.")

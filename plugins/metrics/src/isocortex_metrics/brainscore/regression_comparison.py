@@ -130,7 +130,7 @@ class RegressionComparison(SplitMedians):
         super().__init__(preparation)
         self.rows = rows
         self.n_stimuli = len(rows.stimulus_id)
-        self.splits = list(splits)
+        self.splits, self.split_ids = list(splits), rows.stimulus_id
         self.regression = regression
         self.ceiling = ceiling
         self.inner_folds = inner_folds

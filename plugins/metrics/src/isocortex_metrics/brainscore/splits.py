@@ -94,13 +94,9 @@ def brainscore_rows(
 
 def _sorting(responses: xr.DataArray, found: tuple[str, ...]) -> Array:
     """Places of the stimuli in the order of their IDs, numbers by value."""
-    ids = responses["stimulus_id"].values
-    if ids.dtype == object and all(isinstance(name, int | np.integer) for name in ids):
-        ids = ids.astype(np.int64)
-    if not np.issubdtype(ids.dtype, np.number):
-        return np.argsort(np.array(found), kind="stable")
-    value = dict(zip(ids.astype(str).tolist(), ids.tolist(), strict=True))
-    return np.argsort(np.array([value[name] for name in found]), kind="stable")
+    if responses["stimulus_id"].attrs.get("numbers"):
+        return np.argsort(np.array(found).astype(np.int64), kind="stable")
+    return np.argsort(np.array(found), kind="stable")
 
 
 def _labels(

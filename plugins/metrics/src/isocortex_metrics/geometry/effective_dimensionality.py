@@ -210,7 +210,7 @@ def _dimensionalities(
     if n_stimuli < 2:
         raise DataError(f"Effective dimensionality needs at least 2 stimuli; {activations.layer!r} has {n_stimuli}.")
     precision = _precision(activations)
-    blocks = activations.blocks(stimulus_id, max(1, _BLOCK_VALUES // n_stimuli))
+    blocks = activations.blocks(stimulus_id, max(1, _BLOCK_VALUES // n_stimuli), any_scale=True)
     kernels = _kernels(blocks, n_stimuli, {name: VARIANTS[name] for name in variants}, precision)
     return {name: participation_ratio(kernel) for name, kernel in kernels.items()}
 

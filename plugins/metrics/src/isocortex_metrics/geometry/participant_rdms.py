@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from isocortex_metrics.geometry.dissimilarity import (
 from isocortex_metrics.geometry.pair_statistics import TIE_SHARE, varies
 from isocortex_metrics.geometry.participants import Participants, participants_of
 from isocortex_metrics.target.responses import rdm_pairs, responses_of
+from isocortex_metrics.target.splits import first_equal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +47,8 @@ class ParticipantRdms:
         What the matrices stand for: "participant", "group-mean" or "pooled".
     tie_share
         Entries closer than this share of the largest are tied: 0 for matrices as they were given.
+    first_equal
+        For each stimulus the first that holds the same (``target.splits.first_equal``); empty: all differ.
     """
 
     rdms: Array
@@ -53,6 +56,7 @@ class ParticipantRdms:
     subjects: tuple[str, ...]
     target: str
     tie_share: float = 0.0
+    first_equal: tuple[str, ...] = ()
 
 
 def participant_rdms(
@@ -85,12 +89,12 @@ def participant_rdms(
     >>> participant_rdms(responses, "euclidean", "weighted-rsa").rdms.round(3).tolist()
     [[1.732, 4.899, 5.196]]
     """
-    rdm = target.rdm if isinstance(target, Dataset) else target if "pair" in target.dims else None
+    rdm = target.rdm if isinstance(target, Dataset) else target if "pair" in getattr(target, "dims", ()) else None
     found = _made(responses_of(target, metric), dissimilarity, standardise) if rdm is None else _given(target, rdm)
     flat = [name for name, row in zip(found.subjects, found.rdms, strict=True) if not varies(row, found.tie_share)]
     if flat:
         raise DataError(f"The dissimilarities of {shorten(flat)} are all equal, so that nothing correlates with them.")
-    return found
+    return replace(found, first_equal=tuple(first_equal(target, found.stimulus_id)))
 
 
 def _given(target: Dataset | xr.DataArray, rdm: xr.DataArray) -> ParticipantRdms:

@@ -143,7 +143,8 @@ class WeightedRsaComparison(Comparison):
                 f"{n_folds} folds need at least {_MIN_TEST * n_folds} stimuli, so that each tests on {_MIN_TEST} "
                 f"stimuli and 6 pairs; found {self.n_stimuli}. Use fewer folds (setting n_folds) or more stimuli."
             )
-        self.splits = folds(self.n_stimuli, n_folds=n_folds, n_repeats=n_repeats, seed=seed)
+        groups = None if brains.first_equal in ((), brains.stimulus_id) else brains.first_equal
+        self.splits = folds(self.n_stimuli, n_folds=n_folds, n_repeats=n_repeats, seed=seed, groups=groups)
         self.transform = COMPARISONS[settings.comparison].transform
         if settings.held_out == "both":
             self.tests = [self._test(split.test) for split in self.splits]

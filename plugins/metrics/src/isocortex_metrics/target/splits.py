@@ -117,7 +117,10 @@ def _checked(splits: list[Split]) -> list[Split]:
 
 def _refuse_few_groups(n_groups: int, n_folds: int) -> None:
     if n_groups < n_folds:
-        raise DataError(f"{n_folds} folds need at least {n_folds} groups of stimuli; found {n_groups}.")
+        raise DataError(
+            f"{n_folds} folds need at least {n_folds} groups of stimuli; found {n_groups}. Stimuli that hold the same "
+            "are one group."
+        )
 
 
 def _codes(names: Sequence[str], labels: Sequence[object] | Array, n_stimuli: int, what: str) -> Array:
@@ -225,6 +228,9 @@ def draw_splits(
 ) -> list[Split]:
     """Splits of the stimuli in canonical order; a data set may ask for ``stratify`` or ``group``, settings go first.
 
+    Stimuli of a data set that hold the same under several IDs are kept together as one, and with the groups that they
+    belong to.
+
     Raises
     ------
     SettingsError
@@ -247,4 +253,53 @@ def draw_splits(
         raise SettingsError("Splits are stratified or grouped, not both; give 'stratify' or 'group'.")
     stimulus_id = stimulus_order(responses)
     labels = {name: labels_of(target, responses, str(column), stimulus_id) for name, column in asked.items() if column}
+    first = first_equal(target, stimulus_id)
+    if first == list(stimulus_id):
+        return SCHEMES[settings.scheme](len(stimulus_id), labels, settings, seed)
+    if "stratify" in labels:
+        return _drawn_on_the_first(stimulus_id, first, labels, settings, seed)
+    labels = {"group": joined(labels["group"], first)} if "group" in labels else labels
+    if settings.scheme == "k-fold":
+        labels.setdefault("group", first)
     return SCHEMES[settings.scheme](len(stimulus_id), labels, settings, seed)
+
+
+def first_equal(target: Dataset | xr.DataArray, stimulus_id: Sequence[str]) -> list[str]:
+    """For each stimulus the first, in canonical order, that holds the same; itself where no other does."""
+    equal = target.stimuli.equal if isinstance(target, Dataset) else ()
+    first = {name: names[0] for names in equal for name in names}
+    return [first.get(name, name) for name in stimulus_id]
+
+
+def joined(labels: Sequence[str], also: Sequence[str]) -> list[str]:
+    """Groups of stimuli that share a label or share what ``also`` says; named after the first label when sorted.
+
+    Examples
+    --------
+    >>> joined(["cats", "dogs", "birds"], ["x", "x", "y"])
+    ['cats', 'cats', 'birds']
+    """
+    leader: dict[str, str] = {}
+
+    def found(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    seen: dict[str, str] = {}
+    for name, other in zip(labels, also, strict=True):
+        one, two = sorted((found(name), found(seen.setdefault(other, name))))
+        leader[two] = one
+    return [found(name) for name in labels]
+
+
+def _drawn_on_the_first(
+    stimulus_id: Sequence[str], first: Sequence[str], labels: Labels, settings: SplitSettings, seed: int
+) -> list[Split]:
+    """Splits of what differs, by the labels of the first of equal stimuli; its likes go where it goes."""
+    own = [place for place, name in enumerate(stimulus_id) if first[place] == name]
+    of_own = {name: [column[place] for place in own] for name, column in labels.items()}
+    drawn = SCHEMES[settings.scheme](len(own), of_own, settings, seed)
+    number = {stimulus_id[place]: row for row, place in enumerate(own)}
+    rows = np.array([number[name] for name in first])  # (n_stimuli,) places among those that differ
+    return [Split(*(np.flatnonzero(np.isin(rows, side)) for side in split)) for split in drawn]

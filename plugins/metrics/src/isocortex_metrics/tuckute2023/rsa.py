@@ -152,6 +152,7 @@ class TuckuteRsaComparison(Comparison):
         self.stimulus_id = tuple(people.stimulus_id[place] for place in order)
         self.target, self.order, self.sorted_by, self.device = people.target, order, sorted_by, device
         self.splits = tuckute_splits(self.n_stimuli)
+        self.split_ids = [people.stimulus_id[place] for place in order]
         self.tested = np.stack([order[split.test] for split in self.splits])  # places in the canonical order
         rdms = {
             name: self._rdms(partial(_as_one_block, values[order]))
@@ -159,7 +160,7 @@ class TuckuteRsaComparison(Comparison):
         }
         sizes = {name: values.shape[1] for name, values in zip(people.names, people.values, strict=True)}
         flat = [name for name, own in rdms.items() if sizes[name] < _MIN_NEUROIDS or not _all_vary(own)]
-        _leave_out(rdms, flat, region)
+        self.warnings = _leave_out(rdms, flat, region)
         self.subjects = list(rdms)
         #: of each split the training and the test matrices of the participants, (n_participants, n_pairs) each
         halves = [
@@ -194,7 +195,9 @@ class TuckuteRsaComparison(Comparison):
                     people, self.order, self.sorted_by, self.device, region=name, preparation=rules
                 )
             except DataError as error:
-                log.warning("There is no row for the region %r. %s", name, error)
+                self.warnings = [*self.warnings, f"There is no row for the region {name!r}. {error}"]
+                continue
+            self.warnings = [*self.warnings, *found[name].warnings]
         return found
 
     # --- scores -------------------------------------------------------------------------------------------------------
@@ -319,18 +322,20 @@ def _all_vary(rdms: Sequence[tuple[Array, Array]]) -> bool:
     return all(np.isfinite(rdm).all() and varies(rdm) for halves in rdms for rdm in halves if len(rdm))
 
 
-def _leave_out(rdms: dict[str, list[tuple[Array, Array]]], flat: Sequence[str], region: str | None) -> None:
-    """Take participants without correlations out of a region; elsewhere, or where nobody is left, refuse them."""
+def _leave_out(rdms: dict[str, list[tuple[Array, Array]]], flat: Sequence[str], region: str | None) -> list[str]:
+    """Take participants without correlations out of a region, with a warning; elsewhere, or where nobody is left,
+    refuse them.
+    """
     problem = (
         f"The patterns of {shorten(flat)} have no correlations that vary: each needs at least {_MIN_NEUROIDS} "
         "neuroids, and patterns that vary over them, once every neuroid is z-scored over the training sounds."
     )
     if flat and (region is None or len(flat) == len(rdms)):
         raise DataError(problem)
-    if flat:
-        log.warning("Region %r is without %s. %s", region, shorten(flat), problem)
     for name in flat:
         del rdms[name]
+    n_all = len(rdms) + len(flat)
+    return [f"Region {region!r} is without {len(flat)} of {n_all} participants. {problem}"] if flat else []
 
 
 def _as_one_block(values: Array) -> Iterator[Array]:

@@ -1,0 +1,163 @@
+"""The layers of a folder of activations: what ``isocortex extract`` writes, or one file per layer."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from isocortex.activations.folder import ActivationFolder
+from isocortex.activations.layer import Activations
+from isocortex.data.numbers import FEW_STEPS, few_digits
+from isocortex.data.suspect_columns import book_keeping
+from isocortex.errors import DataError, UsageError, shorten
+from isocortex.files.disk import read_json
+from isocortex.files.not_fetched import is_of_the_system
+from isocortex.loading.folder_arrays import about, read_netcdf, read_npy
+from isocortex.loading.folder_tables import read_lines, read_numbers
+
+LISTING = "activations.json"
+IDS_FILE = "stimulus_id.txt"
+#: endings of files that hold numbers too, and are not read
+_NOT_READ = frozenset(
+    [
+        ".npz",
+        ".mat",
+        ".h5",
+        ".hdf5",
+        ".pkl",
+        ".pickle",
+        ".pt",
+        ".pth",
+        ".parquet",
+        ".feather",
+        ".tsv",
+        ".txt",
+        ".xlsx",
+        ".xls",
+        ".json",
+    ]
+)
+
+Openers = dict[str, Callable[[], Activations]]
+
+
+def layers_of(path: Path) -> Openers:
+    """Layers in order of their names, numbers by value, and what opens each; nothing is read yet.
+
+    Raises
+    ------
+    UsageError
+        The folder is none.
+    DataError
+        ``activations.json`` is not what ``isocortex extract`` writes, or two files are of one layer.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder.")
+    if (path / LISTING).exists():
+        return _listed(path)
+    files = [file for file in path.iterdir() if file.suffix in ACTIVATION_READERS and not is_of_the_system(file.name)]
+    twice = [name for name, count in Counter(file.stem for file in files).items() if count > 1]
+    if twice:
+        raise DataError(f"{path} has several files for each of the layers {shorten(twice)}. Leave one of them there.")
+    return {file.stem: lambda file=file: ACTIVATION_READERS[file.suffix](file) for file in sorted(files, key=_natural)}
+
+
+def _listed(path: Path) -> Openers:
+    """Layers that ``isocortex extract`` wrote."""
+    content: Any = read_json(path / LISTING)
+    known: dict[str, Any] = content if isinstance(content, dict) else {}
+    ids, layers, size = known.get("stimulus_id"), known.get("layers"), known.get("chunk_size")
+    if not (_are_names(ids) and _are_names(layers) and type(size) is int and size > 0):
+        raise DataError(
+            f"{path / LISTING} is not what 'isocortex extract' writes: lists of names 'stimulus_id' and 'layers', and "
+            f"'chunk_size' of 1 or more. Extract the activations again, or remove it to read one file per layer."
+        )
+    kept = ActivationFolder(path, tuple(ids), size)
+    return {layer: lambda layer=layer: kept.open(layer) for layer in layers}
+
+
+def _are_names(found: Any) -> TypeGuard[list[str]]:
+    return isinstance(found, list) and bool(found) and all(isinstance(name, str) and name for name in found)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"([0-9]+)", path.stem)
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
+
+
+# --- one file per layer -----------------------------------------------------------------------------------------------
+
+
+def _activations_npy(path: Path) -> Activations:
+    listing = path.with_name(IDS_FILE)
+    values = read_npy(path)
+    if not listing.exists() and not listing.is_symlink():
+        raise DataError(
+            f"{path} has no stimulus IDs: write them into {listing}, one per line, in the order of the rows."
+        )
+    ids = read_lines(listing)
+    if values.ndim and len(ids) != len(values):
+        raise DataError(f"{listing} has {len(ids)} lines for {len(values)} rows of {path.name}. Write one ID per line.")
+    with about(path):
+        return Activations(path.stem, ids, [values])
+
+
+def _activations_csv(path: Path) -> Activations:
+    table = read_numbers(path)
+    if table.repetition is not None:
+        raise DataError(f"{path} has the column 'repetition': activations have one row per stimulus. Leave it out.")
+    named = book_keeping(table.names)
+    said = f"{len(named)} of {len(table.names)} units of {path.name} are named as columns that keep the books of an "
+    warnings = [f"{said}experiment: {shorten(named)}. Leave out what is no activation."] if named else []
+    with about(path):
+        return Activations(path.stem, table.stimulus_id, [table.values], units=table.names, warnings=warnings)
+
+
+def _activations_nc(path: Path) -> Activations:
+    with about(path):
+        return Activations.from_xarray(read_netcdf(path), path.stem)
+
+
+ACTIVATION_READERS: dict[str, Callable[[Path], Activations]] = {
+    ".npy": _activations_npy,
+    ".csv": _activations_csv,
+    ".nc": _activations_nc,
+}
+
+
+def said_of_folder(path: Path) -> list[str]:
+    """Warnings of what lies in a folder of files: what is not read, and what is odd about what is."""
+    if (path / LISTING).exists():
+        return []
+    files = [file for file in path.iterdir() if file.is_file() and not is_of_the_system(file.name)]
+    other = [file.name for file in files if file.suffix.lower() in _NOT_READ and file.name != IDS_FILE]
+    said = [f"{len(other)} files in {path.name} are not read as layers: {shorten(sorted(other))}."] if other else []
+    for open_layer in layers_of(path).values():
+        try:
+            activations = open_layer()
+            said += activations.warnings
+            said += _said_of_digits(activations)
+        except DataError:
+            continue  # said where the layer is used
+    return said
+
+
+def _said_of_digits(activations: Activations) -> list[str]:
+    """A warning of units whose digits were gone before they were saved."""
+    if activations.dtype.kind != "f":
+        return []
+    count, varies = 0, False
+    for block in activations.blocks():
+        count += len(few_digits(block))
+        varies = varies or bool((block != block[:1]).any())
+    if not varies:
+        return [f"No unit of {activations.layer!r} varies over its {activations.shape[0]} stimuli."]
+    if not count:
+        return []
+    return [
+        f"{count} of {activations.n_units} units of {activations.layer!r} vary by less than {FEW_STEPS} steps of "
+        f"{activations.dtype}: an offset has taken their digits. Subtract it before they are saved."
+    ]
