@@ -204,3 +204,10 @@ def test_compare_takes_one_name_or_several_and_what_score_returned(lab: Lab) -> 
     assert set(against["benchmark"]) == {"lab.fit", "lab.again"}
     with pytest.raises(UsageError, match="lab-nett"):
         isocortex.compare(models="lab-nett")
+
+
+def test_the_room_of_results_can_be_called(lab: Lab) -> None:
+    lab.score("lab-net", "lab.fit")
+    found = isocortex.results(lab.folder / "results")  # pyright: ignore[reportCallIssue] - a module, which is called
+    assert found.equals(isocortex.load_results(lab.folder / "results"))
+    assert isocortex.results.Result is Result

@@ -56,6 +56,24 @@ def test_where_takes_fields_lists_and_tags_and_all_must_hold(lab: Lab, typed: Ty
     assert models("licence=CC0", "modality=image", "variants=pretrained") == ["lab-weighty"]
 
 
+def test_where_compares_numbers(lab: Lab, typed: Typed) -> None:
+    rows = "".join(
+        f'[[model]]\nid = "deep-{depth}"\nobject = "x:X"\nmodality = "audio"\nlayers = []\n'
+        f"tags = {{ depth = {depth}, name = 'n{depth}' }}\n"
+        for depth in (2, 11.5, 24)
+    )
+    write_package(lab.site, "iso-deep", {"isocortex.toml": f"[plugin]\napi = 1\n{rows}"})
+
+    def models(*conditions: str) -> list[str]:
+        where = [word for condition in conditions for word in ("--where", condition)]
+        return ids(typed("list", "models", "--where", "package=iso-deep", *where, "--json").out)
+
+    assert models("depth>=11.5") == ["deep-11.5", "deep-24"]
+    assert models("depth>2", "depth<24") == ["deep-11.5"]
+    assert models("depth<=2") == models("depth=2") == ["deep-2"]
+    assert models("depth>1e3") == models("name>3") == models("absent>1") == [], "what is no number is never above one"
+
+
 @pytest.mark.parametrize("condition", ["package=iso-lab", "package_version=0.1.0"])
 def test_where_takes_what_every_row_shows(lab: Lab, typed: Typed, condition: str) -> None:
     assert "lab-net" in ids(typed("list", "models", "--where", condition, "--json").out)
@@ -72,7 +90,8 @@ def test_where_takes_what_a_card_has_by_default(lab: Lab, typed: Typed, name: st
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--where", "modality"), "Error: --where takes KEY=VALUE, for example modality=audio; found 'modality'."),
+        (("--where", "modality"), "takes KEY=VALUE, for example modality=audio, or depth>=24; found 'modality'."),
+        (("--where", "depth>=deep"), "or depth>=24; found 'depth>=deep'"),
         (("--where", "=audio"), "found '=audio'"),
         (("modles",), "'modles' is not one of"),
         (("--jsn",), "--jsn"),

@@ -138,15 +138,21 @@ def said_of_a_plugin(what: str) -> Generator[None]:
         raise PluginError(f"{what}: {type(error).__name__}: {error}") from error
 
 
+#: letters of one name in a message; longer ones are cut
+_LONG_NAME = 300
+
+
 def shorten(names: Iterable[object], limit: int = 5) -> str:
-    """Join names for a message and count those beyond the limit.
+    """Join names for a message, cut long ones, and count those beyond the limit.
 
     Examples
     --------
     >>> shorten(["a", "b", "c"], limit=2)
     'a, b and 1 more'
+    >>> len(shorten(["a" * 100_000]))
+    301
     """
-    listed = [str(name) for name in names]
+    listed = [text if len(text := str(name)) <= _LONG_NAME else f"{text[:_LONG_NAME]}…" for name in names]
     if len(listed) <= limit:
         return ", ".join(listed)
     return f"{', '.join(listed[:limit])} and {len(listed) - limit} more"

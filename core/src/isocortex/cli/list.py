@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import operator
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -42,7 +45,9 @@ _COLUMNS = {
 
 @click.command("list")
 @click.argument("what", required=False, type=click.Choice(LISTS))
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field, tag or package.")
+@click.option(
+    "--where", multiple=True, metavar="KEY=VALUE", help="Only rows with that field, tag or package: or depth>=24."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def list_(what: str | None, where: tuple[str, ...], as_json: bool) -> None:
     """List what is installed, without importing any of it.
@@ -75,7 +80,7 @@ def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dic
     Raises
     ------
     UsageError
-        A ``where`` that is not KEY=VALUE.
+        A ``where`` that is neither KEY=VALUE nor a comparison of numbers.
     """
     conditions = [_condition(text) for text in where]
     lists = {
@@ -85,7 +90,7 @@ def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dic
     }
     if what in (None, "plugins"):
         plugins = [{"package": item.package, "version": item.version} for item in catalogue.plugins]
-        lists["plugins"] = [one for one in plugins if all(one.get(key) == value for key, value in conditions)]
+        lists["plugins"] = [one for one in plugins if all(each.holds(one.get(each.key)) for each in conditions)]
     conflicts = catalogue.conflicts()
     lists["conflicts"] = [
         {"kind": kind, "id": name, "packages": [row.package for row in rows]}
@@ -102,26 +107,59 @@ def _nothing_fits(catalogue: Catalogue, what: str | None, where: Sequence[str]) 
     kinds = [_KIND_OF[what]] if what in _KIND_OF else list(_KIND_OF.values())
     known = [_known(row) for kind in kinds for row in catalogue.of_kind(kind)]
     hints: list[str] = []
-    for key, value in map(_condition, where):
+    for condition in map(_condition, where):
+        key = condition.key
         values = sorted({text for fields in known for text in _texts(fields.get(key))})
         if not values:
             fields = sorted({name for each in known for name in each})
             hints.append(f" No row has the field {key!r}.{suggest(key, fields)}")
-        elif value not in values:
+        elif not condition.holds(values):
             hints.append(f" {key} is {shorten(values, 8)}.")
     return f"Nothing that is installed fits {' and '.join(where)}.{''.join(hints)}"
 
 
-def _condition(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise UsageError(f"--where takes KEY=VALUE, for example modality=audio; found {text!r}.")
-    return key, value
+@dataclass(frozen=True)
+class Condition:
+    """What a field has to be: ``modality=audio``, or for numbers ``depth>=24``."""
+
+    key: str
+    sign: str
+    value: str
+
+    def holds(self, found: object) -> bool:
+        """Whether it holds for a value, or for one of several.
+
+        Examples
+        --------
+        >>> Condition("depth", ">=", "24").holds(30), Condition("variants", "=", "random").holds(["fixed", "random"])
+        (True, True)
+        """
+        if self.sign == "=":
+            return self.value in _texts(found)
+        values, bound = [_number(text) for text in _texts(found)], _number(self.value)
+        return any(value is not None and bound is not None and _COMPARED[self.sign](value, bound) for value in values)
 
 
-def _fits(row: Row, conditions: Iterable[tuple[str, str]]) -> bool:
+_COMPARED = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _condition(text: str) -> Condition:
+    parts = re.fullmatch(r"([^=<>]+)(>=|<=|=|>|<)(.*)", text, re.DOTALL)
+    if parts is None or (parts[2] != "=" and _number(parts[3]) is None):
+        raise UsageError(f"--where takes KEY=VALUE, for example modality=audio, or depth>=24; found {text!r}.")
+    return Condition(*parts.groups())
+
+
+def _fits(row: Row, conditions: Iterable[Condition]) -> bool:
     known = _known(row)
-    return all(value in _texts(known.get(key)) for key, value in conditions)
+    return all(condition.holds(known.get(condition.key)) for condition in conditions)
 
 
 def _known(row: Row) -> dict[str, Any]:
