@@ -1,4 +1,3 @@
-from . import results as results
 from .api import compare as compare, extract as extract, load_results as load_results, score as score
 from .loading.resolver import (
     load_card as load_card,
