@@ -283,5 +283,5 @@ def test_a_copy_that_cannot_be_written_is_one_message(lab: Lab, typed: Typed) ->
     (lab.folder / "copy" / "lab-net@fixed" / "net.mean").write_text("no folder")
     done = typed("extract", "-m", "lab-net", "--stimuli", "lab-images", "--out", "copy")
     assert done.code == 1
-    assert "copy/lab-net@fixed cannot be written" in done.err
+    assert "copy/lab-net@fixed/net.mean/00000.json cannot be written" in done.err
     assert "Traceback" not in done.err

@@ -15,10 +15,10 @@ import xarray as xr
 
 import isocortex
 from isocortex.errors import StoreError, UsageError
-from isocortex.files.disk import write_json
 from isocortex.results.paired import Selection, compare_results
+from isocortex.results.records import write_record
 from isocortex.results.result import Failure, Result
-from isocortex.results.scores_file import write_scores
+from isocortex.results.scores_file import write_netcdf, write_scores
 from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
 from isocortex.scoring.summary import Summary
 from tests.folders import image_folder
@@ -182,8 +182,17 @@ def test_without_digests_nothing_says_that_the_draws_are_paired() -> None:
 def test_runs_with_two_seeds_are_compared_each_by_itself() -> None:
     results = [result(name, 0.5, own=place, seed=seed) for seed in (0, 1) for place, name in enumerate(("one", "two"))]
     table = compare_results(results)
-    assert len(table) == 2
-    assert table["reason"].isna().all()
+    compared = table[table["reason"].isna()]
+    assert compared["seed"].tolist() == [0, 1]
+    dropped = table[table["reason"].notna()]
+    assert dropped["p"].isna().all()
+    assert [{row.model_a, row.model_b} for row in dropped.itertuples()] == [
+        {"one@fixed"},
+        {"one@fixed", "two@fixed"},
+        {"two@fixed"},
+    ]
+    assert all("they differ in seed (0 and 1)" in reason for reason in dropped["reason"])
+    assert "(and 1 more pairs of these models)" in dropped["reason"].tolist()[1]
 
 
 def test_what_cannot_be_compared_is_listed(tmp_path: Path) -> None:
@@ -230,8 +239,8 @@ def test_draws_that_share_no_valid_sample_give_no_p() -> None:
 def stored(folder: Path, one: Result) -> Result:
     """Write a result as a run does; returns what reading it back gives."""
     home = folder / one.benchmark / f"{one.model}@{one.variant}" / one.digest[:16]
-    write_scores(home / "scores.nc", xr.Dataset({"r": 0.5}), one)
-    write_json(home / "result.json", one.model_dump(mode="json"))
+    digest = write_scores(home / "scores.nc", xr.Dataset({"r": 0.5}), one)
+    write_record(home / "result.json", one.model_copy(update={"scores_sha256": digest}))
     return Result.model_validate_json((home / "result.json").read_bytes())
 
 
@@ -284,13 +293,16 @@ def test_a_damaged_file_of_scores_is_listed(folder: Path) -> None:
     next(folder.rglob("fair*/*/scores.nc")).write_bytes(b"damaged")
     table = compare_results(folder)
     assert pairs(table) == [("good", "same")] * 3
-    assert table["reason"].dropna().str.contains("its draws are not in").tolist() == [True] * 3
+    [reason] = table["reason"].dropna()
+    assert "scores.nc is not what was written" in reason
 
 
 def test_an_interval_without_draws_is_listed(folder: Path) -> None:
     """An interval may come from a formula; the file of scores then holds no draws."""
-    path = next(folder.rglob("fair*/*/scores.nc"))
-    xr.Dataset({"r": 0.5}).to_netcdf(path, engine="netcdf4")
+    path = next(folder.rglob("fair*/*/result.json"))
+    fair = Result.model_validate_json(path.read_bytes())
+    digest = write_netcdf(path.with_name("scores.nc"), xr.Dataset({"r": 0.5}))
+    write_record(path, fair.model_copy(update={"scores_sha256": digest}))
     table = compare_results(folder)
     assert table["reason"].dropna().str.contains("'k' gives no draws").tolist() == [True] * 3
 

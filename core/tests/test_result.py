@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from isocortex.errors import StoreError
+from isocortex.results.records import write_record
 from isocortex.results.result import Failure, Provenance, Result, read_results, table
 from isocortex.scoring.summary import LayerValue, Summary
 
@@ -51,8 +52,7 @@ def failed(**more: Any) -> Result:
 
 def write(folder: Path, found: Result, name: str) -> Path:
     path = folder / found.benchmark / f"{found.model}@{found.variant}" / found.digest[:16] / name
-    path.parent.mkdir(parents=True)
-    path.write_text(found.model_dump_json())
+    write_record(path, found)
     return path
 
 
@@ -84,6 +84,7 @@ def test_a_failure_has_one_row_with_its_reason() -> None:
             "variant": "fixed",
             "benchmark": "NH2015comp.ridge",
             "status": "failed",
+            "seed": 0,
             "digest": "d" * 64,
             "region": None,
             "failure": "The sound is truncated.",
@@ -154,7 +155,7 @@ def test_a_damaged_result_is_named_and_hides_no_other(tmp_path: Path, content: s
     damaged, other = read_results(tmp_path)
     assert (damaged.status, damaged.model, damaged.benchmark) == ("failed", "noise", "NH2015comp.ridge")
     assert damaged.failure is not None
-    assert re.search(r"result\.json is not a result of this version .* Move it away", damaged.failure.message)
+    assert re.search(r"result\.json is not what was written: .* Move it away", damaged.failure.message)
     assert (other.status, other.model) == ("scored", "other")
     assert whole.exists()
 

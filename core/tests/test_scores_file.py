@@ -11,8 +11,10 @@ import pytest
 import xarray as xr
 
 from isocortex.errors import StoreError
+from isocortex.results.kept_arrays import absent_arrays
 from isocortex.results.result import Result
 from isocortex.results.scores_file import stored_draws, write_scores
+from isocortex.scoring.contract import KEEPABLE
 from tests.lab import Lab
 
 BESIDE = {"prediction", "alpha", "alpha_at_bound", "training_r2"}
@@ -53,9 +55,15 @@ def test_layers_and_neuroids_keep_their_names(lab: Lab) -> None:
     ],
 )
 def test_what_lies_beside_the_scores_is_kept_on_request(lab: Lab, keep: tuple[str, ...], kept: set[str]) -> None:
-    _, scores = scored(lab, "lab.fit", keep=keep)
-    assert BESIDE & set(scores) == kept
+    result, scores = scored(lab, "lab.fit", keep=keep)
+    assert not BESIDE & set(scores)
     assert {"r", "selection", "chosen", "readout", "draws"} <= set(scores)
+    found = {path.stem: xr.load_dataset(path) for path in lab.records("kept/*.nc")}
+    assert set(found) == set(keep)
+    assert {name for arrays in found.values() for name in arrays} == kept
+    assert absent_arrays(lab.records("result.json")[0].parent, result, KEEPABLE) == [
+        k for k in KEEPABLE if k not in keep
+    ]
 
 
 def test_a_result_folder_holds_two_files_and_nothing_else(lab: Lab) -> None:

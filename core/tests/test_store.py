@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from isocortex.activations.folder import ActivationFolder
-from isocortex.errors import StoreError
+from isocortex.errors import DataError, StoreError
 from isocortex.files import disk as store
 from isocortex.files.disk import (
     cache_folder,
@@ -27,6 +27,7 @@ from isocortex.files.disk import (
     write_json,
     write_json_if_possible,
 )
+from isocortex.files.sealed import believed
 
 
 def files_below(folder: Path) -> list[str]:
@@ -265,14 +266,14 @@ def test_layers_come_back(tmp_path: Path) -> None:
     opened = folder.open("a/b")
     assert (opened.layer, opened.shape, opened.units) == ("a/b", (5, 3), ("x", "y", "z"))
     np.testing.assert_array_equal(opened.array(ids(5)[::-1]), values[::-1])
-    assert files_below(tmp_path) == [
-        "key/a%2Fb/00000.npy",
-        "key/a%2Fb/00001.npy",
-        "key/a%2Fb/00002.npy",
-        "key/a%2Fb/layer.json",
-    ]
+    chunks = [f"key/a%2Fb/{number:05d}{ending}" for number in range(3) for ending in (".json", ".npy")]
+    assert files_below(tmp_path) == [*chunks, "key/a%2Fb/layer.json"]
     sidecar = read_json(tmp_path / "key" / "a%2Fb" / "layer.json")
-    assert sidecar == {"layer": "a/b", "n_units": 3, "units": ["x", "y", "z"]}
+    assert {name: sidecar[name] for name in ("layer", "n_units", "units")} == {
+        "layer": "a/b",
+        "n_units": 3,
+        "units": ["x", "y", "z"],
+    }
 
 
 def test_a_layer_without_names_of_units(tmp_path: Path) -> None:
@@ -280,7 +281,8 @@ def test_a_layer_without_names_of_units(tmp_path: Path) -> None:
     folder.write("a", 0, np.ones((1, 2), dtype=np.float32), None)
     assert folder.open("a").units is None
     (tmp_path / "a" / "layer.json").unlink()
-    assert folder.open("a").units is None
+    with pytest.raises(DataError, match=r"beside a layer\.json that is absent"):
+        folder.open("a")
 
 
 @pytest.mark.parametrize(
@@ -310,10 +312,10 @@ def test_a_folder_of_activations_says_what_it_holds(tmp_path: Path) -> None:
     folder = ActivationFolder(tmp_path, ids(3), 2)
     about = {"model": "noise", "reduction": "flatten"}
     folder.describe(about, ["conv2"])
-    expected = {**about, "layers": ["conv2"], "stimulus_id": ["s0", "s1", "s2"], "chunk_size": 2}
-    assert read_json(tmp_path / "activations.json") == expected
+    expected = {**about, "layers": ["conv2"], "stimulus_id": ["s0", "s1", "s2"], "chunk_size": 2, "key": ""}
+    assert believed(tmp_path / "activations.json") == expected
     folder.describe(about, ["conv1", "conv2"])
-    assert read_json(tmp_path / "activations.json") == {**expected, "layers": ["conv2", "conv1"]}
+    assert believed(tmp_path / "activations.json") == {**expected, "layers": ["conv2", "conv1"]}
     written = (tmp_path / "activations.json").stat().st_mtime_ns
     folder.describe(about, ["conv1"])
     assert (tmp_path / "activations.json").stat().st_mtime_ns == written, "nothing new, nothing written"

@@ -1,7 +1,8 @@
 """The store of activations.
 
 Activations lie as ``<key>/<layer>/<chunk>.npy``; the key is a digest of contents, so that processes that work on the
-same key at once write the same bytes. A chunk that exists is never computed again.
+same key at once write the same bytes. A chunk that is there and whole is never computed again. Every record and every
+chunk carries a checksum and says what it belongs to: what does not match counts as not there.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
-from isocortex.errors import DataError
-from isocortex.files.disk import folder_name, read_json, write_atomic, write_json
+from isocortex.activations.chunk_files import fault_of_chunk, record_chunk, write_chunk
+from isocortex.errors import DataError, shorten
+from isocortex.files.digests import digest_of
+from isocortex.files.disk import folder_name
+from isocortex.files.sealed import believed, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
     from isocortex.typing import Array
+
+
+OLDER = (
+    "{} was written by an older version of isocortex, without checksums: whether its activations are as they were "
+    "written cannot be checked. Extract them again to have that checked."
+)
 
 
 def varying_units(layer: str, n_units: int, others: int) -> DataError:
@@ -40,11 +49,40 @@ class ActivationFolder:
         All stimuli, in canonical order.
     chunk_size
         Stimuli per chunk.
+    key
+        What tells these activations from all others; every record in the folder holds it.
+    older
+        The folder is of a version that wrote no checksums: it is read, and its warnings say that it was not checked.
     """
 
     folder: Path
     stimulus_id: tuple[str, ...]
     chunk_size: int
+    key: str = ""
+    older: bool = False
+
+    @classmethod
+    def at(cls, folder: Path) -> ActivationFolder:
+        """A folder as its own ``activations.json`` describes it.
+
+        Raises
+        ------
+        DataError
+            The description is damaged, or lacks something.
+        """
+        path = folder / "activations.json"
+        state, about = read_sealed(path)
+        ids, size, layers = (about.get(name) for name in ("stimulus_id", "chunk_size", "layers"))
+        if state == "damaged":
+            raise DataError(
+                f"{path} is not what was written: it is damaged or was edited. Extract the activations again."
+            )
+        if not (_is_texts(ids) and _is_texts(layers) and type(size) is int and size > 0):
+            raise DataError(
+                f"{path} does not describe activations: expected lists of texts 'stimulus_id' and 'layers', and a "
+                f"'chunk_size' of 1 or more; found {shorten(about) or 'nothing of it'}. Extract the activations again."
+            )
+        return cls(folder, tuple(ids), size, str(about.get("key", "")), older=state == "older")
 
     @property
     def n_chunks(self) -> int:
@@ -60,17 +98,50 @@ class ActivationFolder:
         return self.folder / folder_name(layer) / f"{chunk:05d}.npy"
 
     def missing(self, layers: Sequence[str], chunk: int) -> list[str]:
-        """Layers whose chunk is not there; a damaged file counts as missing."""
-        return [layer for layer in layers if not self._whole(layer, chunk)]
+        """Layers whose chunk is not there; what is damaged or of another place counts as missing."""
+        if self._state("warnings.json") == "damaged":
+            return list(layers)
+        return [layer for layer in layers if self._fault(layer, chunk) is not None]
 
-    def _whole(self, layer: str, chunk: int) -> bool:
-        import numpy as np
+    def damaged(self, layers: Sequence[str]) -> list[str]:
+        """Names of files that are there and cannot be believed: chunks of these layers, and records of the folder."""
+        found = [name for name in ("activations.json", "batching.json", "warnings.json") if self._is_damaged(name)]
+        found += [name for name in map(_sidecar, layers) if self._is_damaged(name)]
+        chunks = [(layer, chunk) for layer in layers for chunk in range(self.n_chunks)]
+        for layer, chunk in chunks:
+            path = self.path(layer, chunk)
+            if path.exists() and fault_of_chunk(path, self._identity(layer, chunk)) is not None:
+                found.append(path.relative_to(self.folder).as_posix())
+        return found
 
-        try:
-            values = np.load(self.path(layer, chunk), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, BadZipFile):
-            return False
-        return getattr(values, "ndim", 0) == 2 and len(values) == len(self.members(chunk))
+    def _fault(self, layer: str, chunk: int) -> str | None:
+        """Why a chunk cannot be believed; one of a layer whose own record is damaged cannot."""
+        if self.older:
+            return None if self.path(layer, chunk).is_file() else "is not there"
+        if self._state(_sidecar(layer)) != "whole":
+            return "lies beside a layer.json that is absent or damaged"
+        return fault_of_chunk(self.path(layer, chunk), self._identity(layer, chunk))
+
+    def _identity(self, layer: str, chunk: int) -> dict[str, Any]:
+        ids = [self.stimulus_id[place] for place in self.members(chunk)]
+        return {"key": self.key, "layer": layer, "chunk": chunk, "stimuli": digest_of(ids)}
+
+    def _read(self, name: str) -> tuple[str, dict[str, Any]]:
+        """State of a record, "absent", "whole" or "damaged", and what it holds; one of another folder is damaged."""
+        state, content = read_sealed(self.folder / name)
+        if state == "absent" or (state == "older" and self.older):
+            return ("absent" if state == "absent" else "whole"), content
+        return ("whole", content) if state == "whole" and content.get("key") == self.key else ("damaged", {})
+
+    def _state(self, name: str) -> str:
+        return self._read(name)[0]
+
+    def _is_damaged(self, name: str) -> bool:
+        return self._state(name) == "damaged"
+
+    def _record(self, name: str) -> dict[str, Any]:
+        """What a record holds; nothing where it is absent or cannot be believed."""
+        return self._read(name)[1]
 
     def write(self, layer: str, chunk: int, values: Array, units: Sequence[str] | None) -> None:
         """Store (n_members, n_units) of a chunk; names of units go into a sidecar before the first chunk.
@@ -82,10 +153,18 @@ class ActivationFolder:
         StoreError
             The chunk cannot be written.
         """
-        import numpy as np
-
         self.note_units(layer, int(values.shape[1]), units)
-        write_atomic(self.path(layer, chunk), lambda file: np.save(file, values, allow_pickle=False))
+        write_chunk(self.path(layer, chunk), values, self._identity(layer, chunk))
+
+    def note_written(self, layer: str, chunk: int) -> None:
+        """Write the checksum of a chunk that was put in place row by row.
+
+        Raises
+        ------
+        StoreError
+            It cannot be written.
+        """
+        record_chunk(self.path(layer, chunk), self._identity(layer, chunk))
 
     def note_units(self, layer: str, n_units: int, units: Sequence[str] | None) -> None:
         """Write number and names of a layer's units, before its first chunk.
@@ -95,50 +174,94 @@ class ActivationFolder:
         DataError
             Another chunk has another number of units.
         """
-        sidecar = self.folder / folder_name(layer) / "layer.json"
-        known = (read_json(sidecar) or {}).get("n_units")
+        known = self._record(_sidecar(layer)).get("n_units")
         if known is None:
-            write_json(sidecar, {"layer": layer, "n_units": n_units, "units": units})
+            content = {"key": self.key, "layer": layer, "n_units": n_units, "units": units}
+            write_sealed(self.folder / _sidecar(layer), content)
         elif known != n_units:
             raise varying_units(layer, n_units, int(known))
 
     @property
     def batch_size(self) -> int | None:
         """Stimuli per batch that the extraction began with; it goes on with them, so that equal bytes come out."""
-        known = read_json(self.folder / "batching.json")
-        size = known.get("batch_size") if isinstance(known, dict) else None
+        size = self._record("batching.json").get("batch_size")
         return size if isinstance(size, int) and size > 0 else None
 
     def note_batch_size(self, batch_size: int) -> None:
         """Remember the number of stimuli per batch."""
         if batch_size != self.batch_size:
-            write_json(self.folder / "batching.json", {"batch_size": batch_size})
+            write_sealed(self.folder / "batching.json", {"key": self.key, "batch_size": batch_size})
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was dropped, guessed or found odd while the model ran."""
-        known = read_json(self.folder / "warnings.json")
-        return tuple(map(str, known)) if isinstance(known, list) else ()
+        known = tuple(map(str, self._record("warnings.json").get("warnings", ())))
+        return (OLDER.format(self.folder), *known) if self.older else known
 
     def warn(self, text: str) -> None:
         """Keep a warning with the activations, so that every result that is made of them says it."""
         if text not in self.warnings:
-            write_json(self.folder / "warnings.json", [*self.warnings, text])
+            content = {"key": self.key, "warnings": [*self.warnings, text]}
+            write_sealed(self.folder / "warnings.json", content)
+
+    def forget_damaged_warnings(self) -> None:
+        """Where warnings cannot be read any more: let all chunks be made again, so that they are said again."""
+        if not self._is_damaged("warnings.json"):
+            return
+        for record in self.folder.glob("*/[0-9]*.json"):  # first, so that a kill in between changes nothing
+            record.unlink(missing_ok=True)
+        (self.folder / "warnings.json").unlink(missing_ok=True)
 
     def describe(self, about: dict[str, Any], layers: Sequence[str]) -> None:
         """Write what the folder holds into ``activations.json``, so that it can be scored by itself."""
         path = self.folder / "activations.json"
-        known: list[str] = (read_json(path) or {}).get("layers", [])
-        if set(layers) <= set(known):
+        known = self.listed
+        if self._state(path.name) == "whole" and set(layers) <= set(known):
             return
         listed = [*known, *(layer for layer in layers if layer not in known)]
         ids = list(self.stimulus_id)
-        write_json(path, {**about, "layers": listed, "stimulus_id": ids, "chunk_size": self.chunk_size})
+        content = {**about, "layers": listed, "stimulus_id": ids, "chunk_size": self.chunk_size, "key": self.key}
+        write_sealed(path, content)
+
+    @property
+    def described(self) -> bool:
+        """Whether ``activations.json`` is there and whole."""
+        return self._state("activations.json") == "whole"
+
+    @property
+    def listed(self) -> list[str]:
+        """Layers that the folder says to hold; where it cannot say any more, those whose own records are whole."""
+        if self._state("activations.json") != "damaged":
+            return [str(layer) for layer in self._record("activations.json").get("layers", ())]
+        records = (believed(path) for path in sorted(self.folder.glob("*/layer.json")))
+        return [str(record["layer"]) for record in records if record.get("key") == self.key]
 
     def open(self, layer: str) -> Activations:
-        """The finished layer, memory-mapped."""
+        """The finished layer, memory-mapped; every chunk of it is compared with its checksum first.
+
+        Raises
+        ------
+        DataError
+            A chunk is absent, damaged or of another place.
+        """
         from isocortex.activations.layer import Activations
 
-        sidecar = read_json(self.folder / folder_name(layer) / "layer.json") or {}
+        for chunk in range(self.n_chunks):
+            fault = self._fault(layer, chunk)
+            if fault is not None:
+                raise DataError(
+                    f"{self.path(layer, chunk)}: this chunk of activations {fault}, so that nothing of it is used. "
+                    "Extract them again; in the cache, the next run does."
+                )
         chunks = [self.path(layer, chunk) for chunk in range(self.n_chunks)]
-        return Activations(layer, self.stimulus_id, chunks, units=sidecar.get("units"), warnings=self.warnings)
+        units = self._record(_sidecar(layer)).get("units")
+        return Activations(layer, self.stimulus_id, chunks, units=units, warnings=self.warnings)
+
+
+def _sidecar(layer: str) -> str:
+    """The record of a layer, below the folder."""
+    return f"{folder_name(layer)}/layer.json"
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

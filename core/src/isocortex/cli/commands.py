@@ -164,7 +164,7 @@ _RUN_OPTIONS = _options(
 @click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
 @click.option("--cell", "cells", multiple=True, metavar="ID", help="Only this cell, by its ID of --dry-run --json.")
 @click.option(
-    "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep in scores.nc: prediction, alpha, training_r2."
+    "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep, in kept/NAME.nc: prediction, alpha, training_r2."
 )
 @click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print cells, disk and memory needed; compute nothing.")

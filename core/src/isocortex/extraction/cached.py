@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
+import os
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer_names import choose_layers
 from isocortex.activations.reductions import parse_reduction
 from isocortex.catalogue.cards import ANY_MODALITY
-from isocortex.errors import ModalityError
-from isocortex.extraction import extractor as extraction
+from isocortex.errors import ModalityError, shorten
+from isocortex.extraction import extractor as extraction, in_use
 from isocortex.extraction.chance import seeded
 from isocortex.extraction.hearing import heard
 from isocortex.extraction.steadiness import Steadiness
@@ -25,7 +25,9 @@ from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_of, short
 from isocortex.files.file_store import copy_file
 from isocortex.files.interruption import removed_after
+from isocortex.files.leftovers import owner, sweep
 from isocortex.files.locks import locked
+from isocortex.files.sealed import believed, read_sealed, write_sealed
 from isocortex.progress import Stopwatch
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Uncached:
     def folder(self, name: str) -> Path:
         """The folder of one extraction, for as long as this is open."""
         if self._folder is None:
-            made = store.cache_folder() / f"uncached-{uuid.uuid4().hex}"
+            made = store.cache_folder() / f"uncached-{owner()}"
             self._folder = self._kept.enter_context(removed_after(made))
             made.mkdir(parents=True)
         return self._folder / short(name)
@@ -134,9 +136,14 @@ class Extraction:
 
     def kept_layers(self, patterns: Sequence[str], folder: Path) -> dict[str, Activations]:
         """Activations in a folder; the model is not loaded where all of them are stored."""
+        if self.key is not None:
+            in_use.mark(self.key)
+        sweep(store.cache_folder())
         what = f"the extraction of {self.name} on {self.stimuli.id}"
         with lock(self.key or digest_of(str(folder)), what, self.reporter), self.watch.phase("extract"):
-            found = self._stored(tuple(patterns), folder) or self._extracted(tuple(patterns), folder)
+            sweep(folder, deep=True)
+            kept = ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE, self.key or self._asked)
+            found = self._stored(tuple(patterns), kept) or self._extracted(tuple(patterns), kept)
         self.reporter.warn([text for layer in found.values() for text in layer.warnings])
         return found
 
@@ -154,15 +161,18 @@ class Extraction:
                 steadiness=steadiness,
             )
 
-    def _stored(self, patterns: tuple[str, ...], folder: Path) -> dict[str, Activations]:
-        kept = ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
-        known = store.read_json(_selection(patterns, folder))
-        names = [str(name) for name in known] if isinstance(known, list) else []
-        if any(kept.missing(names, chunk) for chunk in range(kept.n_chunks)):
+    def _stored(self, patterns: tuple[str, ...], kept: ActivationFolder) -> dict[str, Activations]:
+        """The layers that the patterns stand for, where all of them are there and whole."""
+        known = believed(_selection(patterns, kept.folder))
+        own = known.get("key") == kept.key and known.get("patterns") == list(patterns)
+        names = [str(name) for name in known["layers"]] if own else []
+        if not kept.described or any(kept.missing(names, chunk) for chunk in range(kept.n_chunks)):
             return {}
+        with contextlib.suppress(OSError):  # when they were used last; another one's cache may be read-only
+            os.utime(kept.folder)
         return {name: kept.open(name) for name in names}
 
-    def _extracted(self, patterns: tuple[str, ...], folder: Path) -> dict[str, Activations]:
+    def _extracted(self, patterns: tuple[str, ...], kept: ActivationFolder) -> dict[str, Activations]:
         name = self.name
 
         def progress(done: int, total: int, computed: bool) -> None:
@@ -172,8 +182,10 @@ class Extraction:
         said = self.model.fits(self.stimuli, self.reduction)
         with self._loaded() as loaded:
             layers = choose_layers(patterns, loaded.layers, loaded.find, name)
-            kept = ActivationFolder(folder, self.stimuli.ids, extraction.CHUNK_SIZE)
-            kept.describe(_about(name, self.stimuli, self.reduction), layers)
+            self._tell_damage(kept, layers)
+            kept.forget_damaged_warnings()
+            package = self.model.card.package or "python"
+            kept.describe({**_about(name, self.stimuli, self.reduction), "package": package}, layers)
             for text in said:
                 kept.warn(text)
             found = extraction.extract(
@@ -181,13 +193,22 @@ class Extraction:
                 heard(self.stimuli, self.model.card),
                 layers,
                 reduction=self.reduction,
-                folder=folder,
+                folder=kept,
                 batch_size=self.batch_size,
                 progress=progress,
                 name=name,
             )
-        store.write_json(_selection(patterns, folder), layers)
+        selection = {"key": kept.key, "patterns": list(patterns), "layers": layers}
+        write_sealed(_selection(patterns, kept.folder), selection)
         return found
+
+    def _tell_damage(self, kept: ActivationFolder, layers: Sequence[str]) -> None:
+        damaged = kept.damaged(layers)
+        if damaged:
+            self.reporter.line(
+                f"{self.name} on {self.stimuli.id}: {len(damaged)} files in {kept.folder} are damaged, of another "
+                f"place, or without checksum, and are made again: {shorten(damaged, 3)}"
+            )
 
     @contextlib.contextmanager
     def _loaded(self) -> Generator[LoadedModel]:
@@ -228,14 +249,13 @@ def copy_layers(folder: Path, layers: Sequence[str], target: Path) -> None:
         The copy cannot be written.
     """
     for name in map(store.folder_name, layers):
-        for path in sorted((folder / name).iterdir()):
-            if not path.name.startswith("."):
-                copy_file(path, target / name / path.name)
-    about = store.read_json(folder / "activations.json")
-    store.write_json(target / "activations.json", {**about, "layers": list(layers)})
-    warnings = store.read_json(folder / "warnings.json")
-    if warnings:
-        store.write_json(target / "warnings.json", warnings)
+        for source in sorted((folder / name).iterdir()):
+            if not source.name.startswith("."):
+                copy_file(source, target / name / source.name)
+    state, warnings = read_sealed(folder / "warnings.json")
+    if state == "whole":
+        write_sealed(target / "warnings.json", warnings)
+    write_sealed(target / "activations.json", {**believed(folder / "activations.json"), "layers": list(layers)})
 
 
 def lock(key: str, what: str, reporter: Reporter) -> AbstractContextManager[None]:

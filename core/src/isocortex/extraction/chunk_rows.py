@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from isocortex.activations.precision import as_stored, refuse_extreme, single_suffices
 from isocortex.errors import StoreError
 from isocortex.files.disk import why_not_written
+from isocortex.files.leftovers import partial_of
 from isocortex.typing import Array
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class StoredRows(Rows):
                 part = self._parts[layer] = self._parts[layer].as_stored()
                 self.kept.note_units(layer, part.shape[1], names)
                 part.move()
+                self.kept.note_written(layer, self.chunk)
             else:
                 self.kept.write(layer, self.chunk, as_stored(self.held[layer], layer), names)
 
@@ -151,7 +152,7 @@ class _Part:
 
     def __init__(self, target: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
         self.target, self.shape, self.dtype = target, shape, dtype.newbyteorder("<")
-        self.path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+        self.path = partial_of(target)
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
         with _named_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)

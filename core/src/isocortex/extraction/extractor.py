@@ -51,7 +51,7 @@ def extract(
     layers: Sequence[str],
     *,
     reduction: str,
-    folder: Path,
+    folder: Path | ActivationFolder,
     batch_size: int | None = None,
     progress: Progress | None = None,
     name: str = "The model",
@@ -84,13 +84,13 @@ def extract(
     StoreError
         The activations do not fit on the disk.
     """
-    kept = ActivationFolder(folder, stimuli.ids, CHUNK_SIZE)
+    kept = folder if isinstance(folder, ActivationFolder) else ActivationFolder(folder, stimuli.ids, CHUNK_SIZE)
     todo = {chunk: kept.missing(layers, chunk) for chunk in range(kept.n_chunks)}
     size = BatchSize.first(_device(model), batch_size or kept.batch_size)
     work = _Work(model, stimuli, reduction, size, Steadiness.known_in(folder, name))
     if any(todo.values()):
         n_bytes, taken = work.try_one(kept, layers, todo)
-        check_space(folder, n_bytes, f"Storing {len(layers)} layers of {stimuli.id!r} ({reduction})", ADVICE)
+        check_space(kept.folder, n_bytes, f"Storing {len(layers)} layers of {stimuli.id!r} ({reduction})", ADVICE)
         if batch_size is None:
             work.size.fit(taken)
         work.try_again(kept, layers, todo)

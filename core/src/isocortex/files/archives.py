@@ -8,7 +8,6 @@ import gzip
 import lzma
 import shutil
 import tarfile
-import uuid
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from isocortex.errors import FilesError, StoreError
 from isocortex.files.disk import NO_SPACE, check_space, data_folder, why_not_written
+from isocortex.files.leftovers import owner, partial_of, sweep
 
 
 def refuse_outside(name: str, where: Path) -> None:
@@ -74,7 +74,8 @@ def opened_source(source: Path) -> Generator[Path]:
         raise FilesError(
             f"{source} {found}. --from takes a folder that holds the files at any depth, or an archive of one."
         )
-    unpacked = data_folder() / f".unpacked-{uuid.uuid4().hex}"
+    sweep(data_folder())
+    unpacked = data_folder() / f".unpacked-{owner()}"
     check_space(unpacked, source.stat().st_size, f"Unpacking {source.name}")
     try:
         unpack(source, unpacked / source.name)
@@ -94,7 +95,8 @@ def unpack(archive: Path, folder: Path) -> None:
     StoreError
         The folder cannot be written to, or there is no space.
     """
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+    partial = partial_of(folder)
+    sweep(folder.parent)
     try:
         partial.mkdir(parents=True)
     except OSError as error:

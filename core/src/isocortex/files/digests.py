@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,14 +87,17 @@ def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
     >>> digest_files([])
     {}
     """
-    from isocortex.files import disk as store
+    from isocortex.files.disk import cache_folder
+    from isocortex.files.sealed import believed, write_sealed_if_possible
 
     listed = sorted(set(paths))
     if not listed:
         return {}
+    if _READING_ALL.get():
+        return {path: digest_file(path) for path in listed}
     names = {path: str(path.resolve()) for path in listed}
-    memory = store.cache_folder() / "digests" / f"{digest_of(list(names.values()))}.json"
-    known = _remembered(store.read_json(memory))
+    memory = cache_folder() / "digests" / f"{digest_of(list(names.values()))}.json"
+    known = believed(memory).get("files", {})
     digests: dict[Path, str] = {}
     kept: dict[str, list[Any]] = {}
     for path, name in names.items():
@@ -100,15 +105,28 @@ def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
         if stamp is not None:
             kept[name] = [*stamp, digests[path]]
     if kept != known:
-        store.write_json_if_possible(memory, {"files": kept, "sha256": digest_of(kept)})
+        write_sealed_if_possible(memory, {"files": kept})
     return digests
 
 
-def _remembered(record: Any) -> dict[str, Any]:
-    """What a record says of files; nothing, where it is not what was written."""
-    if not isinstance(record, dict) or record.get("sha256") != digest_of(record.get("files")):
-        return {}
-    return record["files"]
+_READING_ALL: ContextVar[bool] = ContextVar("_READING_ALL", default=False)
+
+
+@contextmanager
+def reading_every_byte() -> Generator[None]:
+    """Inside, ``digest_files`` remembers nothing and reads every file: for who wants to know what is there now.
+
+    Examples
+    --------
+    >>> with reading_every_byte():
+    ...     digest_files([])
+    {}
+    """
+    before = _READING_ALL.set(True)
+    try:
+        yield
+    finally:
+        _READING_ALL.reset(before)
 
 
 def _digest_of_file(path: Path, known: list[Any] | None) -> tuple[str, list[int] | None]:

@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from isocortex.errors import StoreError
 from isocortex.files.interruption import removed_after
+from isocortex.files.leftovers import owner, partial_of
 
 #: what a full disk gives, and one of which a user has taken his share
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -88,7 +88,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, durable: bo
     StoreError
         No space, or no right to write; the message names the folder and the free space.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    partial = partial_of(path)
     with removed_after(partial):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def check_writable(folder: Path) -> None:
     StoreError
         The folder cannot be made or written to.
     """
-    probe = folder / f".write-test-{uuid.uuid4().hex}"
+    probe = folder / f".write-test-{owner()}"
     write_atomic(probe, lambda file: file.write(b""))
     probe.unlink(missing_ok=True)
 

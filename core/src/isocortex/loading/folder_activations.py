@@ -17,7 +17,6 @@ from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.stimuli import digest_loaded
 from isocortex.errors import DataError, SettingsError, UsageError, shorten
 from isocortex.files.digests import digest_files, digest_of
-from isocortex.files.disk import read_json
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.loading.folder_layers import layers_of, said_of_folder
 from isocortex.loading.folder_settings import FOLDER_PACKAGE

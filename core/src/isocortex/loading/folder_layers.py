@@ -13,7 +13,6 @@ from isocortex.activations.layer import Activations
 from isocortex.data.numbers import FEW_STEPS, few_digits
 from isocortex.data.suspect_columns import book_keeping
 from isocortex.errors import DataError, UsageError, shorten
-from isocortex.files.disk import read_json
 from isocortex.files.not_fetched import is_of_the_system
 from isocortex.loading.folder_arrays import about, read_netcdf, read_npy
 from isocortex.loading.folder_tables import read_lines, read_numbers
@@ -67,20 +66,8 @@ def layers_of(path: Path) -> Openers:
 
 def _listed(path: Path) -> Openers:
     """Layers that ``isocortex extract`` wrote."""
-    content: Any = read_json(path / LISTING)
-    known: dict[str, Any] = content if isinstance(content, dict) else {}
-    ids, layers, size = known.get("stimulus_id"), known.get("layers"), known.get("chunk_size")
-    if not (_are_names(ids) and _are_names(layers) and type(size) is int and size > 0):
-        raise DataError(
-            f"{path / LISTING} is not what 'isocortex extract' writes: lists of names 'stimulus_id' and 'layers', and "
-            f"'chunk_size' of 1 or more. Extract the activations again, or remove it to read one file per layer."
-        )
-    kept = ActivationFolder(path, tuple(ids), size)
-    return {layer: lambda layer=layer: kept.open(layer) for layer in layers}
-
-
-def _are_names(found: Any) -> TypeGuard[list[str]]:
-    return isinstance(found, list) and bool(found) and all(isinstance(name, str) and name for name in found)
+    kept = ActivationFolder.at(path)
+    return {layer: lambda layer=layer: kept.open(layer) for layer in kept.listed}
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ with one seed from the same stimuli and participants. Whatever cannot be compare
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 COLUMNS = (
-    *("benchmark", "region", "statistic", "target", "model_a", "model_b", "value_a", "value_b"),
+    *("benchmark", "region", "statistic", "target", "seed", "model_a", "model_b", "value_a", "value_b"),
     *("difference", "interval_low", "interval_high", "p", "q", "n_draws", "resampled", "n_stimuli", "n_subjects"),
     *("layer_rule_a", "layer_rule_b", "n_layers_a", "n_layers_b", "digest_a", "digest_b", "reason"),
 )
 _NUMBERS = ("value_a", "value_b", "difference", "interval_low", "interval_high", "p", "q")
-_COUNTS = ("n_draws", "n_stimuli", "n_subjects", "n_layers_a", "n_layers_b")
+_COUNTS = ("seed", "n_draws", "n_stimuli", "n_subjects", "n_layers_a", "n_layers_b")
 #: parts of a result's digest that may differ between models; a metric may split for several layers and not for one
 _OF_MODEL = ("model", "run", "splits")
 #: below so many participants the bootstrap over them is notably too narrow
@@ -171,29 +171,37 @@ def _entries(results: Sequence[Result], folder: Path) -> list[_Entry]:
         if result.summary is None:
             continue
         parts: dict[str | None, Summary] = {None: result.summary, **result.regions}
-        stored: dict[str | None, Array] | None = {}
+        stored: dict[str | None, Array] | str = {}
         if any(part.draws is None and part.interval_low is not None for part in parts.values()):
             files = {path.parent.name: path for path in folder.rglob("scores.nc")} if files is None else files
+            absent = f"its draws are not in {folder}; give the results folder that holds its scores.nc"
             path = files.get(short(result.digest))
-            stored = None if path is None else stored_draws(path)
-        entries += [_entry(result, region, part, stored, folder) for region, part in parts.items()]
+            stored = absent if path is None else _stored_draws(path, result)
+        entries += [_entry(result, region, part, stored) for region, part in parts.items()]
     return entries
 
 
-def _entry(
-    result: Result, region: str | None, part: Summary, stored: dict[str | None, Array] | None, folder: Path
-) -> _Entry:
-    draws = None if stored is None else stored.get(region)
+def _entry(result: Result, region: str | None, part: Summary, stored: dict[str | None, Array] | str) -> _Entry:
+    """One row; ``stored`` holds the draws of all rows of the result, or says why there are none."""
+    draws = None if isinstance(stored, str) else stored.get(region)
     if part.draws is not None:
         draws = np.asarray(part.draws, dtype=np.float32).astype(np.float64)  # as they are stored, so that ties stay
     problem = None
     if part.value is None:
         problem = "it has no value"
-    elif draws is None and stored is None:
-        problem = f"its draws are not in {folder}; give the results folder that holds its scores.nc"
+    elif draws is None and isinstance(stored, str):
+        problem = stored
     elif draws is None:
         problem = f"the metric {result.metric!r} gives no draws of its value that could be compared"
     return _Entry(result, region, part, np.empty(0) if draws is None else draws, problem)
+
+
+def _stored_draws(path: Path, result: Result) -> dict[str | None, Array] | str:
+    """Draws of each row of a result, or why they cannot be had."""
+    try:
+        return stored_draws(path, result)
+    except StoreError as error:
+        return str(error)
 
 
 def _groups(entries: Sequence[_Entry], chosen: Selection) -> dict[tuple[str, str | None], list[_Entry]]:
@@ -222,16 +230,24 @@ def _group_rows(group: Sequence[_Entry], against: str | None) -> list[dict[str, 
         pairs = [(b, a) if id(a) in named else (a, b) for a, b in pairs]
     refused = {pair: reason for pair in pairs if (reason := _unpaired(*pair))}
     compared = [pair for pair in pairs if pair not in refused]
-    named_pairs = {frozenset((a.name, b.name)) for a, b in compared}
     rows = [_compared(a, b) for a, b in compared]
-    for (a, b), reason in refused.items():
-        if frozenset((a.name, b.name)) not in named_pairs and a.name != b.name:
-            named_pairs.add(frozenset((a.name, b.name)))
-            rows.append({**_pair_head(a, b), "reason": reason})
+    rows += _dropped(refused)
     rows += [{**_head(entry), "reason": entry.problem} for entry in group if entry.problem is not None]
     if not rows:
         reason = f"{against} has no result here" if against else "there is no other model to compare with"
         rows = [{**_head(entry), "reason": reason} for entry in group]
+    return rows
+
+
+def _dropped(refused: Mapping[tuple[_Entry, _Entry], str]) -> list[dict[str, Any]]:
+    """One row for all pairs of two models that were refused: the reason of the first, and how many there are."""
+    by_names: dict[frozenset[str], list[tuple[_Entry, _Entry]]] = {}
+    for a, b in refused:
+        by_names.setdefault(frozenset((a.name, b.name)), []).append((a, b))
+    rows: list[dict[str, Any]] = []
+    for (a, b), *others in by_names.values():
+        more = f" (and {len(others)} more pairs of these models)" if others else ""
+        rows.append({**_pair_head(a, b), "reason": refused[a, b] + more})
     return rows
 
 
@@ -261,7 +277,7 @@ def _unpaired(a: _Entry, b: _Entry) -> str | None:
 
 def _alone(result: Result) -> dict[str, Any]:
     reason = f"failed: {result.failure.message if result.failure else 'unknown'}"
-    return {"benchmark": result.benchmark, "model_a": _name(result), "reason": reason}
+    return {"benchmark": result.benchmark, "seed": result.seed, "model_a": _name(result), "reason": reason}
 
 
 def _head(entry: _Entry) -> dict[str, Any]:
@@ -271,6 +287,7 @@ def _head(entry: _Entry) -> dict[str, Any]:
         "region": entry.region,
         "statistic": summary.statistic,
         "target": summary.target,
+        "seed": result.seed,
         "model_a": entry.name,
         "value_a": summary.value,
         "layer_rule_a": summary.layer_rule,

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isocortex.errors import StoreError, shorten
+from isocortex.files.sealed import SEAL
+from isocortex.results.records import FORMAT, read_fields, refuse_foreign, verify_scores
 from isocortex.scoring.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
 #: where results and failures lie below a results folder; failure.json was written by older versions
 RECORDS = ("result.json", "failures/*.json", "failure.json")
 
@@ -71,9 +72,16 @@ class Result(BaseModel):
     warnings: list[str] = Field(
         default_factory=list, description="what was dropped, guessed or found odd, and not refused"
     )
+    scores_sha256: str | None = Field(default=None, description="of scores.nc beside the record; None: there is none")
     failure: Failure | None = None
     provenance: Provenance | None = None
     cached: bool = Field(default=False, exclude=True, description="found on disk, not computed by this run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_seal(cls, fields: Any) -> Any:
+        """Whoever reads the bytes of a record meets its seal, which says nothing about the result."""
+        return {name: value for name, value in fields.items() if name != SEAL} if isinstance(fields, dict) else fields
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for the whole, and one per region where the benchmark asks for them."""
@@ -82,6 +90,7 @@ class Result(BaseModel):
             "variant": self.variant,
             "benchmark": self.benchmark,
             "status": self.status,
+            "seed": self.seed,
             "digest": self.digest,
         }
         if self.summary is None:
@@ -95,7 +104,8 @@ class Result(BaseModel):
 def read_results(folder: Path) -> list[Result]:
     """Read every result and failure below a folder, ordered by benchmark, model and variant.
 
-    A record that is damaged or of another version is a failed result of its own, so that it hides no other.
+    A record that is damaged, was edited, lies where another belongs, or has damaged scores is a failed result of its
+    own: it is named, shows no value, and hides no other. Every byte of records and scores is read.
 
     Raises
     ------
@@ -113,14 +123,33 @@ def read_results(folder: Path) -> list[Result]:
     return sorted(found, key=lambda result: (result.benchmark, result.model, result.variant, result.digest))
 
 
-def _read(path: Path) -> Result:
+def read_result(path: Path) -> Result:
+    """Read one record, compared with its checksum, its place and its scores.
+
+    Raises
+    ------
+    StoreError
+        It is damaged, was edited, lies where another belongs, is of another version, or has damaged scores.
+    """
+    fields = read_fields(path)
     try:
-        return Result.model_validate_json(path.read_bytes())
+        result = Result.model_validate(fields)
     except ValidationError as error:
         problems = shorten((f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()), 2)
-        return _unreadable(path, f"{path} is not a result of this version ({problems}). Move it away and score again.")
-    except OSError as error:
-        return _unreadable(path, f"{path} cannot be read ({error.strerror}).")
+        raise StoreError(
+            f"{path} is not a result of this version ({problems}). Move it away and score again."
+        ) from error
+    if path.name == "result.json":
+        refuse_foreign(path, result)
+        verify_scores(path, result)
+    return result
+
+
+def _read(path: Path) -> Result:
+    try:
+        return read_result(path)
+    except StoreError as error:
+        return _unreadable(path, str(error))
 
 
 def _unreadable(path: Path, message: str) -> Result:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from isocortex.results.result import Result
 
-COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "digest")
+COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "seed", "digest")
 
 
 def print_json(results: Sequence[Result]) -> None:
@@ -130,6 +130,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["best_layer"],
         f"{row['layer_rule']} of {row['n_layers_searched']}" if row["n_layers_searched"] > 1 else row["layer_rule"],
         _counts(row),
+        str(row["seed"]),
         row["digest"][:8],
     ]
 
@@ -256,9 +257,9 @@ def print_pairs(table: pd.DataFrame) -> None:
         shown = Table(
             title=escape(printable(f"{key[0]}: {key[1]}, {key[2]}")), title_justify="left", header_style="bold"
         )
-        for name in ("model a", "model b", "region", "a", "b", "a − b", "95 % interval", "p", "q"):
+        for name in ("model a", "model b", "region", "a", "b", "a − b", "95 % interval", "p", "q", "seed"):
             shown.add_column(
-                name, justify="right" if name in ("a", "b", "a − b", "p", "q") else "left", overflow="fold"
+                name, justify="right" if name in ("a", "b", "a − b", "p", "q", "seed") else "left", overflow="fold"
             )
         for row in tested:
             if (row["benchmark"], row["statistic"], row["target"]) == key:
@@ -291,6 +292,7 @@ def _pair_cells(row: dict[str, Any], names: dict[str, str]) -> list[str]:
         f"{number(row['interval_low'])} … {number(row['interval_high'])}",
         number(row["p"]),
         number(row["q"]),
+        str(row["seed"]),
     ]
 
 

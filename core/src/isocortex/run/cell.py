@@ -93,7 +93,6 @@ class CellWork:
                     None if device == "cpu" else public_version("torch"),
                     self.cell.layers,
                     self.cell.seed,
-                    self.config.keep,
                     device,
                     self.device,
                     self.model.card.id,

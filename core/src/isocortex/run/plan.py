@@ -35,7 +35,7 @@ class RunConfig:
     seed
         Draws splits and bootstrap samples.
     keep
-        Raw arrays to keep in scores.nc beside the scores: "prediction", "alpha", "training_r2".
+        Raw arrays to keep beside a result, in kept/NAME.nc: "prediction", "alpha", "training_r2".
     offline
         Never use the network.
     out

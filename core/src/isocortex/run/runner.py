@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.catalogue.cards import OWN_PACKAGE
 from isocortex.devices import device_of
-from isocortex.errors import IsocortexError, SettingsError, printable
+from isocortex.errors import IsocortexError, SettingsError, StoreError, printable, shorten
 from isocortex.extraction.cached import Uncached, lock
 from isocortex.files import disk as store
-from isocortex.files.digests import short
+from isocortex.files.leftovers import sweep
+from isocortex.files.sealed import write_sealed_if_possible
 from isocortex.progress import Stopwatch
+from isocortex.results.kept_arrays import absent_arrays, refuse_other_values, without_keepable, write_arrays
 from isocortex.results.provenance import provenance
-from isocortex.results.result import FORMAT, Failure, Result
+from isocortex.results.records import FORMAT, cell_folder, record_path, write_record
+from isocortex.results.result import Failure, Result, read_result
 from isocortex.results.scores_file import write_scores
 from isocortex.run.cell import CellWork
 from isocortex.run.comparisons import Comparisons
@@ -32,6 +35,8 @@ from isocortex.run.same_name import said_of_other_computations
 from isocortex.scoring.contract import KEEPABLE, Preparation, Rules
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from isocortex.activations.layer import Activations
     from isocortex.loading.resolver import Resolver
     from isocortex.progress import Reporter
@@ -77,6 +82,7 @@ class Runner:
         One result per cell, in the order of the plan.
         """
         store.check_writable(self.config.out)
+        sweep(self.config.out)
         self._call("isocortex_before_run", plan=plan)
         done: dict[Cell, Result] = {}
         with self._uncached:
@@ -110,18 +116,21 @@ class Runner:
     def execute(self, cell: Cell) -> Result:
         """Score one cell, or find its result; whatever goes wrong becomes a record."""
         watch = Stopwatch()
-        folder = self.config.out / store.folder_name(cell.benchmark) / store.folder_name(f"{cell.model}@{cell.variant}")
+        folder = cell_folder(self.config.out, cell.benchmark, cell.model, cell.variant)
         try:
             work = self._work(cell, watch)
             with lock(work.digest, f"the score of {cell.name}", self.reporter):
-                found = _finished(folder, work.digest) if work.cacheable else None
+                sweep(folder, deep=True)
+                found = self._finished(folder, work) if work.cacheable else None
                 result = found or self._scored(work, folder)
+                if found is not None:
+                    self._keep_more(work, folder, found)
             _forget_failure(folder, cell)
             if found is not None:
                 return found.model_copy(update={"suites": list(dict.fromkeys([*found.suites, *cell.suites]))})
         except (Exception, SystemExit) as error:  # a third party's plugin may raise anything; the run goes on
             result = _failed(cell, error, watch)
-            store.write_json_if_possible(failure_path(folder, cell), result.model_dump(mode="json"))
+            write_sealed_if_possible(failure_path(folder, cell), result.model_dump(mode="json"))
         self._call("isocortex_after_cell", result=result)
         return result
 
@@ -141,12 +150,42 @@ class Runner:
         if work.model.card.package == OWN_PACKAGE:
             said = [*result.warnings, *said_of_other_computations(folder, result)]
             result = result.model_copy(update={"warnings": said})
-        path = folder / short(result.digest) / "result.json"
-        dropped = [name for name in KEEPABLE if name not in self.config.keep]
-        dropped += ["alpha_at_bound"] if "alpha" in dropped else []
-        write_scores(path.with_name("scores.nc"), scores.drop_vars(dropped, errors="ignore"), result)
-        store.write_json(path, result.model_dump(mode="json"), durable=True)
+        path = record_path(folder, result.digest)
+        digest = write_scores(path.with_name("scores.nc"), without_keepable(scores), result)
+        result = result.model_copy(update={"scores_sha256": digest})
+        self._keep(path.parent, scores, result, self.config.keep)
+        write_record(path, result)
         return result
+
+    def _keep(self, folder: Path, scores: xr.Dataset, result: Result, names: Sequence[str]) -> None:
+        absent = write_arrays(folder, scores, result, names)
+        if absent:
+            self.reporter.line(f"The metric {result.metric!r} gives no {shorten(absent)}, so that none is kept.")
+
+    def _finished(self, folder: Path, work: CellWork) -> Result | None:
+        """The result of a cell that is whole, in its place and of this format, or None; what is damaged is told."""
+        path = record_path(folder, work.digest)
+        if not path.exists():
+            return None
+        try:
+            result = read_result(path)
+        except StoreError as error:
+            self.reporter.line(f"{work.cell.name} is scored again: {error}")
+            return None
+        own = result.format == FORMAT and result.digest == work.digest
+        whole = result.status == "scored" and path.with_name("scores.nc").exists()
+        return result.model_copy(update={"cached": True}) if own and whole else None
+
+    def _keep_more(self, work: CellWork, folder: Path, found: Result) -> None:
+        """Keep arrays of a result that was there before: computed again, and only where the values are its own."""
+        path = record_path(folder, found.digest)
+        names = absent_arrays(path.parent, found, self.config.keep)
+        if not names:
+            return
+        self.reporter.line(f"{work.cell.name} is computed again, to keep {shorten(names)}")
+        again, scores = work.score(self.comparison)
+        refuse_other_values(path, found, again)
+        self._keep(path.parent, scores, found, names)
 
     def comparison(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
         """The prepared brain side of a benchmark; kept for the next model.
@@ -187,18 +226,6 @@ def _forget_failure(folder: Path, cell: Cell) -> None:
     older = store.read_json(folder / "failure.json")
     if isinstance(older, dict) and older.get("seed") == cell.seed:
         (folder / "failure.json").unlink(missing_ok=True)
-
-
-def _finished(folder: Path, digest: str) -> Result | None:
-    """A result of this digest that is whole and of this format, or None."""
-    path = folder / short(digest) / "result.json"
-    try:
-        result = Result.model_validate_json(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    own = result.format == FORMAT and result.digest == digest
-    whole = result.status == "scored" and path.with_name("scores.nc").exists()
-    return result.model_copy(update={"cached": True}) if own and whole else None
 
 
 def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:

@@ -1,0 +1,106 @@
+"""Folders that are written whole: whoever looks sees the old one or the new one, at every moment, whoever else writes.
+
+The new folder is made beside and then exchanged with the old one in one step of the file system (``renameat2`` on
+Linux, ``renamex_np`` on macOS). Where the system or its file system has no such step, one writer after the other moves
+the old one aside and the new one in, so that the folder is absent for a moment, and never mixed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from isocortex.errors import StoreError
+from isocortex.files.disk import locked, why_not_written
+from isocortex.files.leftovers import partial_of, remove, sweep
+
+_EXCHANGE = 2
+_HERE = -100
+_N_TRIES = 1000
+
+
+@contextmanager
+def whole_folder(target: Path) -> Generator[Path]:
+    """A new folder to write into; it takes the place of ``target`` at the end, or leaves no trace where that fails.
+
+    Raises
+    ------
+    StoreError
+        It cannot be made or put in place.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "features"
+    >>> for text in ("first", "second"):
+    ...     with whole_folder(target) as folder:
+    ...         _ = (folder / "note.txt").write_text(text)
+    >>> (target / "note.txt").read_text(), [path.name for path in target.parent.iterdir()]
+    ('second', ['features'])
+    """
+    target = Path(os.path.realpath(target))
+    partial = partial_of(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent)
+        partial.mkdir()
+    except OSError as error:
+        raise StoreError(why_not_written(target, error)) from error
+    try:
+        yield partial
+        try:
+            _put(partial, target)
+        except OSError as error:
+            raise StoreError(why_not_written(target, error)) from error
+    finally:
+        remove(partial)
+
+
+def _put(new: Path, target: Path) -> None:
+    """Move ``new`` to ``target``; what was there lies at ``new`` afterwards, or nowhere."""
+    for _ in range(_N_TRIES):
+        try:
+            if not os.path.lexists(target):
+                new.rename(target)
+            elif not _exchanged(new, target):
+                _moved_aside(new, target)
+            return
+        except OSError as error:  # another writer was there between the look and the step: look again
+            if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+    raise OSError(errno.EBUSY, "other processes replace it all the time")
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; False: that cannot be done here."""
+    names = os.fsencode(one), os.fsencode(other)
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            failed = library.renamex_np(*names, ctypes.c_uint(_EXCHANGE))
+        else:
+            failed = library.renameat2(_HERE, names[0], _HERE, names[1], ctypes.c_uint(_EXCHANGE))
+    except (AttributeError, OSError, TypeError):
+        return False
+    if failed and ctypes.get_errno() == errno.ENOENT:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(other))
+    return not failed
+
+
+def _moved_aside(new: Path, target: Path) -> None:
+    with locked(target.with_name(f".{target.name}.lock")):
+        aside = partial_of(target)
+        with suppress(FileNotFoundError):
+            target.rename(aside)
+        try:
+            new.rename(target)
+        except OSError:
+            with suppress(OSError):
+                aside.rename(target)
+            raise
+        remove(aside)

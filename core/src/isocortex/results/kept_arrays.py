@@ -1,0 +1,109 @@
+"""Raw arrays that ``--keep`` asks for: ``kept/NAME.nc`` in the folder of a result, with checksum in ``kept/NAME.json``.
+
+They add to a result: its record and its scores stay as they are. Where the result was there before, the cell is
+computed again, and arrays are kept only if the values are those of the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isclose
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isocortex.errors import FilesError, StoreError, shorten
+from isocortex.files.digests import digest_file
+from isocortex.files.sealed import read_sealed, write_sealed
+from isocortex.results.scores_file import write_netcdf
+from isocortex.scoring.contract import KEEPABLE
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.results.result import Result
+
+#: values that are computed again may differ in last bits: by other numbers of threads or other processors
+TOLERANCE = 1e-6
+
+#: name of what is asked for → what goes with it
+_WITH = {"alpha": ("alpha_at_bound",)}
+
+
+def without_keepable(scores: xr.Dataset) -> xr.Dataset:
+    """Scores without what is kept on request only."""
+    names = [name for kept in KEEPABLE for name in (kept, *_WITH.get(kept, ()))]
+    return scores.drop_vars(names, errors="ignore")
+
+
+def absent_arrays(folder: Path, result: Result, names: Sequence[str]) -> list[str]:
+    """Names of arrays of a result that are not kept yet, or not as they were written.
+
+    Parameters
+    ----------
+    folder
+        Of the result.
+    """
+    return [name for name in names if not _is_kept(folder, result, name)]
+
+
+def _is_kept(folder: Path, result: Result, name: str) -> bool:
+    state, record = read_sealed(folder / "kept" / f"{name}.json")
+    if state != "whole" or (record.get("result"), record.get("name")) != (result.digest, name):
+        return False
+    if record.get("file_sha256") is None:  # the metric gives no such array
+        return True
+    try:
+        return digest_file(folder / "kept" / f"{name}.nc") == record["file_sha256"]
+    except FilesError:
+        return False
+
+
+def write_arrays(folder: Path, scores: xr.Dataset, result: Result, names: Sequence[str]) -> list[str]:
+    """Write arrays beside a result; returns the names of those that the metric does not give.
+
+    Raises
+    ------
+    StoreError
+        They cannot be written.
+    """
+    for name in names:
+        chosen = [one for one in (name, *_WITH.get(name, ())) if one in scores]
+        digest = write_netcdf(folder / "kept" / f"{name}.nc", scores[chosen]) if chosen else None
+        record = {"result": result.digest, "name": name, "file_sha256": digest}
+        write_sealed(folder / "kept" / f"{name}.json", record)
+    return [name for name in names if name not in scores]
+
+
+def refuse_other_values(path: Path, found: Result, again: Result) -> None:
+    """Refuse arrays of a computation whose values are not those of the record.
+
+    Raises
+    ------
+    StoreError
+        They differ by more than ``TOLERANCE``.
+    """
+    before, now = (item.model_dump(include={"summary", "regions"}) for item in (found, again))
+    different = list(_differences(before, now, ""))
+    if different:
+        raise StoreError(
+            f"Computed again for --keep, the cell has other values than {path}: {shorten(different, 3)}. Nothing was "
+            "kept, and the result is as it was. Another machine or other numbers of threads may be the reason: keep "
+            "arrays where the result was made, or score into another --out."
+        )
+
+
+def _differences(one: Any, other: Any, where: str) -> Iterator[str]:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in dict.fromkeys((*one, *other)):
+            yield from _differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for place, (first, second) in enumerate(zip(one, other, strict=True)):
+            yield from _differences(first, second, f"{where}[{place}]")
+    elif not _equal(one, other):
+        yield f"{where} is {other} and was {one}"
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (one != one and other != other)
+    return one == other

@@ -1,0 +1,154 @@
+"""Records of results on disk: written with checksums, and read only as what was written, where it was written.
+
+``result.json`` is a sealed record (``isocortex.files.sealed``) and holds the SHA-256 of ``scores.nc`` beside it. A
+record that was damaged or edited, one that lies in the folder of another cell, and one whose scores are damaged are
+refused by name. Records of versions that did not seal are read, and said to be of such.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from isocortex.errors import FilesError, StoreError
+from isocortex.files.digests import digest_file, short
+from isocortex.files.disk import folder_name
+from isocortex.files.sealed import unsealed, write_sealed
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.results.result import Result
+
+#: of the fields of result.json; 1 was not sealed
+FORMAT = 2
+UNSEALED = 1
+
+OLDER = (
+    "{} was written by an older version of isocortex, without checksums: whether it is as it was written cannot be "
+    "checked. Score again to have that checked."
+)
+
+
+def cell_folder(out: Path, benchmark: str, model: str, variant: str) -> Path:
+    """Where results and failures of a model on a benchmark lie.
+
+    Examples
+    --------
+    >>> cell_folder(Path("results"), "NH2015comp.ridge", "noise/3", "fixed").as_posix()
+    'results/NH2015comp.ridge/noise%2F3@fixed'
+    """
+    return out / folder_name(benchmark) / folder_name(f"{model}@{variant}")
+
+
+def record_path(cell: Path, digest: str) -> Path:
+    """Where the record of a result lies, in the folder of its cell."""
+    return cell / short(digest) / "result.json"
+
+
+def write_record(path: Path, result: Result) -> None:
+    """Write a record with its seal, durably: after this the result survives anything.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    write_sealed(path, result.model_dump(mode="json"), durable=True)
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """Fields of a record that is as it was written; those of an older version with a warning.
+
+    Raises
+    ------
+    StoreError
+        It cannot be read, is damaged, or was edited.
+    """
+    try:
+        state, fields = unsealed(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}).") from error
+    if state == "older" and fields.get("format") == UNSEALED:
+        said = fields.get("warnings")
+        return {**fields, "warnings": [*(said if isinstance(said, list) else ()), OLDER.format(path)]}
+    if state != "whole":
+        raise StoreError(
+            f"{path} is not what was written: it is damaged, was edited, or is no result of this version. Nothing of "
+            "it is shown. Move it away and score again."
+        )
+    return fields
+
+
+def refuse_foreign(path: Path, result: Result) -> None:
+    """Refuse a record that lies in the folder of another cell.
+
+    Raises
+    ------
+    StoreError
+        It does.
+    """
+    digest, cell = path.parent, path.parent.parent
+    benchmark = unquote(cell.parent.name)
+    of_folder = benchmark.startswith("folder:") and benchmark.endswith(f":{result.metric}")
+    own = (
+        digest.name == short(result.digest)
+        and cell.name == folder_name(f"{result.model}@{result.variant}")
+        and (of_folder or benchmark == result.benchmark or benchmark.endswith(f"::{result.benchmark}"))
+    )
+    if not own:
+        raise StoreError(
+            f"{path} is the record of {result.model}@{result.variant} × {result.benchmark} with the digest "
+            f"{short(result.digest)}, which lies in the folder of another result. Nothing of it is shown. Move it to "
+            "where it belongs, or away."
+        )
+
+
+def verify_scores(path: Path, result: Result) -> None:
+    """Compare ``scores.nc`` beside a record with its checksum; every byte is read.
+
+    Parameters
+    ----------
+    path
+        Of the record. Scores that are not there are no fault of the record: it holds the summary.
+
+    Raises
+    ------
+    StoreError
+        The scores are damaged, or of another result.
+    """
+    scores = path.with_name("scores.nc")
+    if result.scores_sha256 is None or not scores.exists():
+        return
+    try:
+        found = digest_file(scores)
+    except FilesError as error:
+        raise StoreError(str(error)) from error
+    if found != result.scores_sha256:
+        raise StoreError(
+            f"{scores} is not what was written: its SHA-256 is {found[:16]}…, and {path.name} beside it says "
+            f"{result.scores_sha256[:16]}…. Nothing of this result is shown. Score again, and it is replaced."
+        )
+
+
+def open_scores(path: Path, result: Result) -> xr.Dataset:
+    """The raw scores of a result, read into memory after they were compared with its record.
+
+    Parameters
+    ----------
+    path
+        ``scores.nc``.
+
+    Raises
+    ------
+    StoreError
+        They are not there, damaged, or cannot be read.
+    """
+    import xarray as xr
+
+    verify_scores(path.with_name("result.json"), result)
+    try:
+        return xr.load_dataset(path, engine="netcdf4")
+    except Exception as error:  # whatever libraries for netCDF raise on what is none
+        raise StoreError(f"{path} cannot be read as raw scores ({error}). Score again, and it is replaced.") from error
