@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import norm, rankdata, wilcoxon
 
 from isocortex.errors import UsageError
-from isocortex.results.result import Result
+from isocortex.results import Result, cell_folder, record_path, write_record
 from isocortex.scoring.stages import NESTED, Stage
 from isocortex.scoring.summary import Summary
 from isocortex_metrics.tuckute2023.stages import ALL_SOUNDS
@@ -208,9 +208,9 @@ def test_regions_that_are_not_predicted_are_in_no_mean_and_no_difference() -> No
 
 def write(folder: Path, results) -> None:
     for number, result in enumerate(results):
-        path = folder / "results" / result.benchmark / f"{result.model}@{result.variant}" / str(number) / "result.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(result.model_dump_json())
+        digest = f"{number:064x}"[::-1]
+        cell = cell_folder(folder / "results", result.benchmark, result.model, result.variant)
+        write_record(record_path(cell, digest), result.model_copy(update={"digest": digest}))
 
 
 def run(folder: Path, *arguments: str) -> str:

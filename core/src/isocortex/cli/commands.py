@@ -244,7 +244,9 @@ def extract(models: tuple[str, ...], stimuli: str, reduction: str, out: Path | N
     metavar="FOLDER|ARCHIVE",
     help="What holds the files at any depth; the network is not used.",
 )
-@click.option("--verify", is_flag=True, help="Only look at what is there; the network is not used.")
+@click.option(
+    "--verify", is_flag=True, help="Only look at what is there, at every byte of it; the network is not used."
+)
 def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | None, verify: bool) -> None:
     """Fetch data and weights, for work without network.
 

@@ -4,6 +4,7 @@ from .digests import (
     digest_file as digest_file,
     digest_files as digest_files,
     digest_of as digest_of,
+    reading_every_byte as reading_every_byte,
     short as short,
 )
 from .disk import (
@@ -22,4 +23,6 @@ from .pickled_arrays import (
     as_text as as_text,
     described as described,
 )
+from .sealed import read_sealed as read_sealed, write_sealed as write_sealed
 from .unpickle import read_bounded as read_bounded, read_pickle as read_pickle, read_records as read_records
+from .whole_folders import whole_folder as whole_folder

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import filecmp
 import os
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,8 @@ from isocortex.files.leftovers import partial_of, remove, sweep
 _EXCHANGE = 2
 _HERE = -100
 _N_TRIES = 1000
+#: before the old folder is removed, for those who are in the middle of listing it
+_GRACE_S = 0.1
 
 
 @contextmanager
@@ -53,6 +57,8 @@ def whole_folder(target: Path) -> Generator[Path]:
         raise StoreError(why_not_written(target, error)) from error
     try:
         yield partial
+        if _are_equal(partial, target):
+            return
         try:
             _put(partial, target)
         except OSError as error:
@@ -67,13 +73,27 @@ def _put(new: Path, target: Path) -> None:
         try:
             if not os.path.lexists(target):
                 new.rename(target)
-            elif not _exchanged(new, target):
+            elif _exchanged(new, target):
+                time.sleep(_GRACE_S)
+            else:
                 _moved_aside(new, target)
             return
         except OSError as error:  # another writer was there between the look and the step: look again
             if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
     raise OSError(errno.EBUSY, "other processes replace it all the time")
+
+
+def _are_equal(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files, byte for byte; then nothing has to be replaced."""
+    try:
+        names = [sorted(path.relative_to(top) for path in top.rglob("*")) for top in (one, other)]
+        return names[0] == names[1] and all(
+            (other / name).is_dir() if (one / name).is_dir() else filecmp.cmp(one / name, other / name, shallow=False)
+            for name in names[0]
+        )
+    except OSError:  # another writer replaces it meanwhile
+        return False
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -13,6 +13,7 @@ from isocortex.catalogue.cards import Card, Variant
 from isocortex.catalogue.rows import Catalogue, Row, is_pattern
 from isocortex.errors import FilesError, IsocortexError, PluginError, UsageError, shorten
 from isocortex.files.archives import opened_source
+from isocortex.files.digests import reading_every_byte
 from isocortex.files.file_store import FileStore, read_specs
 from isocortex.loading.resolver import (
     ACTIVATIONS_PREFIX,
@@ -72,7 +73,7 @@ def fetch_all(models: Sequence[str], benchmarks: Sequence[str], source: Path | N
     source
         A folder that holds the files at any depth, or an archive of one; the network is not used then.
     verify_only
-        Only look at what is there.
+        Only look at what is there, and read every byte of it; digests that are remembered are not asked.
 
     Raises
     ------
@@ -91,7 +92,8 @@ def fetch_all(models: Sequence[str], benchmarks: Sequence[str], source: Path | N
     needs = dict.fromkeys(
         [*_of_models(resolver, models, failures), *_of_benchmarks(resolver, benchmarks, failures, reporter)]
     )
-    with contextlib.nullcontext() if source is None else opened_source(source) as folder:
+    reading = reading_every_byte() if verify_only else contextlib.nullcontext()
+    with reading, contextlib.nullcontext() if source is None else opened_source(source) as folder:
         for need in needs:
             with _noting(failures, str(need)):
                 reporter.line(f"{need}: {_brought(resolver, need, folder)}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -275,21 +273,16 @@ def write_activations(folder: Path, layers: Layers, ids: Sequence[str], about: M
         If the folder cannot be written.
     """
     from isocortex.activations import ActivationFolder
-    from isocortex.files import check_space
+    from isocortex.files import check_space, digest_of, whole_folder
 
     for layer, values in layers.items():
         bad = [name for name, row in zip(ids, values, strict=True) if not np.isfinite(row).all()]
         if bad:
             raise DataError(f"{folder.name}, {layer}: values of {len(bad)} stimuli are not finite: {shorten(bad)}.")
     check_space(folder, sum(4 * values.size for values in layers.values()), f"Activations of {folder.name}")
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    kept = ActivationFolder(partial, tuple(ids), chunk_size=len(ids))
-    try:
+    with whole_folder(folder) as new:
+        kept = ActivationFolder(new, tuple(ids), chunk_size=len(ids), key=digest_of([dict(about), list(ids)]))
         for layer, values in layers.items():
             for chunk in range(kept.n_chunks):
                 kept.write(layer, chunk, values[list(kept.members(chunk))].astype(np.float32), None)
         kept.describe(dict(about), list(layers))
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

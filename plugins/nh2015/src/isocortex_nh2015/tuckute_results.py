@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isocortex.errors import DataError, shorten
-from isocortex.files import digest_file, digest_of, short
+from isocortex.files import digest_file, digest_of
 from isocortex.scoring import by_participant, over_participants, subject_codes
 from isocortex.typing import Array
 from isocortex_nh2015.pickled_tables import read_frame
@@ -296,9 +296,8 @@ def write_result(folder: Path, result: Result) -> Path:
     StoreError
         If the folder cannot be written.
     """
-    from isocortex.files import folder_name, write_json
+    from isocortex.results import cell_folder, record_path, write_record
 
-    cell = folder / folder_name(result.benchmark) / folder_name(f"{result.model}@{result.variant}")
-    path = cell / short(result.digest) / "result.json"
-    write_json(path, result.model_dump(mode="json"))
+    path = record_path(cell_folder(folder, result.benchmark, result.model, result.variant), result.digest)
+    write_record(path, result)
     return path

@@ -48,6 +48,9 @@ def stages(
     if not found:
         raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
     tables, without = _tables(found, reference)
+    if as_json or as_csv:
+        for line in dict.fromkeys(without):
+            print(f"without a stage: {line}", file=sys.stderr)
     if as_json:
         print(json.dumps([row for rows in tables.values() for row in rows], indent=1))
     elif as_csv:

@@ -185,14 +185,11 @@ def stored_draws(result: Result, region: str, out: Path) -> Floats:
     StoreError
         If the file is absent or damaged.
     """
-    import xarray as xr
+    from isocortex.results import cell_folder, open_scores, record_path
 
-    from isocortex.files import folder_name, short
-
-    folder = out / folder_name(result.benchmark) / folder_name(f"{result.model}@{result.variant}")
-    path = folder / short(result.digest) / "scores.nc"
+    cell = cell_folder(out, result.benchmark, result.model, result.variant)
+    path = record_path(cell, result.digest).with_name("scores.nc")
     try:
-        with xr.open_dataset(path, engine="netcdf4") as scores:
-            return scores["draws"].sel(row=region).values.astype(np.float64)
-    except (OSError, KeyError, ValueError) as error:
+        return open_scores(path, result)["draws"].sel(row=region).values.astype(np.float64)
+    except (KeyError, ValueError) as error:
         raise StoreError(f"{path} does not hold the draws of {region!r} ({error}). Delete it and run again.") from error
