@@ -21,8 +21,11 @@ from isocortex.files.archives import refuse_outside, unpack
 from isocortex.files.checksums import RECORD, hold_to_record, read_record, refuse_others
 from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
+from isocortex.files.leftovers import sweep
 from isocortex.files.locks import locked
 from isocortex.files.retrieval import retrieve
+from isocortex.files.sealed import believed, write_sealed
+from isocortex.files.whole_folders import whole_folder
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter
@@ -133,6 +136,8 @@ class FileStore:
         FilesError
             Offline and missing, or a file is damaged (it is then removed).
         """
+        for folder in dict.fromkeys((self.root, *(self.path(package, spec).parent for spec in specs))):
+            sweep(folder)
         missing = self.missing(package, specs)
         if missing and self.offline:
             raise FilesError(
@@ -308,15 +313,28 @@ def _has_size(path: Path, n_bytes: int | None) -> bool:
 
 
 def _members(archive: Path, spec: FileSpec, digest: str) -> dict[str, Path]:
+    """Members of an archive, unpacked beside it and as they were when they were unpacked: name → path.
+
+    Their checksums lie beside their folder. Where a member differs, is absent or was added, all are unpacked again.
+    """
     folder = archive.with_name(f"{archive.name}.{digest[:16]}")
-    if not folder.is_dir():
-        unpack(archive, folder)
+    listing = folder.with_name(f"{folder.name}.json")
+    known = believed(listing)
+    found = _digests_below(folder)
+    if not found or known.get("archive") != digest or known.get("members") != found:
+        with whole_folder(folder) as new:
+            new.rmdir()
+            unpack(archive, new)
+        found = _digests_below(folder)
+        write_sealed(listing, {"archive": digest, "members": found})
     prefix = PurePosixPath(spec.name).parent
-    return {
-        (prefix / path.relative_to(folder).as_posix()).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    return {(prefix / name).as_posix(): folder / name for name in found}
+
+
+def _digests_below(folder: Path) -> dict[str, str]:
+    """Name → SHA-256 of all files below a folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): digest for path, digest in digest_files(paths).items()}
 
 
 class DataFiles(Mapping[str, "Path"]):

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeGuard
+
 
 from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer import Activations
