@@ -131,7 +131,7 @@ def test_a_region_that_is_called_all_does_not_replace_the_whole(lab: Lab) -> Non
     assert set(result.regions) == {"all", "B"}
     assert scores.sizes["row"] == 3
     (path,) = lab.records("scores.nc")
-    draws = stored_draws(path)
+    draws = stored_draws(path, result)
     assert draws is not None
     for name, part in [(None, result.summary), *result.regions.items()]:
         assert np.array_equal(draws[name], np.float32(part.draws))

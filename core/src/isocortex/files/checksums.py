@@ -1,17 +1,19 @@
 """Files whose publisher states no checksum: their SHA-256 at first use is recorded beside them, and held to since.
 
-``recorded.json`` lies in the folder that the names are relative to: ``{name: {"sha256": …, "bytes": …}}``. It is no
-proof of what was published; it makes sure that every later score is computed on the same bytes as the first.
+``recorded.json`` lies in the folder that the names are relative to: ``{"files": {name: {"sha256": …, "bytes": …}}}``,
+sealed. It is no proof of what was published; it makes sure that every later score is computed on the same bytes as the
+first. Records of older versions hold the files alone; they get their seal with the next file that is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from isocortex.errors import FilesError, shorten
-from isocortex.files.disk import read_json, write_json
 from isocortex.files.locks import locked
+from isocortex.files.sealed import read_sealed, write_sealed
 
 RECORD = "recorded.json"
 
@@ -32,15 +34,24 @@ def read_record(folder: Path) -> dict[str, str]:
     path = folder / RECORD
     if not path.exists():  # asked first: another process may write it for the first time meanwhile
         return {}
-    content = read_json(path)
-    if not isinstance(content, dict) or not all(
-        isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in content.values()
-    ):
+    return {str(name): entry["sha256"] for name, entry in _entries(path).items()}
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    state, content = read_sealed(path)
+    entries = content.get("files") if state == "whole" else content
+    if state == "absent":
+        return {}
+    if state == "damaged" or not isinstance(entries, dict) or not all(map(_is_entry, entries.values())):
         raise FilesError(
-            f"{path} cannot be read as a record of checksums. Put a copy of it back, or delete it: the files beside it "
-            "are then taken as they are now."
+            f"{path} cannot be read as a record of checksums: it is damaged or was edited. Put a copy of it back, or "
+            "delete it: the files beside it are then taken as they are now."
         )
-    return {str(name): entry["sha256"] for name, entry in content.items()}
+    return entries
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("sha256"), str)
 
 
 def hold_to_record(folder: Path, paths: Mapping[str, Path], digests: Mapping[str, str]) -> list[str]:
@@ -72,7 +83,7 @@ def hold_to_record(folder: Path, paths: Mapping[str, Path], digests: Mapping[str
         known = read_record(folder)
         new = [name for name in digests if name not in known]
         entries = {name: {"sha256": digests[name], "bytes": paths[name].stat().st_size} for name in new}
-        write_json(folder / RECORD, {**(read_json(folder / RECORD) or {}), **entries}, durable=True)
+        write_sealed(folder / RECORD, {"files": {**_entries(folder / RECORD), **entries}}, durable=True)
     return new
 
 
@@ -92,6 +103,6 @@ def refuse_others(folder: Path, paths: Mapping[str, Path], digests: Mapping[str,
     raise FilesError(
         f"{len(changed)} of {len(digests)} files differ from those that were recorded first in {folder / RECORD}: "
         f"{shorten(changed)} ({paths[first]} has SHA-256 {digests[first][:16]}…, recorded is {known[first][:16]}…). "
-        "Their publisher states no checksum, so find out which are right. To take these, delete the recorded files and "
-        f"their entries in {RECORD}, and fetch again; otherwise put the first ones back."
+        "Their publisher states no checksum, so find out which are right. To take these, delete "
+        f"{folder / RECORD} with the recorded files, and fetch again; otherwise put the first ones back."
     )

@@ -171,9 +171,10 @@ class FileStore:
         """
         by_path = digest_files(self.path(package, spec) for spec in specs)
         digests = {spec: by_path[self.path(package, spec)] for spec in specs}
+        recorded = read_record(self.root / package) if any(spec.sha256 is None for spec in specs) else {}
         for spec, digest in digests.items():
-            if spec.sha256 not in (None, digest):  # what is remembered is no reason to remove anything
-                digests[spec] = digest_file(self.path(package, spec))
+            if (spec.sha256 or recorded.get(spec.name)) not in (None, digest):
+                digests[spec] = digest_file(self.path(package, spec))  # what is remembered is no reason to blame a file
         wrong = [spec for spec, digest in digests.items() if spec.sha256 not in (None, digest)]
         for spec in wrong:
             with contextlib.suppress(OSError):

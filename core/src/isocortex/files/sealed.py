@@ -88,7 +88,7 @@ def unsealed(content: bytes) -> Sealed:
     except (ValueError, RecursionError):
         return Sealed("damaged", {})
     if not isinstance(record, dict):
-        return Sealed("older" if not whole else "damaged", {})
+        return Sealed("damaged", {})
     if not whole:
         return Sealed("damaged", {}) if SEAL in record else Sealed("older", record)
     del record[SEAL]

@@ -18,8 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from isocortex.errors import StoreError
-from isocortex.files.disk import locked, why_not_written
+from isocortex.files.disk import why_not_written
 from isocortex.files.leftovers import partial_of, remove, sweep
+from isocortex.files.locks import locked
+from isocortex.interruption import removed_after
 
 _EXCHANGE = 2
 _HERE = -100
@@ -52,10 +54,10 @@ def whole_folder(target: Path) -> Generator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent)
-        partial.mkdir()
     except OSError as error:
         raise StoreError(why_not_written(target, error)) from error
-    try:
+    with removed_after(partial):
+        partial.mkdir()
         yield partial
         if _are_equal(partial, target):
             return
@@ -63,8 +65,6 @@ def whole_folder(target: Path) -> Generator[Path]:
             _put(partial, target)
         except OSError as error:
             raise StoreError(why_not_written(target, error)) from error
-    finally:
-        remove(partial)
 
 
 def _put(new: Path, target: Path) -> None:
@@ -113,7 +113,7 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def _moved_aside(new: Path, target: Path) -> None:
-    with locked(target.with_name(f".{target.name}.lock")):
+    with locked(target.with_name(f".{target.name}.lock"), f"the replacement of {target}"):
         aside = partial_of(target)
         with suppress(FileNotFoundError):
             target.rename(aside)
