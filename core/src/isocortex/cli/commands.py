@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isocortex.cli.ending import exit_code_of
+from isocortex.cli.cache import cache
 from isocortex.cli.list import list_
 from isocortex.errors import EXIT_FAILED, FilesError, StoreError, printable
 
@@ -80,6 +81,7 @@ def main() -> None:
 
 
 cli.add_command(list_)
+cli.add_command(cache)
 
 
 # --- what is installed ------------------------------------------------------------------------------------------------

@@ -138,7 +138,8 @@ class Extraction:
         """Activations in a folder; the model is not loaded where all of them are stored."""
         if self.key is not None:
             in_use.mark(self.key)
-        sweep(store.cache_folder())
+        for above in (store.cache_folder(), folder.parent):
+            sweep(above)
         what = f"the extraction of {self.name} on {self.stimuli.id}"
         with lock(self.key or digest_of(str(folder)), what, self.reporter), self.watch.phase("extract"):
             sweep(folder, deep=True)

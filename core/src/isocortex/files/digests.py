@@ -93,7 +93,7 @@ def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
     listed = sorted(set(paths))
     if not listed:
         return {}
-    if _READING_ALL.get():
+    if reads_every_byte():
         return {path: digest_file(path) for path in listed}
     names = {path: str(path.resolve()) for path in listed}
     memory = cache_folder() / "digests" / f"{digest_of(list(names.values()))}.json"
@@ -110,6 +110,11 @@ def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 _READING_ALL: ContextVar[bool] = ContextVar("_READING_ALL", default=False)
+
+
+def reads_every_byte() -> bool:
+    """Whether nothing that is remembered of files may be believed now."""
+    return _READING_ALL.get()
 
 
 @contextmanager
