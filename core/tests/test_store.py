@@ -312,7 +312,8 @@ def test_a_folder_of_activations_says_what_it_holds(tmp_path: Path) -> None:
     folder = ActivationFolder(tmp_path, ids(3), 2)
     about = {"model": "noise", "reduction": "flatten"}
     folder.describe(about, ["conv2"])
-    expected = {**about, "layers": ["conv2"], "stimulus_id": ["s0", "s1", "s2"], "chunk_size": 2, "key": ""}
+    expected = {**about, "layers": ["conv2"], "stimulus_id": ["s0", "s1", "s2"], "chunk_size": 2}
+    expected |= {"key": "", "file": "activations.json"}
     assert believed(tmp_path / "activations.json") == expected
     folder.describe(about, ["conv1", "conv2"])
     assert believed(tmp_path / "activations.json") == {**expected, "layers": ["conv2", "conv1"]}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from isocortex.activations.chunk_files import fault_of_chunk, record_chunk, write_chunk
 from isocortex.errors import DataError, shorten
@@ -131,7 +131,12 @@ class ActivationFolder:
         state, content = read_sealed(self.folder / name)
         if state == "absent" or (state == "older" and self.older):
             return ("absent" if state == "absent" else "whole"), content
-        return ("whole", content) if state == "whole" and content.get("key") == self.key else ("damaged", {})
+        own = {**content, **self._of(name)} == content
+        return ("whole", content) if state == "whole" and own else ("damaged", {})
+
+    def _of(self, name: str) -> dict[str, Any]:
+        """What a record says of where it belongs."""
+        return {"key": self.key, "file": name}
 
     def _state(self, name: str) -> str:
         return self._read(name)[0]
@@ -176,7 +181,7 @@ class ActivationFolder:
         """
         known = self._record(_sidecar(layer)).get("n_units")
         if known is None:
-            content = {"key": self.key, "layer": layer, "n_units": n_units, "units": units}
+            content = {**self._of(_sidecar(layer)), "layer": layer, "n_units": n_units, "units": units}
             write_sealed(self.folder / _sidecar(layer), content)
         elif known != n_units:
             raise varying_units(layer, n_units, int(known))
@@ -190,7 +195,7 @@ class ActivationFolder:
     def note_batch_size(self, batch_size: int) -> None:
         """Remember the number of stimuli per batch."""
         if batch_size != self.batch_size:
-            write_sealed(self.folder / "batching.json", {"key": self.key, "batch_size": batch_size})
+            write_sealed(self.folder / "batching.json", {**self._of("batching.json"), "batch_size": batch_size})
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -201,7 +206,7 @@ class ActivationFolder:
     def warn(self, text: str) -> None:
         """Keep a warning with the activations, so that every result that is made of them says it."""
         if text not in self.warnings:
-            content = {"key": self.key, "warnings": [*self.warnings, text]}
+            content = {**self._of("warnings.json"), "warnings": [*self.warnings, text]}
             write_sealed(self.folder / "warnings.json", content)
 
     def forget_damaged_warnings(self) -> None:
@@ -216,12 +221,13 @@ class ActivationFolder:
         """Write what the folder holds into ``activations.json``, so that it can be scored by itself."""
         path = self.folder / "activations.json"
         known = self.listed
-        if self._state(path.name) == "whole" and set(layers) <= set(known):
+        if self.described and set(layers) <= set(known):
             return
-        listed = [*known, *(layer for layer in layers if layer not in known)]
+        first, then = (known, layers) if self.described else (list(layers), known)
+        listed = [*first, *(layer for layer in then if layer not in first)]
         ids = list(self.stimulus_id)
-        content = {**about, "layers": listed, "stimulus_id": ids, "chunk_size": self.chunk_size, "key": self.key}
-        write_sealed(path, content)
+        content = {**about, "layers": listed, "stimulus_id": ids, "chunk_size": self.chunk_size}
+        write_sealed(path, {**content, **self._of(path.name)})
 
     @property
     def described(self) -> bool:
@@ -263,5 +269,5 @@ def _sidecar(layer: str) -> str:
     return f"{folder_name(layer)}/layer.json"
 
 
-def _is_texts(value: object) -> bool:
+def _is_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -6,7 +6,7 @@ import contextlib
 import fnmatch
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ def prune(chosen: Iterable[Kept]) -> tuple[list[Kept], list[Kept]]:
 
 
 @contextlib.contextmanager
-def _locked(kept: Kept) -> Iterator[bool]:
+def _locked(kept: Kept) -> Generator[bool]:
     """The lock of those who extract, where it is free; False: somebody has it."""
     from filelock import FileLock, Timeout
 

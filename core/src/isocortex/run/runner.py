@@ -172,6 +172,8 @@ class Runner:
         except StoreError as error:
             self.reporter.line(f"{work.cell.name} is scored again: {error}")
             return None
+        if result.format != FORMAT:
+            self.reporter.line(f"{work.cell.name} is scored again: {path} is of an older version")
         own = result.format == FORMAT and result.digest == work.digest
         whole = result.status == "scored" and path.with_name("scores.nc").exists()
         return result.model_copy(update={"cached": True}) if own and whole else None
