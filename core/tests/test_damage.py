@@ -94,7 +94,9 @@ def test_what_is_damaged_is_told(lab: Lab, typed: Typed) -> None:
     assert "extracted chunk 1/2" not in told, "the other chunk is whole"
 
 
-@pytest.mark.parametrize("name", ["net.pixels/00000.npy", "net.mean/00000.json", "net.mean/layer.json", "activations.json"])
+@pytest.mark.parametrize(
+    "name", ["net.pixels/00000.npy", "net.mean/00000.json", "net.mean/layer.json", "activations.json"]
+)
 def test_a_copy_of_activations_that_was_damaged_is_refused_by_name(lab: Lab, typed: Typed, name: str) -> None:
     typed("extract", "-m", "lab-net", "--stimuli", "lab-images", "--out", "copy")
     copy = lab.folder / "copy" / "lab-net@fixed"

@@ -85,7 +85,9 @@ def test_what_versions_before_left_goes_when_it_is_old(tmp_path: Path) -> None:
     assert sorted(sweep(tmp_path)) == sorted(paths)
 
 
-@pytest.mark.parametrize("name", ["scores.nc", "uncached-notes", ".part", "a.part", ".git", "archive.zip.0123456789abcdef"])
+@pytest.mark.parametrize(
+    "name", ["scores.nc", "uncached-notes", ".part", "a.part", ".git", "archive.zip.0123456789abcdef"]
+)
 def test_nothing_else_is_taken_for_a_leftover(tmp_path: Path, name: str) -> None:
     assert owner_of(name) is None
     (tmp_path / name).mkdir()

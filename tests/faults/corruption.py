@@ -33,26 +33,26 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import xarray as xr  # noqa: E402
+import xarray as xr
 
-from isocortex.activations.folder import ActivationFolder  # noqa: E402
-from isocortex.api import run  # noqa: E402
-from isocortex.catalogue.cards import Variant  # noqa: E402
-from isocortex.catalogue.rows import Catalogue  # noqa: E402
-from isocortex.errors import IsocortexError, UsageError  # noqa: E402
-from isocortex.extraction.cached import Extraction, copy_layers  # noqa: E402
-from isocortex.files.digests import digest_file  # noqa: E402
-from isocortex.files.file_store import FileStore  # noqa: E402
-from isocortex.files.sealed import SEAL  # noqa: E402
-from isocortex.loading.resolver import Resolver  # noqa: E402
-from isocortex.progress import Reporter, Stopwatch  # noqa: E402
-from isocortex.results.paired import compare_results  # noqa: E402
-from isocortex.results.result import Result, read_results  # noqa: E402
-from isocortex.run.plan import RunConfig  # noqa: E402
-from tests.lab import CODE, MANIFEST, write_lab  # noqa: E402
+from isocortex.activations.folder import ActivationFolder
+from isocortex.api import run
+from isocortex.catalogue.cards import Variant
+from isocortex.catalogue.rows import Catalogue
+from isocortex.errors import IsocortexError, UsageError
+from isocortex.extraction.cached import Extraction, copy_layers
+from isocortex.files.digests import digest_file
+from isocortex.files.file_store import FileStore
+from isocortex.files.sealed import SEAL
+from isocortex.loading.resolver import Resolver
+from isocortex.progress import Reporter, Stopwatch
+from isocortex.results.paired import compare_results
+from isocortex.results.result import Result, read_results
+from isocortex.run.plan import RunConfig
+from tests.lab import CODE, MANIFEST, write_lab
 
 #: responses are scaled by what lies in files: one with a published checksum, one without, and members of an archive
-FILED = '''
+FILED = """
 
 class Filed(DatasetPlugin):
     def load(self, files, stimuli):
@@ -60,8 +60,9 @@ class Filed(DatasetPlugin):
         scale = np.frombuffer(content, np.uint8).astype(np.float64).reshape(-1, 4).sum(axis=0)
         stream = np.random.default_rng(2)
         values = IMAGES.mean(axis=(1, 2, 3))[:, None] * scale + stream.normal(0, 1, (len(stimuli), 4)) * 10
-        return Dataset(self.card.id, stimuli, responses=make_responses(values, stimuli.ids, neuroid={"region": list("AABB")}))
-'''
+        responses = make_responses(values, stimuli.ids, neuroid={"region": list("AABB")})
+        return Dataset(self.card.id, stimuli, responses=responses)
+"""
 FILED_ROWS = """
 [[dataset]]
 id = "LabFiled"
@@ -110,7 +111,9 @@ def table(counts: Counter[tuple[str, str]]) -> str:
     verdicts = ("recomputed", "refused", "unnoticed", "not read")
     lines = [f"{'kind':34} {'tried':>6} " + " ".join(f"{verdict:>11}" for verdict in verdicts)]
     for name in [*(kind.name for kind in KINDS), "all"]:
-        found = [sum(n for (kind, v), n in counts.items() if name in ("all", kind) and v == verdict) for verdict in verdicts]
+        found = [
+            sum(n for (kind, v), n in counts.items() if name in ("all", kind) and v == verdict) for verdict in verdicts
+        ]
         lines.append(f"{name:34} {sum(found[:3]):6} " + " ".join(f"{n:11}" for n in found))
     return "\n".join(lines)
 

@@ -13,4 +13,6 @@ def test_no_corruption_goes_unnoticed(n_trials: int, seed: int) -> None:
     assert problems == []
     assert sum(n for (_, verdict), n in counts.items() if verdict in ("recomputed", "refused")) == n_trials
     if n_trials >= 10 * len(KINDS):
-        assert {kind for kind, verdict in counts if verdict != "not read"} == {kind.name for kind in KINDS}, table(counts)
+        assert {kind for kind, verdict in counts if verdict != "not read"} == {kind.name for kind in KINDS}, table(
+            counts
+        )
