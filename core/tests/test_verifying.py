@@ -150,6 +150,6 @@ def test_members_of_an_archive_that_are_not_as_they_were_are_unpacked_again(arch
 
 
 def test_members_that_are_as_they_were_are_left(archived: FileSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isocortex.files.file_store.unpack", lambda *_: pytest.fail("unpacked again"))
+    monkeypatch.setattr("isocortex.files.members.unpack", lambda *_: pytest.fail("unpacked again"))
     monkeypatch.setattr(digests, "_SETTLED_NS", 0)
     assert len(contents(archived)) == 2

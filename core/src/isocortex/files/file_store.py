@@ -17,15 +17,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from isocortex.errors import FilesError, PluginError, shorten
-from isocortex.files.archives import refuse_outside, unpack
+from isocortex.files.archives import refuse_outside
 from isocortex.files.checksums import RECORD, hold_to_record, read_record, refuse_others
 from isocortex.files.digests import digest_file, digest_files
 from isocortex.files.disk import check_space, check_writable, data_folder, write_atomic
 from isocortex.files.leftovers import sweep
 from isocortex.files.locks import locked
+from isocortex.files.members import members
 from isocortex.files.retrieval import retrieve
-from isocortex.files.sealed import believed, write_sealed
-from isocortex.files.whole_folders import whole_folder
 
 if TYPE_CHECKING:
     from isocortex.progress import Reporter
@@ -151,7 +150,7 @@ class FileStore:
         paths: dict[str, Path] = {}
         for spec in specs:
             path = self.path(package, spec)
-            paths.update(_members(path, spec, digests[spec]) if spec.unpack else {spec.name: path})
+            paths.update(members(path, spec.name, digests[spec]) if spec.unpack else {spec.name: path})
         return DataFiles(paths)
 
     def verify(self, package: str, specs: Sequence[FileSpec]) -> dict[FileSpec, str]:
@@ -311,31 +310,6 @@ def _has_size(path: Path, n_bytes: int | None) -> bool:
         return path.is_file() if n_bytes is None else path.stat().st_size == n_bytes
     except OSError:
         return False
-
-
-def _members(archive: Path, spec: FileSpec, digest: str) -> dict[str, Path]:
-    """Members of an archive, unpacked beside it and as they were when they were unpacked: name → path.
-
-    Their checksums lie beside their folder. Where a member differs, is absent or was added, all are unpacked again.
-    """
-    folder = archive.with_name(f"{archive.name}.{digest[:16]}")
-    listing = folder.with_name(f"{folder.name}.json")
-    known = believed(listing)
-    found = _digests_below(folder)
-    if not found or known.get("archive") != digest or known.get("members") != found:
-        with whole_folder(folder) as new:
-            new.rmdir()
-            unpack(archive, new)
-        found = _digests_below(folder)
-        write_sealed(listing, {"archive": digest, "members": found})
-    prefix = PurePosixPath(spec.name).parent
-    return {(prefix / name).as_posix(): folder / name for name in found}
-
-
-def _digests_below(folder: Path) -> dict[str, str]:
-    """Name → SHA-256 of all files below a folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): digest for path, digest in digest_files(paths).items()}
 
 
 class DataFiles(Mapping[str, "Path"]):
