@@ -315,6 +315,7 @@ KINDS = (
     Kind("cache: layer.json", f"{_KEY}/net.*/layer.json", scoring_again),
     Kind("cache: activations.json", f"{_KEY}/activations.json", scoring_again),
     Kind("cache: batching.json", f"{_KEY}/batching.json", resuming),
+    Kind("cache: steadiness.json", f"{_KEY}/steadiness.json", resuming),
     Kind("cache: warnings.json", f"{_KEY}/warnings.json", scoring_again),
     Kind("cache: selection", f"{_KEY}/selections/*.json", scoring_again),
     Kind("cache: remembered digests", "cache/digests/*.json", scoring_again),

@@ -7,7 +7,7 @@ chunk carries a checksum and says what it belongs to: what does not match counts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
     from isocortex.typing import Array
 
+
+#: records of a folder, beside those of its layers
+RECORDS = ("activations.json", "batching.json", "steadiness.json", "warnings.json")
 
 OLDER = (
     "{} was written by an older version of isocortex, without checksums: whether its activations are as they were "
@@ -105,7 +108,7 @@ class ActivationFolder:
 
     def damaged(self, layers: Sequence[str]) -> list[str]:
         """Names of files that are there and cannot be believed: chunks of these layers, and records of the folder."""
-        found = [name for name in ("activations.json", "batching.json", "warnings.json") if self._is_damaged(name)]
+        found = [name for name in RECORDS if self._is_damaged(name)]
         found += [name for name in map(_sidecar, layers) if self._is_damaged(name)]
         chunks = [(layer, chunk) for layer in layers for chunk in range(self.n_chunks)]
         for layer, chunk in chunks:
@@ -144,9 +147,13 @@ class ActivationFolder:
     def _is_damaged(self, name: str) -> bool:
         return self._state(name) == "damaged"
 
-    def _record(self, name: str) -> dict[str, Any]:
-        """What a record holds; nothing where it is absent or cannot be believed."""
+    def record(self, name: str) -> dict[str, Any]:
+        """What a record of the folder holds; nothing where it is absent or cannot be believed."""
         return self._read(name)[1]
+
+    def note(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a record of the folder, with what it belongs to."""
+        write_sealed(self.folder / name, {**content, **self._of(name)})
 
     def write(self, layer: str, chunk: int, values: Array, units: Sequence[str] | None) -> None:
         """Store (n_members, n_units) of a chunk; names of units go into a sidecar before the first chunk.
@@ -179,35 +186,33 @@ class ActivationFolder:
         DataError
             Another chunk has another number of units.
         """
-        known = self._record(_sidecar(layer)).get("n_units")
+        known = self.record(_sidecar(layer)).get("n_units")
         if known is None:
-            content = {**self._of(_sidecar(layer)), "layer": layer, "n_units": n_units, "units": units}
-            write_sealed(self.folder / _sidecar(layer), content)
+            self.note(_sidecar(layer), {"layer": layer, "n_units": n_units, "units": units})
         elif known != n_units:
             raise varying_units(layer, n_units, int(known))
 
     @property
     def batch_size(self) -> int | None:
         """Stimuli per batch that the extraction began with; it goes on with them, so that equal bytes come out."""
-        size = self._record("batching.json").get("batch_size")
+        size = self.record("batching.json").get("batch_size")
         return size if isinstance(size, int) and size > 0 else None
 
     def note_batch_size(self, batch_size: int) -> None:
         """Remember the number of stimuli per batch."""
         if batch_size != self.batch_size:
-            write_sealed(self.folder / "batching.json", {**self._of("batching.json"), "batch_size": batch_size})
+            self.note("batching.json", {"batch_size": batch_size})
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was dropped, guessed or found odd while the model ran."""
-        known = tuple(map(str, self._record("warnings.json").get("warnings", ())))
+        known = tuple(map(str, self.record("warnings.json").get("warnings", ())))
         return (OLDER.format(self.folder), *known) if self.older else known
 
     def warn(self, text: str) -> None:
         """Keep a warning with the activations, so that every result that is made of them says it."""
         if text not in self.warnings:
-            content = {**self._of("warnings.json"), "warnings": [*self.warnings, text]}
-            write_sealed(self.folder / "warnings.json", content)
+            self.note("warnings.json", {"warnings": [*self.warnings, text]})
 
     def forget_damaged_warnings(self) -> None:
         """Where warnings cannot be read any more: let all chunks be made again, so that they are said again."""
@@ -215,7 +220,8 @@ class ActivationFolder:
             return
         for record in self.folder.glob("*/[0-9]*.json"):  # first, so that a kill in between changes nothing
             record.unlink(missing_ok=True)
-        (self.folder / "warnings.json").unlink(missing_ok=True)
+        for name in ("steadiness.json", "warnings.json"):  # what is known of a model is not looked at, and said, again
+            (self.folder / name).unlink(missing_ok=True)
 
     def describe(self, about: dict[str, Any], layers: Sequence[str]) -> None:
         """Write what the folder holds into ``activations.json``, so that it can be scored by itself."""
@@ -227,7 +233,7 @@ class ActivationFolder:
         listed = [*first, *(layer for layer in then if layer not in first)]
         ids = list(self.stimulus_id)
         content = {**about, "layers": listed, "stimulus_id": ids, "chunk_size": self.chunk_size}
-        write_sealed(path, {**content, **self._of(path.name)})
+        self.note(path.name, content)
 
     @property
     def described(self) -> bool:
@@ -238,7 +244,7 @@ class ActivationFolder:
     def listed(self) -> list[str]:
         """Layers that the folder says to hold; where it cannot say any more, those whose own records are whole."""
         if self._state("activations.json") != "damaged":
-            return [str(layer) for layer in self._record("activations.json").get("layers", ())]
+            return [str(layer) for layer in self.record("activations.json").get("layers", ())]
         records = (believed(path) for path in sorted(self.folder.glob("*/layer.json")))
         return [str(record["layer"]) for record in records if record.get("key") == self.key]
 
@@ -260,7 +266,7 @@ class ActivationFolder:
                     "Extract them again; in the cache, the next run does."
                 )
         chunks = [self.path(layer, chunk) for chunk in range(self.n_chunks)]
-        units = self._record(_sidecar(layer)).get("units")
+        units = self.record(_sidecar(layer)).get("units")
         return Activations(layer, self.stimulus_id, chunks, units=units, warnings=self.warnings)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isocortex.cli.ending import exit_code_of
 from isocortex.cli.cache import cache
+from isocortex.cli.ending import exit_code_of
 from isocortex.cli.list import list_
 from isocortex.errors import EXIT_FAILED, FilesError, StoreError, printable
 

@@ -87,7 +87,7 @@ def extract(
     kept = folder if isinstance(folder, ActivationFolder) else ActivationFolder(folder, stimuli.ids, CHUNK_SIZE)
     todo = {chunk: kept.missing(layers, chunk) for chunk in range(kept.n_chunks)}
     size = BatchSize.first(_device(model), batch_size or kept.batch_size)
-    work = _Work(model, stimuli, reduction, size, Steadiness.known_in(folder, name))
+    work = _Work(model, stimuli, reduction, size, Steadiness.known_in(kept, name))
     if any(todo.values()):
         n_bytes, taken = work.try_one(kept, layers, todo)
         check_space(kept.folder, n_bytes, f"Storing {len(layers)} layers of {stimuli.id!r} ({reduction})", ADVICE)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.errors import PluginError, shorten
-from isocortex.files.disk import read_json, write_json
 from isocortex.typing import Array
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isocortex.activations.folder import ActivationFolder
 
 #: largest difference, in units of the largest absolute value of a layer, that sizes of batches may make by rounding:
 #: 3.4e-6 was measured in single precision. Between two runs it holds on accelerators, where sums may be added up in
@@ -120,7 +123,7 @@ class Steadiness:
     ----------
     name
         What a person calls the model.
-    file
+    kept
         Where it is remembered, so that an extraction that goes on does what it did; None: nowhere.
     repeated, compared
         Layers that gave the same twice, and the same in a batch as alone.
@@ -129,35 +132,30 @@ class Steadiness:
     """
 
     name: str
-    file: Path | None = None
+    kept: ActivationFolder | None = None
     repeated: set[str] = field(default_factory=set[str])
     compared: set[str] = field(default_factory=set[str])
     one_by_one: bool = False
     warnings: list[str] = field(default_factory=list[str])
 
     @classmethod
-    def known_in(cls, folder: Path, name: str) -> Steadiness:
+    def known_in(cls, kept: ActivationFolder, name: str) -> Steadiness:
         """What is remembered in a folder of activations."""
-        file = folder / "steadiness.json"
-        known: Any = read_json(file)
-        if not isinstance(known, dict):
-            return cls(name, file)
-        repeated, compared = (known.get(key) for key in ("repeated", "compared"))
-        if not isinstance(repeated, list) or not isinstance(compared, list):
-            return cls(name, file)
-        return cls(name, file, set(map(str, repeated)), set(map(str, compared)), bool(known.get("one_by_one")))
+        known = kept.record("steadiness.json")
+        repeated, compared = (set(map(str, known.get(key, ()))) for key in ("repeated", "compared"))
+        return cls(name, kept, repeated, compared, bool(known.get("one_by_one")))
 
     def remember(self) -> None:
         """Write what is known, where it changed."""
-        if self.file is None:
+        if self.kept is None:
             return
         known = {
             "repeated": sorted(self.repeated),
             "compared": sorted(self.compared),
             "one_by_one": self.one_by_one,
         }
-        if read_json(self.file) != known:
-            write_json(self.file, known)
+        if {**self.kept.record("steadiness.json"), **known} != self.kept.record("steadiness.json"):
+            self.kept.note("steadiness.json", known)
 
     def repeats(self, watch: Watch, layers: Sequence[str], stimulus: str, *, seeded: bool) -> None:
         """Note that layers gave the same twice.

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from isocortex.errors import StoreError
 from isocortex.files.disk import why_not_written
+from isocortex.files.interruption import removed_after
 from isocortex.files.leftovers import partial_of, remove, sweep
 from isocortex.files.locks import locked
-from isocortex.files.interruption import removed_after
 
 _EXCHANGE = 2
 _HERE = -100

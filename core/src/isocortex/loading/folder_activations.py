@@ -68,11 +68,11 @@ class FolderActivations(ModelPlugin):
             Stimuli have the same IDs and hold something else, or the reduction is another.
         """
         path = Path(self.card.options["path"])
-        about, said = read_json(path / "activations.json"), read_json(path / "warnings.json")
-        about = about if isinstance(about, dict) else {}
+        kept = ActivationFolder.at(path) if (path / "activations.json").exists() else None
+        about = {} if kept is None else kept.record("activations.json")
         _refuse_reduction(self.card.id, about.get("reduction"), reduction)
-        warnings = [str(text) for text in said] if isinstance(said, list) else []
-        return [*warnings, *said_of_folder(path), *_unlike(self.card.id, about, stimuli)]
+        said = () if kept is None else kept.warnings
+        return [*said, *said_of_folder(path), *_unlike(self.card.id, about, stimuli)]
 
     def digest(self, variant: Variant) -> str | None:
         """Digest over names and contents of the files."""
