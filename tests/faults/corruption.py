@@ -232,7 +232,7 @@ def _values(results: list[Result]) -> Outcome:
     """Values of results, and why others have none."""
     found: Outcome = {}
     for result in results:
-        name = f"{result.model} {result.benchmark} {result.digest[:16]}"
+        name = f"{result.model} {result.benchmark}"
         failure = result.failure.message if result.failure else None
         found[name] = failure if result.summary is None else result.model_dump(include={"summary", "regions"})
         found[f"{name} said"] = [text for text in result.warnings if "older version" in text]
