@@ -122,5 +122,7 @@ def _moved_aside(new: Path, target: Path) -> None:
         except OSError:
             with suppress(OSError):
                 aside.rename(target)
+            if os.path.lexists(target):  # another writer put his own there meanwhile, so that the old one goes
+                remove(aside)
             raise
         remove(aside)
