@@ -116,9 +116,9 @@ def test_a_description_of_activations_that_describes_none_is_refused_by_name(lab
         (made / "activations.json").write_text(json.dumps({**described, **change}))
         done = typed("score", "-m", f"activations:{made}", "-b", "lab.fit")
         assert (done.code, "Traceback" in done.err) in ((1, False), (2, False))
-        assert "made/activations.json does not describe activations" in done.out + done.err
+        assert "made/activations.json is not what 'isocortex extract' writes" in done.out + done.err
     (made / "activations.json").write_text("[" * 100_000 + "]" * 100_000)
-    assert "is not what was written" in (typed("score", "-m", f"activations:{made}", "-b", "lab.fit").err)
+    assert "is damaged or was edited" in typed("score", "-m", f"activations:{made}", "-b", "lab.fit").err
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

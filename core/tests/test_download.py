@@ -288,7 +288,7 @@ def test_a_file_of_its_kind_is_recorded(
     spec = FileSpec(called, server.at("/a", act), None, None)
     assert present(tmp_path, spec).read_bytes() == body
     recorded = json.loads((tmp_path / "p" / "recorded.json").read_text())
-    assert recorded == {called: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}}
+    assert recorded["files"] == {called: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}}
 
 
 def test_a_page_is_taken_where_its_checksum_is_published(server: Server, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import soundfile
 
 import isocortex
+from isocortex.activations.folder import ActivationFolder
 from isocortex.data.stimuli import Stimulus, StimulusSet, from_folder
 from isocortex.errors import DataError
 from isocortex.loading.folder_activations import FolderActivations
@@ -125,7 +125,7 @@ def test_a_plain_folder_says_nothing_of_its_stimuli_and_the_result_says_that(tmp
 def test_warnings_go_along_with_a_copy(tmp_path: Path) -> None:
     stimuli = write_sounds(tmp_path / "sounds")
     acts = make(stimuli, tmp_path / "acts")
-    (tmp_path / "acts" / "warnings.json").write_text(json.dumps(["it was run one stimulus at a time"]))
+    ActivationFolder.at(tmp_path / "acts").warn("it was run one stimulus at a time")
     assert acts.fits(stimuli, "time-mean") == ["it was run one stimulus at a time"]
 
 

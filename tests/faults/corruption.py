@@ -319,6 +319,7 @@ KINDS = (
     Kind("cache: warnings.json", f"{_KEY}/warnings.json", scoring_again),
     Kind("cache: selection", f"{_KEY}/selections/*.json", scoring_again),
     Kind("cache: remembered digests", "cache/digests/*.json", scoring_again),
+    Kind("cache: contents of stimuli", "cache/contents/*.json", scoring_again),
     Kind("results: result.json", "results/lab.*/lab-*/*/result.json", scoring_and_showing),
     Kind("results: scores.nc", "results/lab.*/lab-*/*/scores.nc", scoring_and_showing),
     Kind("results: kept array", "results/lab.*/lab-*/*/kept/*.nc", keeping),

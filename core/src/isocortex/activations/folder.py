@@ -78,12 +78,14 @@ class ActivationFolder:
         ids, size, layers = (about.get(name) for name in ("stimulus_id", "chunk_size", "layers"))
         if state == "damaged":
             raise DataError(
-                f"{path} is not what was written: it is damaged or was edited. Extract the activations again."
+                f"{path} is not what 'isocortex extract' writes: it is damaged or was edited. Extract the activations "
+                "again."
             )
         if not (_is_texts(ids) and _is_texts(layers) and type(size) is int and size > 0):
             raise DataError(
-                f"{path} does not describe activations: expected lists of texts 'stimulus_id' and 'layers', and a "
-                f"'chunk_size' of 1 or more; found {shorten(about) or 'nothing of it'}. Extract the activations again."
+                f"{path} is not what 'isocortex extract' writes: lists of names 'stimulus_id' and 'layers', and a "
+                f"'chunk_size' of 1 or more; found {shorten(about) or 'nothing of it'}. Extract the activations again, "
+                "or remove it to read one file per layer."
             )
         return cls(folder, tuple(ids), size, str(about.get("key", "")), older=state == "older")
 
@@ -276,4 +278,4 @@ def _sidecar(layer: str) -> str:
 
 
 def _is_texts(value: object) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) and item for item in value)

@@ -1,18 +1,19 @@
 """What each stimulus holds once it is read, so that equal stimuli are found under whatever IDs and however saved.
 
 Decoding all files takes time, and their bytes decide what comes out: what was found is remembered in the cache folder
-by the digests of the files, with a checksum of its own.
+by the digests of the files, in a sealed record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import DataError, shorten
 from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_of
-from isocortex.files.disk import cache_folder, read_json, write_json_if_possible
+from isocortex.files.disk import cache_folder
+from isocortex.files.sealed import believed, write_sealed_if_possible
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
@@ -29,10 +30,11 @@ def contents_of(stimuli: StimulusSet, digest_loaded: Callable[[Any], str]) -> tu
         return by_bytes
     key = digest_of([stimuli.modality, digest_core("activations"), sorted(places)])
     memory = cache_folder() / "contents" / f"{key}.json"
-    known = _remembered(read_json(memory))
-    if known is None or set(known) != set(places):
+    record = believed(memory)
+    known: dict[str, str] = record["contents"] if record.get("key") == key else {}
+    if set(known) != set(places):
         known = {digest: _decoded(stimuli, place, digest, digest_loaded) for digest, place in places.items()}
-        write_json_if_possible(memory, {"contents": known, "sha256": digest_of(known)})
+        write_sealed_if_possible(memory, {"key": key, "contents": known})
     return tuple(known.get(digest, digest) for digest in by_bytes)
 
 
@@ -41,12 +43,6 @@ def _decoded(stimuli: StimulusSet, place: int, by_bytes: str, digest_loaded: Cal
         return digest_loaded(stimuli.load(place))
     except DataError:
         return by_bytes
-
-
-def _remembered(record: Any) -> Mapping[str, str] | None:
-    if not isinstance(record, dict) or record.get("sha256") != digest_of(record.get("contents")):
-        return None
-    return record["contents"]
 
 
 def equal_groups(ids: Sequence[str], contents: Sequence[str]) -> list[list[str]]:

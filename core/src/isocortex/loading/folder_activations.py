@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer import Activations
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.activations.reductions import parse_reduction

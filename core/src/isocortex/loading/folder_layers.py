@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-
 from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer import Activations
 from isocortex.data.numbers import FEW_STEPS, few_digits

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import UsageError
-from isocortex.files.disk import folder_name, read_json
+from isocortex.files.disk import folder_name
+from isocortex.files.sealed import read_sealed
 from isocortex.loading.resolver import FOLDER_PREFIX
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def said_of_other_computations(folder: Path, result: Result) -> list[str]:
     >>> said_of_other_computations(Path("nowhere"), None)
     []
     """
-    others = (read_json(path) for path in sorted(folder.glob("*/result.json")))
-    if not any(_is_other(record.get("digests"), result) for record in others if isinstance(record, dict)):
+    others = (read_sealed(path).content for path in sorted(folder.glob("*/result.json")))
+    if not any(_is_other(record.get("digests"), result) for record in others):
         return []
     return [
         f"Results of another computation that is called {result.model!r} as well lie in the same folder, and both are "
@@ -87,7 +88,7 @@ def said_of_shared_name(out: Path, benchmark: str, dataset: str, digest: str) ->
         Of the data set.
     """
     paths = sorted(out.glob(f"{folder_name(FOLDER_PREFIX)}*/*/*/result.json"))
-    records = [record for record in map(read_json, paths) if _has_digests(record)]
+    records = [record for path in paths if _has_digests(record := read_sealed(path).content)]
     made = [record["digests"].get("dataset") for record in records if record.get("benchmark") == benchmark]
     others = sum(found is not None and found != digest for found in made)
     if not others:
