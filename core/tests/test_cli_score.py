@@ -77,7 +77,7 @@ def test_what_a_person_stops_ends_with_130_and_goes_on_from_there(lab: Lab, type
     command = ("score", "-m", "lab-net", "-m", "fault-stop", "-b", "lab.fit")
     done = typed(*command)
     assert done.code == 130
-    assert "Finished cells are kept" in done.err
+    assert "What is finished is kept" in done.err
     assert "1 cached" in typed("score", "-m", "lab-net", "-b", "lab.fit").err
 
 

@@ -32,7 +32,11 @@ def test_the_bytes_are_those_that_a_run_then_stores(lab: Lab, own_folders: Path,
     assert len(found) == 2
     assert stored(own_folders) == 0
     lab.score(model, ["lab.fit", "lab.again", "lab.mean"], layers=layers)
-    assert sum(need["disk_bytes"] for need in found) == stored(own_folders) > 0
+    announced = sum(need["disk_bytes"] for need in found)
+    if model == "lab-double":  # whether single precision suffices is seen when all stimuli are there
+        assert announced >= stored(own_folders) > 0
+    else:
+        assert announced == stored(own_folders) > 0
 
 
 def test_one_stimulus_is_run_and_nothing_is_written(lab: Lab, own_folders: Path, typed: Typed) -> None:

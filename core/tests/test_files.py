@@ -345,7 +345,7 @@ def test_a_full_disk_is_not_tried_again(waits: list[float], tmp_path: Path, monk
         target.write_bytes(CONTENT[:10])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("isocortex.files.file_store.download", full)
+    monkeypatch.setattr("isocortex.files.retrieval.download", full)
     with pytest.raises(FilesError, match=r"/never could not be downloaded in 1 attempt: .*No space left on device"):
         FileStore(tmp_path).present("p", [spec_of("a")], "x")
     assert waits == []

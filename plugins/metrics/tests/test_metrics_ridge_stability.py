@@ -197,7 +197,7 @@ def test_nothing_is_computed_that_is_not_kept() -> None:
 
 def labelled(responses: xr.DataArray) -> Dataset:
     """A data set whose stimuli have a category each."""
-    sources = {name: Stimulus(name, "image", np.zeros((2, 2, 3), np.uint8)) for name in IDS}
+    sources = {name: Stimulus(name, "image", np.full((2, 2, 3), n, np.uint8)) for n, name in enumerate(IDS)}
     table = pd.DataFrame({"category": CATEGORIES}, index=IDS)
     return Dataset("images", StimulusSet("images", "image", sources, table=table), responses=responses)
 
@@ -248,7 +248,7 @@ def test_too_few_stimuli_and_other_data_are_refused() -> None:
     pairs = np.triu_indices(N_STIMULI, 1)
     sides = {f"stimulus_{side}": ("pair", np.array(IDS)[place]) for side, place in zip("ab", pairs, strict=True)}
     rdm = xr.DataArray(np.ones((1, len(pairs[0]))), dims=("subject", "pair"), coords={"subject": ["s1"], **sides})
-    sources = {name: Stimulus(name, "image", np.zeros((2, 2, 3), np.uint8)) for name in IDS}
+    sources = {name: Stimulus(name, "image", np.full((2, 2, 3), n, np.uint8)) for n, name in enumerate(IDS)}
     with pytest.raises(DataError, match="takes responses, but the data set 'rdms' holds rdm"):
         metric().against(Dataset("rdms", StimulusSet("images", "image", sources), rdm=rdm), settings={}, seed=0)
     with pytest.raises(DataError, match=r"need dims \('presentation', 'neuroid'\)"):

@@ -249,7 +249,8 @@ def test_without_weights_differing_intercepts_are_no_prediction() -> None:
 def test_matrices_of_participants_are_taken_as_they_are() -> None:
     common = pdist(features(1), "correlation")
     values = common + np.random.default_rng(0).standard_normal((3, 2, len(common))) * 0.1
-    stimuli = StimulusSet("s", "image", {name: Stimulus(name, "image", np.zeros((2, 2, 3), np.uint8)) for name in IDS})
+    images = {name: Stimulus(name, "image", np.full((2, 2, 3), n, np.uint8)) for n, name in enumerate(IDS)}
+    stimuli = StimulusSet("s", "image", images)
     sessions = xr.concat([rdm_of(values[:, session]) for session in range(2)], dim="session")
     data = Dataset("brains", stimuli, rdm=sessions.transpose("subject", "session", "pair"))
     metric = against(data)

@@ -88,7 +88,7 @@ def category_of(name: str) -> str:
 
 def stimuli() -> StimulusSet:
     """``natsound165`` with silent sounds in memory."""
-    sounds = {name: Stimulus(name, "audio", np.zeros(16, np.float32), 44_100.0) for name in IDS}
+    sounds = {name: Stimulus(name, "audio", np.full(16, n / 999, np.float32), 44_100.0) for n, name in enumerate(IDS)}
     table = pd.DataFrame({"category": [category_of(name) for name in IDS]}, index=pd.Index(IDS))
     return StimulusSet("natsound165", "audio", sounds, table=table)
 

@@ -39,6 +39,8 @@ LABELS = frozenset(
         "image",
     ]
 )
+#: those of stimuli; "animal", say, is a monkey where it stands with neuroids, and what a picture shows elsewhere
+_OF_STIMULI = frozenset({"stimulus_id", "category", "group", "label", "image"})
 #: labels without which nothing can be found again: an empty one is a gap too
 _NEVER_EMPTY = frozenset({"stimulus_id", "neuroid_id", "subject", "stimulus_a", "stimulus_b"})
 
@@ -160,7 +162,7 @@ def text_columns(table: pd.DataFrame, where: str) -> pd.DataFrame:
     changed: dict[str, Array] = {}
     for name, column in table.items():
         values = column.to_numpy()
-        if values.dtype.kind not in "OSU" and not (name in LABELS and values.dtype.kind in "iub"):
+        if values.dtype.kind not in "OSU" and not (name in _OF_STIMULI and values.dtype.kind in "iub"):
             continue
         whole = ~column.isna().to_numpy()
         text = values.astype(object)

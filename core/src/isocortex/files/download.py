@@ -22,6 +22,7 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from isocortex.errors import without_credentials
+from isocortex.files.network_words import in_plain_words
 
 if TYPE_CHECKING:
     import ssl
@@ -171,8 +172,7 @@ class _Watch:
         except (OSError, http.client.HTTPException) as error:
             if self.expired:
                 raise ValueError(_TOO_SLOW) from error
-            reason = getattr(error, "reason", None) or error
-            raise ValueError(without_credentials(str(reason)) or type(error).__name__) from error
+            raise ValueError(without_credentials(in_plain_words(error))) from error
         if self.expired:
             raise ValueError(_TOO_SLOW)
 

@@ -45,7 +45,8 @@ def retrieve(url: str, path: Path, *, n_bytes: int | None, sha256: str | None, e
             remote.fetch(path.name, downloader=attempts)  # pyright: ignore[reportArgumentType]
     except (OSError, ValueError) as error:  # a wrong checksum is a ValueError, too
         damaged = "does not match the known hash" in str(error)
-        cause = f"the file has another checksum than {expected}" if damaged else in_plain_words(error)
+        said = str(error) if isinstance(error, ValueError) else in_plain_words(error)  # the first are our own words
+        cause = f"the file has another checksum than {expected}" if damaged else said
         raise FilesError(
             f"{url} could not be downloaded in {attempts.n} attempt{'s' if attempts.n != 1 else ''}: {cause}. Nothing "
             "of it was kept. Try again, or get the file elsewhere and use 'isocortex fetch --from FOLDER'."

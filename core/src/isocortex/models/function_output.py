@@ -95,10 +95,10 @@ def blamed(name: str) -> Generator[None]:
 
     Examples
     --------
-    >>> with blamed("mine"):
+    >>> with blamed("mine"):  # doctest: +ELLIPSIS
     ...     1 / 0
     Traceback (most recent call last):
-    isocortex.errors.PluginError: mine failed in <module> (<doctest …>, line 2): ZeroDivisionError: division by zero
+    isocortex.errors.PluginError: mine failed in <module> (<doctest ...>, line 2): ZeroDivisionError: division by zero
     """
     try:
         yield
