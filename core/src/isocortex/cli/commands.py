@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from isocortex.cli.cache import cache
 from isocortex.cli.ending import exit_code_of
 from isocortex.cli.list import list_
 from isocortex.errors import EXIT_FAILED, FilesError, StoreError, printable
@@ -32,6 +32,10 @@ class FolderOrFile(click.Path):
         from isocortex.files.disk import home_expanded
 
         return home_expanded(Path(os.fsdecode(super().convert(value, param, ctx))))
+
+
+#: commands of core that are imported when they are asked for
+_IN_THEIR_MODULES = {"cache": "isocortex.cli.cache"}
 
 
 class Group(click.Group):
@@ -56,12 +60,14 @@ class Group(click.Group):
         """Names of all commands; those of plugins come from manifests, without importing them."""
         from isocortex.cli.added import added_words
 
-        own = super().list_commands(ctx)
+        own = sorted([*super().list_commands(ctx), *_IN_THEIR_MODULES])
         return [*own, *(word for word in added_words() if word not in own)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command of core, or one of a plugin that is imported when it runs."""
         own = super().get_command(ctx, cmd_name)
+        if cmd_name in _IN_THEIR_MODULES:
+            return getattr(import_module(_IN_THEIR_MODULES[cmd_name]), cmd_name)
         if own is not None:
             return own
         from isocortex.cli.added import added_command
@@ -81,7 +87,6 @@ def main() -> None:
 
 
 cli.add_command(list_)
-cli.add_command(cache)
 
 
 # --- what is installed ------------------------------------------------------------------------------------------------
