@@ -49,6 +49,7 @@ from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.paired import compare_results
 from isocortex.results.result import Result, read_results
 from isocortex.run.plan import RunConfig
+from tests.folders import image_folder
 from tests.lab import CODE, MANIFEST, write_lab
 
 #: responses are scaled by what lies in files: one with a published checksum, one without, and members of an archive
@@ -74,6 +75,8 @@ id = "lab.filed"
 dataset = "LabFiled"
 """
 PACKAGE = "iso-lab"
+#: data sets of images, each with one image under two IDs
+FOLDERS = ("pictures", "other pictures")
 Outcome = dict[str, Any]
 
 
@@ -178,6 +181,9 @@ def workspace() -> Iterator[Space]:
 
 def _made(base: Path, package: Path) -> Space:
     _write_data(base / "data" / PACKAGE, package)
+    for seed, name in enumerate(FOLDERS):
+        stimuli = image_folder(base / name, seed=seed) / "stimuli"
+        shutil.copy(stimuli / "image01.png", stimuli / "image20.png")
     space = Space(base)
     _score("lab-net", "lab.filed", out="results", keep=("alpha", "prediction"))
     _score("lab-second", "lab.filed", out="results")
@@ -190,6 +196,8 @@ def _made(base: Path, package: Path) -> Space:
     copy_layers(_extraction("lab-second").folder or base, ["net.mean", "net.pixels"], base / "other export")
     _score("activations:export", "lab.filed", out="results")
     _score("lab-net", "lab.filed", out="scored first")  # remembers digests of everything that is read
+    for name in FOLDERS:
+        _score("lab-net", f"folder:{name}:ridge", out="scored first")
     space.take()
     for kind in KINDS:
         if kind.read.__name__ not in space.twins:
@@ -243,6 +251,12 @@ def scoring_again(space: Space) -> Outcome:
     """Score from the cache where nothing was scored before."""
     del space
     return _values([_score("lab-net", "lab.filed", out="anew"), _score("lab-second", "lab.filed", out="anew")])
+
+
+def grouping(space: Space) -> Outcome:
+    """Score where stimuli of equal content are kept together in every split."""
+    del space
+    return _values([_score("lab-net", f"folder:{name}:ridge", out="anew") for name in FOLDERS])
 
 
 def resuming(space: Space) -> Outcome:
@@ -319,7 +333,7 @@ KINDS = (
     Kind("cache: warnings.json", f"{_KEY}/warnings.json", scoring_again),
     Kind("cache: selection", f"{_KEY}/selections/*.json", scoring_again),
     Kind("cache: remembered digests", "cache/digests/*.json", scoring_again),
-    Kind("cache: contents of stimuli", "cache/contents/*.json", scoring_again),
+    Kind("cache: contents of stimuli", "cache/contents/*.json", grouping),
     Kind("results: result.json", "results/lab.*/lab-*/*/result.json", scoring_and_showing),
     Kind("results: scores.nc", "results/lab.*/lab-*/*/scores.nc", scoring_and_showing),
     Kind("results: kept array", "results/lab.*/lab-*/*/kept/*.nc", keeping),
