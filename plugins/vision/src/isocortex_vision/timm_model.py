@@ -61,19 +61,21 @@ class TimmModel(VisionNetwork):
                 f"timm {timm.__version__} has no network {architecture!r}.{suggest(architecture, known)} It has "
                 f"{len(known):,}: python -c 'import timm; print(timm.list_models())'"
             )
-        tags = [one.partition(".")[2] for one in timm.list_pretrained(f"{architecture}.*")]
-        if tag and timm.get_pretrained_cfg(name, allow_unregistered=True) is None:
+        try:
+            timm.get_pretrained_cfg(name)
+        except RuntimeError as error:
+            tags = [one.partition(".")[2] for one in timm.list_pretrained(f"{architecture}.*")]
             raise PluginError(
                 f"timm {timm.__version__} has no weights {tag!r} of {architecture}.{suggest(tag, tags)} It has "
                 f"{', '.join(tags) or 'none'}."
-            )
+            ) from error
         return name
 
     @cached_property
     def config(self) -> Any:
         """timm's record of the weights: size, means, where they are published."""
         timm = import_timm()
-        return timm.get_pretrained_cfg(self.network, allow_unregistered=True) or timm.models.PretrainedCfg()
+        return timm.get_pretrained_cfg(self.network) or timm.models.PretrainedCfg()
 
     def build(self) -> nn.Module:
         """Construct the network without weights."""
@@ -114,15 +116,9 @@ class TimmModel(VisionNetwork):
         return Sight(chosen=self.chosen(), tokens_without_place=_prefix_tokens, layers=stages)
 
     def translate(self, state: State, network: nn.Module) -> State:
-        """Names of other publishers as timm turns them into its own.
-
-        Raises
-        ------
-        DataError
-            The tensors do not fit the network.
-        """
-        own = network.state_dict()
-        if not set(own) - set(state) or not set(state) - set(own):
+        """Names and shapes of other publishers as timm turns them into its own."""
+        own = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        if all(own.get(name) == tensor.shape for name, tensor in state.items()):
             return state
         overlay = {"state_dict": dict(state), "url": "", "file": None, "hf_hub_id": None}
         try:
