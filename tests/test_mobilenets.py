@@ -20,8 +20,9 @@ BENCHMARK = "Kriegeskorte2008.human-IT.rsa"
 MODELS = ("mobilenet-v1-0.5-160", "mobilenet-v2-1.0-224")
 SEEDS = range(3)
 
+
 def best(folder: Path) -> float:
-    """The largest correlation with the group-mean matrix over all layers: optimistic, as it is chosen on what it shows."""
+    """The largest correlation with the group-mean matrix over all layers: optimistic, chosen on what it shows."""
     import xarray as xr
 
     with xr.open_dataset(folder / "scores.nc") as scores:

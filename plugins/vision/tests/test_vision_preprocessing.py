@@ -60,7 +60,13 @@ def test_brainscore_squashes_the_whole_image(images, plugin, name: str, side: in
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [("efficientnet_b7", 224), ("inception_v3", 299), ("vit_h_14", 518), ("CORnet-S", 224), ("microsoft/cvt-13-384", 224)],
+    [
+        ("efficientnet_b7", 224),
+        ("inception_v3", 299),
+        ("vit_h_14", 518),
+        ("CORnet-S", 224),
+        ("microsoft/cvt-13-384", 224),
+    ],
 )
 def test_conwell_takes_224_pixels_unless_the_network_takes_one_size(images, plugin, name: str, side: int) -> None:
     assert given(plugin(f"conwell/{name}").network, images(1)).shape == (1, 3, side, side)
@@ -98,9 +104,17 @@ def test_a_preprocessing_is_part_of_the_digest(plugin) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("conwell/alexnett", UnknownIDError, r"'conwell/alexnett' is 'alexnett' with the preprocessing 'conwell'.*alexnet"),
+        (
+            "conwell/alexnett",
+            UnknownIDError,
+            r"'conwell/alexnett' is 'alexnett' with the preprocessing 'conwell'.*alexnet",
+        ),
         ("conwell/torchvision/alexnet", PluginError, "names two ways of preprocessing"),
-        ("torchvision/fcn_resnet50", PluginError, "keeps the shape of every image.*Expected one of brainscore, conwell"),
+        (
+            "torchvision/fcn_resnet50",
+            PluginError,
+            "keeps the shape of every image.*Expected one of brainscore, conwell",
+        ),
     ],
 )
 def test_what_cannot_be_preprocessed_is_named(plugin, name: str, error: type[Exception], message: str) -> None:

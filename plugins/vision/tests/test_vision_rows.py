@@ -84,7 +84,7 @@ def check(name: str, plugin: Callable[..., Any]) -> None:
     layers = find_layers(network, inputs)
     assert all(math.prod(shape.shape) > 0 for shape in layers.shapes.values()), name
     assert [pattern for pattern in made.card.layers if not match_layers(pattern, layers.shapes)] == [], name
-    known = [one for one in commitments(name)] if name in COMMITTED else []
+    known = list(commitments(name)) if name in COMMITTED else []
     assert {one.layer for one in known} <= set(layers.shapes), name
 
 
@@ -161,5 +161,5 @@ def test_torchvision_is_used_beside_a_torch_without_its_operators() -> None:
         assert torchvision.ops.nms(boxes, scores, 0.5).tolist() == [0]
     else:
         assert "without its compiled operators" in describe_torchvision()
-        with pytest.raises((NotImplementedError, RuntimeError), match="nms|custom C"):
+        with pytest.raises((NotImplementedError, RuntimeError), match=r"nms|custom C"):
             torchvision.ops.nms(boxes, scores, 0.5)

@@ -124,7 +124,13 @@ def test_offline_every_place_is_named_and_torchs_cache_is_one(plugin, published,
     network = plugin(NAME, weights=f"https://example.org/{published.name}")
     with pytest.raises(FilesError) as caught:
         network.load(PRETRAINED, device="cpu")
-    for text in (str(own_caches), str(own_folders), "isocortex runs offline", f"isocortex fetch -m {NAME}", "@random:0"):
+    for text in (
+        str(own_caches),
+        str(own_folders),
+        "isocortex runs offline",
+        f"isocortex fetch -m {NAME}",
+        "@random:0",
+    ):
         assert text in str(caught.value)
     own_caches.mkdir(parents=True)
     shutil.copyfile(published, own_caches / published.name)
@@ -164,7 +170,9 @@ def test_weights_of_the_hub_are_taken_from_a_folder_and_its_cache(plugin, tmp_pa
     network, made = plugin("timm/test_vit"), build(plugin, "timm/test_vit")
     assert network.source().weights == "hf:timm/test_vit.r160_in1k"
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    with pytest.raises(FilesError, match=r"trained weights of timm/test_vit are not here(.|\n)*timm/test_vit.r160_in1k"):
+    with pytest.raises(
+        FilesError, match=r"trained weights of timm/test_vit are not here(.|\n)*timm/test_vit.r160_in1k"
+    ):
         network.load(PRETRAINED, device="cpu")
     folder = tmp_path / "clone" / "test_vit"
     folder.mkdir(parents=True)
@@ -189,7 +197,7 @@ def test_weights_of_the_hub_are_taken_from_a_folder_and_its_cache(plugin, tmp_pa
     ],
 )
 def test_a_file_may_have_what_training_puts_before_every_name(plugin, tmp_path, row: str, prefix: str) -> None:
-    """As for CORnet-S, whose published checkpoint was trained in parallel and holds more than tensors of the network."""
+    """As for CORnet-S, whose published checkpoint was trained in parallel and holds more than the network."""
     network = build(plugin, row)
     state = {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 43, "optimizer": {"lr": 0.1}}, tmp_path / "weights.pth.tar")

@@ -68,26 +68,32 @@ class CORnetS(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_module("V1", _named(
-            conv1=nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
-            norm1=nn.BatchNorm2d(64),
-            nonlin1=nn.ReLU(inplace=True),
-            pool=nn.MaxPool2d(3, stride=2, padding=1),
-            conv2=nn.Conv2d(64, 64, 3, padding=1, bias=False),
-            norm2=nn.BatchNorm2d(64),
-            nonlin2=nn.ReLU(inplace=True),
-            output=nn.Identity(),
-        ))
+        self.add_module(
+            "V1",
+            _named(
+                conv1=nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
+                norm1=nn.BatchNorm2d(64),
+                nonlin1=nn.ReLU(inplace=True),
+                pool=nn.MaxPool2d(3, stride=2, padding=1),
+                conv2=nn.Conv2d(64, 64, 3, padding=1, bias=False),
+                norm2=nn.BatchNorm2d(64),
+                nonlin2=nn.ReLU(inplace=True),
+                output=nn.Identity(),
+            ),
+        )
         n_inputs = 64
         for area, times in TIMES.items():
             self.add_module(area, RecurrentArea(n_inputs, 2 * n_inputs, times))
             n_inputs *= 2
-        self.add_module("decoder", _named(
-            avgpool=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            linear=nn.Linear(n_inputs, 1000),
-            output=nn.Identity(),
-        ))
+        self.add_module(
+            "decoder",
+            _named(
+                avgpool=nn.AdaptiveAvgPool2d(1),
+                flatten=nn.Flatten(),
+                linear=nn.Linear(n_inputs, 1000),
+                output=nn.Identity(),
+            ),
+        )
         self._initialise()
 
     def _initialise(self) -> None:

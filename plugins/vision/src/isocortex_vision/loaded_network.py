@@ -10,7 +10,7 @@ from isocortex.activations import Emit, LayerOutput, match_layers
 from isocortex.errors import LayerError, shorten
 from isocortex.models import TorchModel, TorchRecipe
 from isocortex_vision.checkpoint_names import Blueprint
-from isocortex_vision.layer_shapes import LayerShape, Layers, axes_of, find_layers, square_side
+from isocortex_vision.layer_shapes import Layers, LayerShape, axes_of, find_layers, square_side
 from isocortex_vision.preprocessing import Chosen
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Sight:
         The preprocessing.
     tokens_without_place
         How many tokens of a network stand before those of places: the class token, and registers.
+        None: none do.
     keyword
         Under which the network takes images; None: as its first argument.
     layers
@@ -40,7 +41,7 @@ class Sight:
     """
 
     chosen: Chosen
-    tokens_without_place: Callable[[nn.Module], int] = lambda network: 0
+    tokens_without_place: Callable[[nn.Module], int] | None = None
     keyword: str | None = None
     layers: Callable[[nn.Module, Layers], Sequence[str]] | None = None
 
@@ -77,7 +78,9 @@ class LoadedNetwork(TorchModel):
     ) -> None:
         super().__init__(recipe, variant, device=device, dtype=dtype)
         assert self.module is not None
-        self._sight, self._n_without_place = sight, sight.tokens_without_place(self.module)
+        self._sight, self._n_without_place = sight, 0
+        if sight.tokens_without_place is not None:
+            self._n_without_place = sight.tokens_without_place(self.module)
         self._found = find_layers(self.module, self._inputs)
         self._trained, self._untrained = _before(self._found, blueprint.untrained), blueprint.untrained
         made = sight.layers(self.module, self._found) if sight.layers is not None and not patterns else patterns

@@ -166,7 +166,8 @@ def choose_preprocessing(name: str, published: Published, model: str) -> Chosen:
         return Chosen(made, made.height, made.width)
     if name != "torchvision":
         raise PluginError(
-            f"The row of {model} has preprocessing = {name!r}.{suggest(name, NAMES)} Expected one of {', '.join(NAMES)}."
+            f"The row of {model} has preprocessing = {name!r}.{suggest(name, NAMES)} "
+            f"Expected one of {', '.join(NAMES)}."
         )
     if published.own is None:
         raise PluginError(

@@ -36,7 +36,9 @@ def import_timm() -> Any:
     try:
         import timm
     except ImportError as error:
-        raise PluginError(f"timm cannot be imported ({error}). Expected: pip install 'isocortex-vision[timm]'.") from error
+        raise PluginError(
+            f"timm cannot be imported ({error}). Expected: pip install 'isocortex-vision[timm]'."
+        ) from error
     return timm
 
 

@@ -7,7 +7,7 @@ the two operators that the import asks for is all that it takes; whoever calls o
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from typing import Any
 
 from isocortex.errors import PluginError
@@ -30,15 +30,19 @@ def import_torchvision() -> Any:
     import torch
 
     try:
-        import torchvision.models
+        return _imported()
     except ImportError as error:
         raise PluginError(f"torchvision cannot be imported ({error}). Expected: pip install torchvision.") from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise PluginError(f"torchvision does not fit torch {torch.__version__}: {error}") from error
-        _declare_operators()
-        import torchvision.models
-    return sys.modules["torchvision"]
+    _declare_operators()
+    return _imported()
+
+
+def _imported() -> Any:
+    import_module("torchvision.models")
+    return import_module("torchvision")
 
 
 def _declare_operators() -> None:
@@ -60,6 +64,7 @@ def describe_torchvision() -> str:
     import torch
 
     torchvision = import_torchvision()
-    compiled = "with" if torchvision.extension._has_ops() else "without"
-    note = "" if compiled == "with" else ", which its networks here do not use"
-    return f"torchvision {torchvision.__version__} beside torch {torch.__version__}, {compiled} its compiled operators{note}"
+    both = f"torchvision {torchvision.__version__} beside torch {torch.__version__}"
+    if torchvision.extension._has_ops():
+        return f"{both}, with its compiled operators"
+    return f"{both}, without its compiled operators, which the networks of isocortex-vision do not use"

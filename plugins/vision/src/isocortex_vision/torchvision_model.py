@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: families that run at one size only
 _ONE_SIZE = ("vit_", "maxvit_", "inception_")
-#: what constructors are called with beside what the weights ask for; what only training uses is left out where it can be
+#: what constructors are called with beside what the weights ask for; parts that only training uses are left out
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "transform_input": True, "init_weights": True},
     "inception_v3": {"transform_input": True, "init_weights": True},
@@ -30,8 +30,8 @@ _OF_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$"
 class TorchvisionModel(VisionNetwork):
     """A network of torchvision.
 
-    ``options.network`` of the row is its name there, default the ID up to the first dot; ``options.weights`` the name of
-    the published weights, default the first. They say which size the network has, also where it is untrained.
+    ``options.network`` of the row is its name there, default the ID up to the first dot; ``options.weights`` the name
+    of the published weights, default the first. They say which size the network has, also where it is untrained.
     """
 
     @cached_property
@@ -95,11 +95,9 @@ class TorchvisionModel(VisionNetwork):
             size = transforms["resize_size"]
             return Published(own=None, height=size, width=size)
         size, shorter = transforms["crop_size"], transforms.get("resize_size", 256)
-        interpolation = getattr(transforms.get("interpolation"), "value", "bilinear")
+        interpolation: Any = getattr(transforms.get("interpolation"), "value", "bilinear")
         mean, std = transforms.get("mean", IMAGENET_MEAN), transforms.get("std", IMAGENET_STD)
-        own = Preprocessing(
-            height=size, width=size, shorter=shorter, interpolation=interpolation, mean=mean, std=std
-        )
+        own = Preprocessing(height=size, width=size, shorter=shorter, interpolation=interpolation, mean=mean, std=std)
         one_size = self.network.startswith(_ONE_SIZE)
         return Published(own=own, height=size, width=size, one_size=one_size, mean=mean, std=std)
 

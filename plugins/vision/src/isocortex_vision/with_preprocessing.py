@@ -39,7 +39,9 @@ class WithPreprocessing(ModelPlugin):
         try:
             card = isocortex.load_card("model", f"{self.card.package}::{name}")
         except UnknownIDError as error:
-            raise UnknownIDError(f"{self.card.id!r} is {name!r} with the preprocessing {preprocessing!r}. {error}") from error
+            raise UnknownIDError(
+                f"{self.card.id!r} is {name!r} with the preprocessing {preprocessing!r}. {error}"
+            ) from error
         assert isinstance(card, ModelCard)
         options = {**card.options, "preprocessing": preprocessing}
         made = _class_of(card)(card.model_copy(update={"options": options}))

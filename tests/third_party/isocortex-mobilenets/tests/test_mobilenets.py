@@ -47,7 +47,7 @@ def test_a_network_written_and_read_is_the_network(tmp_path: Path, version: str,
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "made", NETWORKS["v2"]())
-    with pytest.raises(DataError, match="52 convolutions|53 convolutions"):
+    with pytest.raises(DataError, match=r"5[23] convolutions are there, expected 28"):
         read_folder(tmp_path, "made", NETWORKS["v1"]())
     (tmp_path / "made.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match="holds no made"):

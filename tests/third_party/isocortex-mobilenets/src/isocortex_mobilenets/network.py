@@ -33,7 +33,9 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 class SameConv(nn.Conv2d):
     """A convolution with TensorFlow's padding "same" and its bias; rectified between 0 and 6 where it says so."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1, act: str = "relu6") -> None:
+    def __init__(
+        self, n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1, act: str = "relu6"
+    ) -> None:
         super().__init__(n_in, n_out, kernel, stride=stride, groups=groups)
         self.act = act
 
