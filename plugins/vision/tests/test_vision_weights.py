@@ -247,6 +247,18 @@ def test_without_a_head_all_that_comes_before_it_is_there(plugin, tmp_path, imag
         plugin("resnet18").load(file_of(tmp_path / "less.pth"), device="cpu")
 
 
+def test_weights_that_are_no_numbers_make_no_layers(plugin, tmp_path) -> None:
+    """As those of torchvision's vgg16 in the classifier, where only the convolutions were published."""
+    network = build(plugin)
+    with torch.no_grad():
+        network.classifier[1].weight[0] = float("nan")
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    with plugin(NAME).load(file_of(tmp_path / "weights.pth"), device="cpu") as model:
+        assert [name for name in model.find("**") if name.startswith("classifier")] == ["classifier.0"]
+        with pytest.raises(LayerError, match="'classifier.3' is not trained"):
+            model.find("classifier.3")
+
+
 def of_old(name: str) -> str:
     """The first published DenseNets: "norm.1" for "norm1"."""
     for part in ("norm", "relu", "conv"):

@@ -30,8 +30,8 @@ class Blueprint:
     Attributes
     ----------
     untrained
-        Name of the last module with weights where the checkpoint holds none for it: it has learned features without
-        labels, or its labels were left out. It stays as it was built, and neither it nor what follows is a layer.
+        Name of a module for which the checkpoint holds no weights, or none that are numbers: mostly the last, of a
+        network that has learned without labels. It stays as it was built, and neither it nor what follows is a layer.
     """
 
     def __init__(
@@ -65,11 +65,21 @@ class Blueprint:
         missing = {name for name in own if name not in found}
         found.update({name: own[name] for name in missing if name.endswith(_COUNTER)})
         head = head_of(own)
-        of_head = {name for name in own if name.rpartition(".")[0] == head}
+        of_head = {name for name in own if _module_of(name) == head}
         if missing and of_head == {name for name in missing if not name.endswith(_COUNTER)}:
             self.untrained = head
             found.update({name: own[name] for name in of_head})
+        self.untrained = next((_module_of(name) for name in own if _has_gaps(found.get(name))), self.untrained)
         return found
+
+
+def _has_gaps(tensor: Any) -> bool:
+    """Whether some of what should be weights is no number."""
+    return tensor is not None and tensor.is_floating_point() and not tensor.is_meta and bool(tensor.isnan().any())
+
+
+def _module_of(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def without_prefix(state: State, own: State) -> dict[str, Any]:
@@ -96,4 +106,4 @@ def head_of(own: State) -> str:
     >>> head_of({"conv.weight": 0, "fc.weight": 0, "fc.bias": 0})
     'fc'
     """
-    return list(own)[-1].rpartition(".")[0]
+    return _module_of(list(own)[-1])
