@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("isocortex_vision")
 pytest.importorskip("isocortex_simulated")
 
-from tests.test_docs import DOCS, blocks, run_block  # noqa: E402
+from tests.test_docs import DOCS, blocks, run_block
 
 pytestmark = pytest.mark.xdist_group("vision")
 

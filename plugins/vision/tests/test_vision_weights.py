@@ -255,7 +255,7 @@ def test_weights_that_are_no_numbers_make_no_layers(plugin, tmp_path) -> None:
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     with plugin(NAME).load(file_of(tmp_path / "weights.pth"), device="cpu") as model:
         assert [name for name in model.find("**") if name.startswith("classifier")] == ["classifier.0"]
-        with pytest.raises(LayerError, match="'classifier.3' is not trained"):
+        with pytest.raises(LayerError, match=r"'classifier.3' is not trained"):
             model.find("classifier.3")
 
 
