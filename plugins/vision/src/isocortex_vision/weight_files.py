@@ -94,8 +94,10 @@ def adopt(card: ModelCard, url: str, source: Path) -> Path:
     if not fitting:
         damaged = f" {named[0]} has another checksum than its name promises." if named else ""
         raise FilesError(f"{source} does not hold {card.id}: expected {name_of(url)}, at any depth.{damaged}")
-    copy_file(fitting[0], own_file(card, url))
-    return own_file(card, url)
+    own = own_file(card, url)
+    if not (own.is_file() and has_contents(own)):
+        copy_file(fitting[0], own)
+    return own
 
 
 def _download(card: ModelCard, url: str, places: list[Path]) -> None:
