@@ -322,3 +322,17 @@ def test_layers_of_timm_are_its_stages_and_blocks(plugin) -> None:
         assert list(model.layers) == ["act1", "layer1", "layer2", "layer3", "layer4"]
     with plugin("timm/test_vit").load(Variant.parse("random:0"), device="cpu") as model:
         assert list(model.layers) == [f"blocks.{number}" for number in range(len(model.module.blocks))]
+
+
+def test_a_stage_of_several_tensors_is_several_layers(plugin) -> None:
+    pytest.importorskip("timm")
+    from isocortex_vision.empty_network import construct_empty
+    from isocortex_vision.layer_shapes import find_layers
+    from isocortex_vision.timm_model import stages
+
+    made = plugin("timm/crossvit_9_240")
+    network = construct_empty(made.build).eval()
+    found = find_layers(network, lambda n_images, device: torch.zeros(n_images, 3, 240, 240, device=device))
+    assert list(stages(network, found)) == [f"blocks.{stage}[{branch}]" for stage in range(3) for branch in range(2)]
+    network.feature_info = []
+    assert list(stages(network, found)) == ["pos_drop#0", "pos_drop#1", "head_drop#0", "head_drop#1"]

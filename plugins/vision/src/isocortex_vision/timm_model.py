@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -135,8 +136,12 @@ def _prefix_tokens(network: nn.Module) -> int:
 
 
 def stages(network: nn.Module, layers: Layers) -> Sequence[str]:
-    """Ends of the stages or blocks that timm lists of a network; where it lists none, what its direct parts give."""
+    """Ends of the stages or blocks that timm lists of a network; where it lists none, the outermost parts that give any.
+
+    A stage that gives several tensors is several layers, as the two branches of CrossViT.
+    """
     info = getattr(network, "feature_info", None) or ()
-    listed = [one["module"] for one in getattr(info, "info", info)]
-    found = [name for name in dict.fromkeys(listed) if name in layers.shapes]
-    return found or [name for name in layers.shapes if "." not in name and "#" not in name]
+    listed = {one["module"] for one in getattr(info, "info", info)}
+    found = [name for name in layers.shapes if re.split(r"[#\[]", name)[0] in listed]
+    depth = min(name.count(".") for name in layers.shapes)
+    return found or [name for name in layers.shapes if name.count(".") == depth]
