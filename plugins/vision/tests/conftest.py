@@ -46,3 +46,15 @@ def plugin() -> Callable[..., Any]:
         return made
 
     return make
+
+
+@pytest.fixture(scope="session")
+def timm() -> Any:
+    """The package timm, or a skip."""
+    from importlib.util import find_spec
+
+    from isocortex_vision.timm_model import import_timm
+
+    if find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    return import_timm()

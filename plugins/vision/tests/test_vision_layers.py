@@ -171,9 +171,7 @@ def test_cvt_is_given_without_its_class_token_and_with_it_as_a_choice(plugin, im
         ("timm/test_vit", "blocks.1", 64),
     ],
 )
-def test_transformers_give_places_and_their_class_token_by_name(plugin, images, name, layer, n_units) -> None:
-    if name.startswith("timm/"):
-        pytest.importorskip("timm")
+def test_transformers_give_places_and_their_class_token_by_name(timm, plugin, images, name, layer, n_units) -> None:
     shown = images(1)
     with load(plugin, name) as model:
         found = activations_in_memory(model, shown, [layer, f"{layer}[class]"], reduction="spatial-mean")

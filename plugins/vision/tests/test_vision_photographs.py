@@ -72,9 +72,7 @@ def names_of(plugin: Any, variant: Variant, layer: str, shown: StimulusSet) -> d
         ("torchvision/timm/tf_efficientnet_lite0", "tf_efficientnet_lite0_imagenet_fp16.npz", "classifier"),
     ],
 )
-def test_trained_networks_name_photographs(plugin, realdata, tmp_path, photographs, model, file, layer) -> None:
-    if "timm" in model:
-        pytest.importorskip("timm")
+def test_trained_networks_name_photographs(timm, plugin, realdata, tmp_path, photographs, model, file, layer) -> None:
     variant = converted(realdata / "networks" / file, tmp_path)
     trained = names_of(plugin(model), variant, layer, photographs)
     right = [name for name, found in trained.items() if set(found) & set(SHOWN[name])]

@@ -82,8 +82,7 @@ def test_cvt_is_squashed_as_brainscore_squashes_for_it(images, plugin) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
-def test_timms_own_is_timms(images, plugin) -> None:
-    timm = pytest.importorskip("timm")
+def test_timms_own_is_timms(timm, images, plugin) -> None:
     network = plugin("torchvision/timm/tf_efficientnet_lite0").network
     config = timm.data.resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg("tf_efficientnet_lite0").to_dict())
     assert (config["mean"], config["interpolation"], config["crop_pct"]) == ((0.5, 0.5, 0.5), "bicubic", 0.875)

@@ -164,9 +164,10 @@ def test_weights_of_another_network_are_not_fetched(plugin, tmp_path) -> None:
         plugin(NAME, weights=f"https://example.org/{named.name}").fetch(PRETRAINED, tmp_path)
 
 
-def test_weights_of_the_hub_are_taken_from_a_folder_and_its_cache(plugin, tmp_path, monkeypatch, own_folders) -> None:
+def test_weights_of_the_hub_are_taken_from_a_folder_and_its_cache(
+    timm, plugin, tmp_path, monkeypatch, own_folders
+) -> None:
     """timm's and transformers' weights lie on the hub; core's tests speak its protocol."""
-    pytest.importorskip("timm")
     network, made = plugin("timm/test_vit"), build(plugin, "timm/test_vit")
     assert network.source().weights == "hf:timm/test_vit.r160_in1k"
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -291,9 +292,8 @@ def test_files_as_torchvision_published_them_fit(plugin, tmp_path, row: str, as_
 # --- timm -------------------------------------------------------------------------------------------------------------
 
 
-def test_names_and_shapes_of_other_publishers_are_turned_into_timms(plugin, tmp_path) -> None:
+def test_names_and_shapes_of_other_publishers_are_turned_into_timms(timm, plugin, tmp_path) -> None:
     """The first vision transformers keep the embedding of patches as a matrix; timm makes a convolution of it."""
-    pytest.importorskip("timm")
     network = build(plugin, "timm/test_vit")
     state = dict(network.state_dict())
     state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"].flatten(1)
@@ -309,23 +309,20 @@ def test_names_and_shapes_of_other_publishers_are_turned_into_timms(plugin, tmp_
         ("timm/resnet18.a9_in1k", r"has no weights 'a9_in1k' of resnet18. Did you mean a._in1k"),
     ],
 )
-def test_a_name_that_timm_does_not_know_is_said_in_one_line(plugin, name: str, message: str) -> None:
-    pytest.importorskip("timm")
+def test_a_name_that_timm_does_not_know_is_said_in_one_line(timm, plugin, name: str, message: str) -> None:
     with pytest.raises(PluginError, match=message) as caught:
         plugin(name).load(Variant.parse("random:0"), device="cpu")
     assert "\n" not in str(caught.value)
 
 
-def test_layers_of_timm_are_its_stages_and_blocks(plugin) -> None:
-    pytest.importorskip("timm")
+def test_layers_of_timm_are_its_stages_and_blocks(timm, plugin) -> None:
     with plugin("timm/test_resnet").load(Variant.parse("random:0"), device="cpu") as model:
         assert list(model.layers) == ["act1", "layer1", "layer2", "layer3", "layer4"]
     with plugin("timm/test_vit").load(Variant.parse("random:0"), device="cpu") as model:
         assert list(model.layers) == [f"blocks.{number}" for number in range(len(model.module.blocks))]
 
 
-def test_a_stage_of_several_tensors_is_several_layers(plugin) -> None:
-    pytest.importorskip("timm")
+def test_a_stage_of_several_tensors_is_several_layers(timm, plugin) -> None:
     from isocortex_vision.empty_network import construct_empty
     from isocortex_vision.layer_shapes import find_layers
     from isocortex_vision.timm_model import stages

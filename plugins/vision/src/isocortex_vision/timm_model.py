@@ -136,7 +136,7 @@ def _prefix_tokens(network: nn.Module) -> int:
 
 
 def stages(network: nn.Module, layers: Layers) -> Sequence[str]:
-    """Ends of the stages or blocks that timm lists of a network; where it lists none, the outermost parts that give any.
+    """Ends of the stages or blocks that timm lists of a network; where it lists none, its outermost parts.
 
     A stage that gives several tensors is several layers, as the two branches of CrossViT.
     """
