@@ -21,6 +21,7 @@ from isocortex.results import Result  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402
 from isocortex_vision.commitments import commitments, committed_values  # noqa: E402
 from isocortex_vision.empty_network import construct_empty  # noqa: E402
+from isocortex_vision.hooks import isocortex_doctor  # noqa: E402
 from isocortex_vision.layer_shapes import find_layers  # noqa: E402
 from isocortex_vision.torchvision_import import describe_torchvision, import_torchvision  # noqa: E402
 
@@ -155,6 +156,7 @@ def test_listing_imports_neither_torch_nor_torchvision() -> None:
 
 def test_torchvision_is_used_beside_a_torch_without_its_operators() -> None:
     torchvision = import_torchvision()
+    assert isocortex_doctor() == describe_torchvision()
     boxes, scores = torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1)
     if torchvision.extension._has_ops():
         assert "with its compiled operators" in describe_torchvision()

@@ -22,7 +22,7 @@ from isocortex_vision.checkpoint_names import Blueprint, State
 from isocortex_vision.empty_network import construct_empty
 from isocortex_vision.loaded_network import LoadedNetwork, Sight
 from isocortex_vision.preprocessing import Chosen, Published, choose_preprocessing
-from isocortex_vision.weight_files import adopt, find_or_download
+from isocortex_vision.weight_files import adopt, find, find_or_download
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,7 +161,9 @@ class VisionNetwork(ModelPlugin):
             return []
         card = self.source()
         if source is None or card.weights is None:
-            return [self._fitting(self._trained())]
+            here = find(card, card.weights) if card.weights and not card.weights.startswith(HUB) else None
+            # what is here has the published checksum, and was compared when it came
+            return [here or self._fitting(self._trained())]
         if card.weights.startswith(HUB):
             return [adopt_checkpoint(card, source, self._refuse_others).weights]
         return [self._fitting(adopt(card, card.weights, source))]

@@ -53,6 +53,25 @@ def torch_cache() -> Path:
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
+def find(card: ModelCard, url: str) -> Path | None:
+    """The file at an address, where it is in the data folder or in torch's cache.
+
+    Raises
+    ------
+    FilesError
+        What is there has other contents than its name promises.
+    """
+    for path in _places(card, url):
+        if path.is_file():
+            if not has_contents(path):
+                raise FilesError(
+                    f"{path} is damaged: the digits in its name are the start of another checksum than its own. "
+                    f"Delete it and run 'isocortex fetch -m {card.id}'."
+                )
+            return path
+    return None
+
+
 def find_or_download(card: ModelCard, url: str, *, offline: bool) -> Path:
     """The file at an address, after downloading it into the data folder where it is nowhere else.
 
@@ -62,19 +81,17 @@ def find_or_download(card: ModelCard, url: str, *, offline: bool) -> Path:
         It is nowhere, and the network is forbidden or did not give it; or what is there has other contents than its
         name promises.
     """
-    own, cached = own_file(card, url), torch_cache() / name_of(url)
-    for path in (own, cached):
-        if path.is_file():
-            if not has_contents(path):
-                raise FilesError(
-                    f"{path} is damaged: the digits in its name are the start of another checksum than its own. "
-                    f"Delete it and run 'isocortex fetch -m {card.id}'."
-                )
-            return path
+    found = find(card, url)
+    if found is not None:
+        return found
     if offline:
-        raise _absent(card, url, [own, cached], "not asked, because isocortex runs offline")
-    _download(card, url, [own, cached])
-    return own
+        raise _absent(card, url, _places(card, url), "not asked, because isocortex runs offline")
+    _download(card, url, _places(card, url))
+    return own_file(card, url)
+
+
+def _places(card: ModelCard, url: str) -> list[Path]:
+    return [own_file(card, url), torch_cache() / name_of(url)]
 
 
 def adopt(card: ModelCard, url: str, source: Path) -> Path:
