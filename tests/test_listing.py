@@ -46,7 +46,8 @@ def test_help_imports_neither_heavy_modules_nor_plugins(arguments: list[str]) ->
 
 
 def test_where_filters_by_field_and_tag(isocortex) -> None:
-    images = json.loads(isocortex("list", "models", "--where", "modality=image", "--json").stdout)["models"]
+    where = ("--where", "modality=image", "--where", "package=isocortex-baselines")
+    images = json.loads(isocortex("list", "models", *where, "--json").stdout)["models"]
     assert {row["id"] for row in images} == {"pixels", "gabor-pyramid"}
     tagged = json.loads(isocortex("list", "models", "--where", "family=gabor", "--json").stdout)["models"]
     assert [row["id"] for row in tagged] == ["gabor-pyramid"]

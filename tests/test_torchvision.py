@@ -10,7 +10,6 @@ import pytest
 from isocortex.catalogue.cards import Variant
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.extraction.extractor import activations_in_memory
-from tests.torchvision_models import torchvision_models
 
 pytestmark = pytest.mark.xdist_group("torchvision")
 
@@ -20,7 +19,8 @@ VIT = pytest.param("vit_b_32", marks=pytest.mark.long)
 
 @pytest.fixture(scope="module")
 def networks() -> Any:
-    return torchvision_models()
+    pytest.importorskip("torch")
+    return pytest.importorskip("isocortex_vision.torchvision_import").import_torchvision().models
 
 
 def images(n_images: int = 3, side: int = SIDE) -> StimulusSet:

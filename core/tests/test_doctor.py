@@ -67,6 +67,20 @@ def test_a_model_that_is_larger_than_the_memory_cannot_run_here(lab: Lab, typed:
     assert (about["state"], "its weights take 40000.0 GB of memory" in about["reason"]) == (doctor.NOT_HERE, True)
 
 
+def test_plugins_say_what_they_find_and_one_that_fails_is_wrong(lab: Lab, typed: Typed) -> None:
+    head = "from isocortex.hooks import hookimpl\n@hookimpl\ndef isocortex_doctor():\n    "
+    for name, body in (
+        ("iso-noting", "return 'a library without its operators'"),
+        ("iso-failing", "raise OSError('gone')"),
+    ):
+        manifest = f'[plugin]\napi = 1\nhooks = "{name.replace("-", "_")}.hooks"\n'
+        write_package(lab.site, name, {"isocortex.toml": manifest, "hooks.py": head + body})
+    found = report(typed, 1)
+    assert "iso-noting 0.1.0: a library without its operators" in found["notes"]
+    assert any("hook isocortex_doctor of iso-failing 0.1.0 failed: OSError: gone" in line for line in found["wrong"])
+    assert "iso-noting 0.1.0: a library without its operators" in typed("doctor").out
+
+
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [

@@ -43,4 +43,4 @@ def test_every_package_is_found_or_named_as_broken(tmp_path: Path) -> None:
     assert {*NAMES, "isocortex-more"} - {"isocortex-broken-manifest"} <= set(plugins)
     assert broken == ["isocortex-broken-manifest"]
     assert conflicts == [["model", "twin"]]
-    assert len(NAMES) == 7
+    assert len(NAMES) == 8

@@ -27,8 +27,8 @@ from measuring import alternating, machine, print_ratios  # noqa: E402
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.extraction.extractor import activations_in_memory, extract  # noqa: E402
+from isocortex_vision.torchvision_import import import_torchvision  # noqa: E402
 from tests.test_torchvision import pixels  # noqa: E402
-from tests.torchvision_models import torchvision_models  # noqa: E402
 
 BATCH = 16
 
@@ -50,7 +50,7 @@ def model_of(name: str, example: Stimulus) -> Any:
     """A torchvision network with its own initialisation."""
     from isocortex.models.torch_model import TorchModel, TorchRecipe
 
-    build = getattr(torchvision_models(), name)
+    build = getattr(import_torchvision().models, name)
     return TorchModel(
         TorchRecipe(build=build, preprocess=pixels, layers=["**"], example=example), Variant.parse("random:0")
     )

@@ -1,4 +1,4 @@
-"""The points of a run at which plugins are called (pluggy).
+"""The points of a run, and of ``isocortex doctor``, at which plugins are called (pluggy).
 
 A plugin names a module in its manifest (``[plugin] hooks = "isocortex_x.hooks"``) that holds functions marked with
 ``isocortex.hooks.hookimpl``.
@@ -32,3 +32,7 @@ class RunHooks:
     @hookspec
     def isocortex_after_run(self, results: list[Result]) -> None:
         """Called once, with every result of the run."""
+
+    @hookspec
+    def isocortex_doctor(self) -> str:  # pyright: ignore[reportReturnType] - pluggy calls the plugins' functions
+        """Called by ``isocortex doctor``: one line on what the plugin finds here that is no fault."""

@@ -10,7 +10,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from isocortex_cochnets.cochresnet50 import CochResNet50  # noqa: E402
-from tests.torchvision_models import torchvision_models  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("cochresnet50")
 
@@ -48,7 +47,8 @@ def outputs_of(module: Any, names: list[str], run: Any) -> dict[str, Any]:
 
 
 def test_layers_equal_torchvisions(network: Any) -> None:
-    reference = torchvision_models().resnet50(num_classes=794)
+    torchvision = pytest.importorskip("isocortex_vision.torchvision_import").import_torchvision()
+    reference = torchvision.models.resnet50(num_classes=794)
     reference.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
     reference.load_state_dict(network.state_dict())  # every name and shape must fit
     reference.eval()

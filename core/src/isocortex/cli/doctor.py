@@ -5,7 +5,6 @@ Models are imported for it, each inside a guard, and nothing is downloaded.
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import shutil
@@ -62,6 +61,7 @@ def examine(results: Path) -> Report:
                    if not is_pattern(row.id)},
         "faults": list(_faults(catalogue)),
     }  # fmt: skip
+    report["notes"] = list(_notes(catalogue, report["faults"]))
     report["wrong"] = list(_wrong(report))
     return report
 
@@ -159,12 +159,14 @@ def _faults(catalogue: Catalogue) -> Iterator[str]:
                 make_plugin(kind, read_card(row))
             except (Exception, SystemExit) as error:  # whatever a third party's module raises
                 yield f"{kind} {row.reference}: {_line(error)}"
-    for plugin in catalogue.plugins:
-        try:
-            if plugin.hooks:
-                importlib.import_module(plugin.hooks)
-        except (Exception, SystemExit) as error:
-            yield f"hooks of {plugin.package}: {_line(error)}"
+
+
+def _notes(catalogue: Catalogue, faults: list[str]) -> Iterator[str]:
+    """What plugins say by their hook; hooks that cannot be loaded or fail are faults."""
+    from isocortex.run.hook_caller import HookCaller
+
+    for package, note in HookCaller(catalogue.plugins, faults.append).call("isocortex_doctor"):
+        yield f"{package}: {note!s}"
 
 
 def _state_of(row: Row, catalogue: Catalogue) -> dict[str, str]:
@@ -244,6 +246,7 @@ def as_text(report: Report, width: int = WIDTH) -> str:
     lines += _block("folders", [_place(name, about) for name, about in report["folders"].items()], width)
     lines += _block("plugins", [", ".join(f"{name} {found}" for name, found in report["plugins"].items())], width)
     lines += _block("models", list(_models(report["models"])), width)
+    lines += _block("notes", report["notes"], width) if report["notes"] else []
     wrong = report["wrong"]
     lines += _block(f"wrong ({len(wrong)})", wrong, width) if wrong else ["", "Nothing is wrong."]
     return "\n".join(lines)

@@ -34,10 +34,17 @@ class HookCaller:
             return
         self._managers.append((f"{plugin.package} {plugin.version}", manager))
 
-    def call(self, name: str, **arguments: Any) -> None:
-        """Call one hook of every plugin; an exception is reported and the run goes on."""
+    def call(self, name: str, **arguments: Any) -> list[tuple[str, Any]]:
+        """Call one hook of every plugin; an exception is reported and the run goes on.
+
+        Returns
+        -------
+        (package and version, what its hook gave) of each that gave something.
+        """
+        given: list[tuple[str, Any]] = []
         for package, manager in self._managers:
             try:
-                getattr(manager.hook, name)(**arguments)
+                given += [(package, value) for value in getattr(manager.hook, name)(**arguments)]
             except (Exception, SystemExit) as error:  # whatever a third party's hook raises
                 self._warn(f"hook {name} of {package} failed: {type(error).__name__}: {error}")
+        return given

@@ -1,0 +1,1 @@
+"""Networks that see: torchvision's, timm's, CORnet-S and CvT."""

@@ -1,0 +1,1 @@
+"""MobileNet v1 and v2 as models of isocortex, from files of 8-bit constants."""
