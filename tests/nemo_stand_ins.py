@@ -1,7 +1,7 @@
 """Small networks of every class and encoder of NeMo's speech recognisers: the real classes, with few units.
 
-Everything is made here, without a network: a tokenizer of forty pieces, the networks, and their ``.nemo`` files. NeMo is
-imported when a network is made.
+Everything is made here, without a network: a tokenizer of forty pieces, the networks, and their ``.nemo`` files.
+NeMo is imported when a network is made.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def make_tokenizer(folder: Path, n_pieces: int = N_PIECES) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     text = folder / "text.txt"
-    words = "the quick brown fox jumps over a lazy dog and we hear some music in every valley".split()
-    text.write_text("\n".join(" ".join(words[place:] + words[:place]) for place in range(len(words))))
+    words = "the quick brown fox jumps over a lazy dog and we hear some music in every valley"
+    lines = [f"{words[place:]} {words[:place]}" for place in range(0, len(words), 4)]
+    text.write_text("\n".join(lines))
     sentencepiece.SentencePieceTrainer.train(
         input=str(text), model_prefix=str(folder / "tokenizer"), vocab_size=n_pieces, model_type="bpe",
         bos_id=-1, eos_id=-1, pad_id=-1, minloglevel=2,
@@ -307,4 +308,44 @@ def build(name: str, tokenizer: Path, seed: int = 3) -> Any:
                 buffer.add_(0.1 * torch.randn_like(buffer))
             elif key.endswith("running_var"):
                 buffer.mul_(1 + torch.rand_like(buffer))
+    return model
+
+
+def _marblenet() -> Config:
+    repeated = {"repeat": 2, "separable": True, "dropout": 0.0}
+    once = {"separable": True, "residual": False, "dropout": 0.0}
+    blocks = [
+        _block(128, **once, kernel=[11], stride=[2]),
+        _block(64, **repeated, kernel=[13]),
+        _block(64, **repeated, kernel=[15]),
+        _block(64, **repeated, kernel=[17]),
+        _block(128, **once, kernel=[29], dilation=[2]),
+        _block(128, repeat=1, kernel=[1], residual=False, dropout=0.0),
+    ]
+    encoder = {**_convolutions("relu", blocks), "feat_in": 80}
+    decoder = {
+        "_target_": "nemo.collections.common.parts.MultiLayerPerceptron",
+        "hidden_size": 128, "num_classes": 2, "num_layers": 1, "activation": "relu", "log_softmax": False,
+    }  # fmt: skip
+    config = _base(encoder, labels=["background", "speech"], num_classes=2, decoder=decoder)
+    config["preprocessor"] = _preprocessor(features=80, normalize="None", dither=0.0)
+    config["target"] = f"{_ASR}.models.classification_models.EncDecFrameClassificationModel"
+    return config
+
+
+def pack_marblenet(arrays: Path, file: Path) -> Any:
+    """Put the arrays of a trained frame-VAD MarbleNet into a network of NeMo's, save it, and return it."""
+    import numpy as np
+    import torch
+    from nemo.collections.asr import models
+    from omegaconf import OmegaConf
+
+    with np.load(arrays, allow_pickle=False) as held:
+        tensors = {name: torch.from_numpy(held[name]) for name in held.files}
+    model: Any = models.EncDecFrameClassificationModel(cfg=OmegaConf.create(_marblenet()))
+    for part in ("encoder", "decoder"):
+        own = {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
+        getattr(model, part).load_state_dict(own, strict=True)
+    torch.testing.assert_close(model.preprocessor.featurizer.fb, tensors["mel"])
+    model.eval().save_to(str(file))
     return model

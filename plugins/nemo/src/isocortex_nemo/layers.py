@@ -1,9 +1,9 @@
 """Names, axes and valid steps of the layers of a network of NeMo.
 
 Names are the same for every class: ``preprocessor`` (the spectrogram), ``pre_encode``, ``encoder.layers.N`` of the
-networks with attention, ``encoder.blocks.N`` of the convolutional ones, ``encoder`` (what the decoder is given), and the
-heads. Valid steps are counted by the modules themselves, which hand their lengths on; a layer that gives a bare tensor
-has those of the last module before it that said so.
+networks with attention, ``encoder.blocks.N`` of the convolutional ones, ``encoder`` (what the decoder is given), and
+the heads. Valid steps are counted by the modules themselves, which hand their lengths on; a layer that gives a bare
+tensor has those of the last module before it that said so.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ _HEADS: Mapping[str, tuple[str, str]] = {
     "EncDecHybridRNNTCTCBPEModel": ("ctc_decoder", "ctc_logits"),
     "EncDecFrameClassificationModel": ("decoder", "class_logits"),
 }
+
+
+def is_one_of(module: Any, *names: str) -> bool:
+    """Whether a module is of a class, or of one under it, with one of these names; NeMo is not imported to ask."""
+    return any(kind.__name__ in names for kind in type(module).__mro__)
 
 
 class Layers:
@@ -138,12 +143,10 @@ class ValidSteps:
 
     def _watch(self, model: Any) -> None:
         """Have every module that hands lengths on say so."""
-        from nemo.collections.asr.parts.submodules.jasper import JasperBlock, MaskedConv1d
-
         encoder = model.encoder
         handing_on = [model.preprocessor, getattr(model, "crop_or_pad", None)]
         handing_on += [getattr(encoder, name, None) for name in ("pre_encode", "reduction_subsampling")]
-        handing_on += [part for part in encoder.modules() if isinstance(part, JasperBlock | MaskedConv1d)]
+        handing_on += [part for part in encoder.modules() if is_one_of(part, "JasperBlock", "MaskedConv1d")]
         for part in (*handing_on, encoder):
             if part is not None:
                 part.register_forward_hook(self._note_lengths)

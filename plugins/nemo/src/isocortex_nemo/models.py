@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex.errors import DataError, FilesError, PluginError
+from isocortex.errors import DataError, FilesError
 from isocortex.interfaces import LoadedModel, ModelPlugin, Variant
 from isocortex.models import TorchModel, TorchRecipe, read_state
 from isocortex_nemo import places

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isocortex.errors import DataError, PluginError, SettingsError
+from isocortex_nemo.layers import is_one_of
 
 #: sections of a configuration that no network needs to listen; training data are looked up where they are given
 _TRAINING = ("train_ds", "validation_ds", "test_ds", "optim", "init_from_nemo_model", "init_from_pretrained_model")
@@ -214,9 +215,7 @@ def batching_of(model: Any) -> Literal["any", "single"]:
     Convolutions that do not mask (``conv_mask = false``) see the padding of a shorter clip; attention within chunks
     and global tokens were never compared.
     """
-    from nemo.collections.asr.parts.submodules.jasper import MaskedConv1d
-
     encoder = model.encoder
-    leaks = any(not part.use_mask for part in encoder.modules() if isinstance(part, MaskedConv1d))
+    leaks = any(not part.use_mask for part in encoder.modules() if is_one_of(part, "MaskedConv1d"))
     local = getattr(encoder, "self_attention_model", "rel_pos") == "rel_pos_local_attn"
     return "single" if leaks or local or getattr(model, "crop_or_pad", None) is not None else "any"
