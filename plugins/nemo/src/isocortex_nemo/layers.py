@@ -144,10 +144,15 @@ class ValidSteps:
     def _watch(self, model: Any) -> None:
         """Have every module that hands lengths on say so."""
         encoder = model.encoder
+        blocks = [part for part in encoder.modules() if is_one_of(part, "JasperBlock")]
         handing_on = [model.preprocessor, getattr(model, "crop_or_pad", None)]
         handing_on += [getattr(encoder, name, None) for name in ("pre_encode", "reduction_subsampling")]
-        handing_on += [part for part in encoder.modules() if is_one_of(part, "JasperBlock", "MaskedConv1d")]
-        for part in (*handing_on, encoder):
+        if all(block.conv_mask for block in blocks):
+            handing_on += [*(part for part in encoder.modules() if is_one_of(part, "MaskedConv1d")), *blocks, encoder]
+        else:  # blocks that do not mask hand on the lengths that they were given, whatever their strides
+            for part in (part for block in blocks for part in block.mconv if is_one_of(part, "Conv1d")):
+                part.register_forward_hook(self._note_stride)
+        for part in handing_on:
             if part is not None:
                 part.register_forward_hook(self._note_lengths)
         if getattr(encoder, "time_reduce_layer", None) is not None:
@@ -158,6 +163,11 @@ class ValidSteps:
         del module, arguments
         if isinstance(output, tuple) and len(output) >= 2 and hasattr(output[1], "detach"):  # pyright: ignore[reportUnknownArgumentType]
             self._valid = output[1]
+
+    def _note_stride(self, module: Any, arguments: Any, output: Any) -> None:
+        del arguments, output
+        reach = module.dilation[0] * (module.kernel_size[0] - 1) + 1
+        self._valid = (self._valid + 2 * module.padding[0] - reach) // module.stride[0] + 1
 
     def _note_reduction(self, module: Any, arguments: Any, output: Any) -> None:
         del module, arguments
@@ -201,9 +211,12 @@ def _run_joint(model: Any, encoded: Any) -> None:
     model.joint.joint(encoded.transpose(1, 2), start)
 
 
+#: what a Canary is asked to do
+PROMPT: Mapping[str, str] = {"source_lang": "en", "target_lang": "en", "task": "transcribe", "pnc": "yes"}
+
+
 def prompt_of(model: Any) -> list[int]:
     """Token IDs of the fixed prompt of a Canary: transcribe English, with punctuation."""
-    slots = {"source_lang": "en", "target_lang": "en", "task": "transcribe", "pnc": "yes"}
     known = set(model.prompt.get_slots("user"))
     defaults = {
         name: value
@@ -211,6 +224,6 @@ def prompt_of(model: Any) -> list[int]:
         if turn["role"] == "user"
         for name, value in turn["slots"].items()
     }
-    chosen = {**defaults, **{name: value for name, value in slots.items() if name in known}}
+    chosen = {**defaults, **{name: value for name, value in PROMPT.items() if name in known}}
     found = model.prompt.encode_dialog([{"role": "user", "slots": chosen}])
     return [int(token) for token in found["context_ids"]]

@@ -216,6 +216,7 @@ def batching_of(model: Any) -> Literal["any", "single"]:
     and global tokens were never compared.
     """
     encoder = model.encoder
-    leaks = any(not part.use_mask for part in encoder.modules() if is_one_of(part, "MaskedConv1d"))
+    blocks = [part for part in encoder.modules() if is_one_of(part, "JasperBlock")]
+    leaks = not all(block.conv_mask for block in blocks)
     local = getattr(encoder, "self_attention_model", "rel_pos") == "rel_pos_local_attn"
     return "single" if leaks or local or getattr(model, "crop_or_pad", None) is not None else "any"

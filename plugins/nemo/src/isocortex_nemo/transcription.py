@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.errors import DataError, UsageError
 from isocortex.models import load_state, read_state
 from isocortex_nemo.archives import WEIGHTS, read_config, unpacked
+from isocortex_nemo.layers import PROMPT
 from isocortex_nemo.network import build, quiet
 from isocortex_nemo.targets import refuse_unknown
 from isocortex_nemo.versions import installed_version, refuse_absent, refuse_other_version
@@ -56,7 +57,9 @@ def _written(model: Any, sound: Array, path: Path) -> str:
     import torch
 
     model.eval()
-    options = {"batch_size": 1, "num_workers": 0, "verbose": False}
+    options: dict[str, Any] = {"batch_size": 1, "num_workers": 0, "verbose": False}
+    if hasattr(model, "prompt"):
+        options |= PROMPT
     try:
         with quiet(), torch.inference_mode():
             found = model.transcribe([sound], **options)
