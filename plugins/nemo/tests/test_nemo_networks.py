@@ -170,7 +170,7 @@ def test_a_jasper_block_is_its_newest_output(load: Any, sounds: Any) -> None:
         found = heard(model, sounds(1.0))
         block = model.module.encoder.encoder[2]
         given: list[Any] = []
-        handle = block.register_forward_hook(lambda module, arguments, output: given.append(output[0]))
+        handle = block.register_forward_hook(lambda *heard: given.append(heard[2][0]))
         heard(model, sounds(1.0))
         handle.remove()
     assert len(given[0]) > 1
@@ -273,7 +273,7 @@ def test_the_decoder_of_a_canary_hears_through_its_prompt(load: Any, made: Any, 
     prompt = [special[token] for token in ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|en|>", "<|pnc|>")]
     states: list[Any] = []
     layer = network.transf_decoder._decoder.layers[1]
-    handle = layer.register_forward_hook(lambda module, arguments, output: states.append(output))
+    handle = layer.register_forward_hook(lambda *heard: states.append(heard[2]))
     padded = torch.zeros(2, 32000)
     for row, stimulus in enumerate(stimuli):
         padded[row, : len(stimulus.array)] = torch.from_numpy(stimulus.array)

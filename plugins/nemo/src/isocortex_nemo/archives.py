@@ -50,9 +50,8 @@ def unpacked(path: Path) -> Generator[Path]:
             with tarfile.open(path, "r:*") as archive:
                 _unpack(archive, path, Path(folder))
         except _DAMAGED as error:
-            raise DataError(
-                f"{path} is cut short or no .nemo file ({str(error) or type(error).__name__}). Fetch it again."
-            ) from error
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise DataError(f"{path} is cut short or no .nemo file ({reason}). Fetch it again.") from error
         for name in (CONFIG, WEIGHTS):
             if not (Path(folder) / name).is_file():
                 raise DataError(f"{path} holds no {name}, which every .nemo file has. Fetch it again.")

@@ -12,6 +12,7 @@ import io
 import math
 import pickle
 import pickletools
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -20,6 +21,7 @@ from isocortex.files import ARRAYS, Record, as_size, as_text, described, read_pi
 
 _REBUILD, _TYPED = "torch._utils _rebuild_tensor_v2", "torch._tensor _rebuild_from_type_v2"
 _PARAMETER, _LOAD = "torch._utils _rebuild_parameter", "torch.storage _load_from_bytes"
+_ENCODE: Final = "_codecs encode"
 _ELEMENTS = (
     "VoidType", "ChannelType", "EmbeddedTextType", "LogitsType", "ProbsType", "LogprobsType", "LabelsType",
     "HypothesisType", "LengthsType", "LossType", "EncodedRepresentation", "AcousticEncodedRepresentation",
@@ -30,7 +32,7 @@ _ELEMENTS = (
 #: every global that pickles of what hooks were given name; none of them is called
 ALLOWED: Final = frozenset(
     {
-        *ARRAYS, _REBUILD, _TYPED, _PARAMETER, _LOAD, "torch Tensor", "torch Size", "collections OrderedDict",
+        *ARRAYS, _REBUILD, _TYPED, _PARAMETER, _LOAD, _ENCODE, "torch Tensor", "torch Size", "collections OrderedDict",
         "torch.nn.parameter Parameter",
         "nemo.core.neural_types.neural_type NeuralType", "nemo.core.neural_types.axes AxisType",
         "nemo.core.neural_types.axes AxisKind",
@@ -68,7 +70,7 @@ def _value(value: Any, pickled: Any) -> Any:
     if value.place in ARRAYS:
         import torch
 
-        return torch.from_numpy(pickled.array(value))
+        return torch.from_numpy(pickled.array(value).copy())
     return _tensor(value)
 
 
@@ -90,14 +92,14 @@ def _tensor(record: Record) -> Any:
         raise ValueError(f"expected a tensor, found {described(record)}")
     storage, offset, size, stride = parts[:4]
     shape, steps = _sizes(size), _sizes(stride)
-    held = _storage(storage)
-    start = as_size(offset)
+    held, dtype = _storage(storage)
+    start, n_held = as_size(offset), held.nbytes() // dtype.itemsize
     if len(shape) != len(steps) or math.prod(shape) > MAX_VALUES:
         raise ValueError(f"a tensor has the size {shape} and the strides {steps}")
     last = start + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
-    if math.prod(shape) and last >= len(held):
-        raise ValueError(f"a tensor reaches to value {last} of a storage of {len(held)}")
-    return torch.empty(0, dtype=held.dtype).set_(held.untyped(), start, shape, steps)
+    if math.prod(shape) and last >= n_held:
+        raise ValueError(f"a tensor reaches to value {last} of a storage of {n_held}")
+    return torch.empty(0, dtype=dtype).set_(held, start, shape, steps)
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
@@ -108,15 +110,15 @@ def _sizes(value: Any) -> tuple[int, ...]:
     return tuple(as_size(item) for item in cast("Sequence[Any]", value))
 
 
-def _storage(record: Any) -> Any:
-    """The storage of a record, on the CPU."""
+def _storage(record: Any) -> tuple[Any, Any]:
+    """The storage of a record, on the CPU, and the type of its values."""
     import torch
 
     if not isinstance(record, Record) or record.place != _LOAD or not record.args:
         raise ValueError(f"expected a storage, found {described(record)}")
-    data = record.args[0]
-    if not isinstance(data, bytes):
-        raise ValueError(f"a storage is made of {described(data)}")
+    data = _bytes(record.args[0])
+    if data is None:
+        raise ValueError(f"a storage is made of {described(record.args[0])}")
     _refuse_announced(data)
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -124,7 +126,17 @@ def _storage(record: Any) -> Any:
         raise ValueError(f"a storage cannot be read ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(found, torch.TypedStorage):
         raise ValueError(f"a storage is a {type(found).__name__}")
-    return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class that torch replaces one day; pickles hold it
+        return found.untyped(), found.dtype
+
+
+def _bytes(value: Any) -> bytes | None:
+    """Bytes; the first three protocols write them as a text that is to be encoded."""
+    if isinstance(value, Record) and value.place == _ENCODE and value.args is not None:
+        text, code = value.args
+        return text.encode("latin-1") if isinstance(text, str) and code == "latin1" else None
+    return value if isinstance(value, bytes) else None
 
 
 def _refuse_announced(data: bytes) -> None:

@@ -111,7 +111,7 @@ def _download(card: ModelCard, *, offline: bool) -> Path:
     from huggingface_hub import constants
 
     tried: list[str] = []
-    hub = f"the hub, {constants.ENDPOINT}/{repository_of(card)}"
+    hub = f"the hub, {hub_address()}/{repository_of(card)}"
     address = ngc_address(card)
     if offline or constants.HF_HUB_OFFLINE:
         tried.append(f"{hub}: not asked, because {'isocortex runs offline' if offline else 'HF_HUB_OFFLINE is set'}")
@@ -138,13 +138,20 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}"[:300] if first else type(error).__name__
 
 
-def _from_hub(card: ModelCard) -> Path:
-    from huggingface_hub import constants, hf_hub_download
+def hub_address() -> str:
+    """Where the hub is; ``HF_ENDPOINT`` names a mirror."""
+    from huggingface_hub import constants
 
-    refuse_unreachable(constants.ENDPOINT)
+    return constants.ENDPOINT
+
+
+def _from_hub(card: ModelCard) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    refuse_unreachable(hub_address())
     folder = own_folder(card)
     folder.mkdir(parents=True, exist_ok=True)
-    return Path(hf_hub_download(repository_of(card), file_name_of(card), local_dir=folder))
+    return Path(hf_hub_download(repository_of(card), file_name_of(card), local_dir=folder, endpoint=hub_address()))
 
 
 def refuse_unreachable(address: str) -> None:
@@ -219,26 +226,32 @@ def absent(card: ModelCard, tried: Sequence[str]) -> FilesError:
     )
 
 
-def adopt_file(card: ModelCard, source: Path) -> Path | None:
-    """Copy a model's file from a folder that holds it at any depth into the data folder; None where it is not there.
+def file_in(source: Path, card: ModelCard) -> Path:
+    """A model's file in a folder that holds it at any depth.
 
     Raises
     ------
     FilesError
-        There is no such folder, or several files have the name and other contents.
+        There is no such folder, no such file, or several have the name and other contents.
     """
     from isocortex.files import digest_files
 
+    name = file_name_of(card)
     if not source.is_dir():
         raise FilesError(f"{source} is not a folder. --from takes a folder that holds the files.")
-    found = sorted(path for path in source.rglob(file_name_of(card)) if path.is_file())
-    if len(set(digest_files(found).values())) > 1:
-        raise FilesError(f"{source} holds {len(found)} different files called {file_name_of(card)}. Leave one.")
+    found = sorted(path for path in source.rglob(name) if path.is_file())
     if not found:
-        return None
+        raise FilesError(f"{source} does not hold {name}, at any depth.")
+    if len(found) > 1 and len(set(digest_files(found).values())) > 1:
+        raise FilesError(f"{source} holds {len(found)} different files called {name}. Leave one.")
+    return found[0]
+
+
+def adopt(card: ModelCard, path: Path) -> Path:
+    """Copy a model's file into the data folder."""
     target = own_folder(card) / file_name_of(card)
     target.parent.mkdir(parents=True, exist_ok=True)
-    check_space(target.parent, found[0].stat().st_size, f"Copying {card.id}")
-    with found[0].open("rb") as opened:
+    check_space(target.parent, path.stat().st_size, f"Copying {card.id}")
+    with path.open("rb") as opened:
         write_atomic(target, lambda file: shutil.copyfileobj(opened, file))
     return target

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import DataError, UsageError
-from isocortex.models import load_state, read_state
-from isocortex_nemo.archives import WEIGHTS, read_config, unpacked
+from isocortex.models import load_state
+from isocortex_nemo.archives import read_config, unpacked
 from isocortex_nemo.layers import PROMPT
+from isocortex_nemo.models import read_weights
 from isocortex_nemo.network import build, quiet
 from isocortex_nemo.targets import refuse_unknown
 from isocortex_nemo.versions import installed_version, refuse_absent, refuse_other_version
@@ -49,7 +50,7 @@ def transcribe(plugin: NemoModel, variant: Variant, sound: Array) -> str:
         if kind in _SILENT:
             raise UsageError(f"{path} is a {kind}, which writes nothing.")
         model = build(config, folder, path)
-        load_state(model, read_state(folder / WEIGHTS))
+        load_state(model, read_weights(folder, path))
         return _written(model, sound, path)
 
 
