@@ -194,7 +194,7 @@ def test_what_is_left_out_or_guessed_is_said_and_kept(tmp_path: Path, isocortex:
     for name in ("a", "b"):
         dump(source / f"{name}.pkl", {"encoder.layers.0": torch.rand(1, 9, 5), "loss": None, "empty": ()})
     out = tmp_path / "out"
-    done = isocortex("import hooks", str(source), "--out", str(out))
+    done = isocortex("import", "hooks", str(source), "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     for sentence in (
@@ -232,13 +232,14 @@ def test_axes_and_layers_can_be_named(tmp_path: Path, isocortex: Any) -> None:
     tensor = torch.rand(1, 2, 7)
     dump(source / "a.pickle", {"mine": tensor, "other": torch.rand(1, 1, 1, 1)})
     done = isocortex(
-        "import hooks", str(source), "--out", str(tmp_path / "out"), "--layers", "mi*", "--axes", "mine=channel, time"
+        "import", "hooks", str(source), "--out", str(tmp_path / "out"), "--layers", "mi*",
+        "--axes", "mine=channel, time",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = activations(tmp_path / "out")
     assert list(found) == ["mine"]
     np.testing.assert_allclose(found["mine"], tensor.double().mean(2), atol=1e-6)
-    assert isocortex("import hooks", str(source), "--out", "x", "--axes", "mine").returncode == 2
+    assert isocortex("import", "hooks", str(source), "--out", "x", "--axes", "mine").returncode == 2
 
 
 def test_folders_without_or_with_differing_pickles_are_named(tmp_path: Path) -> None:

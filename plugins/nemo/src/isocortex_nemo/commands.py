@@ -33,7 +33,7 @@ def transcribe(model: str, sound: Path, offline: bool) -> None:
     plugin, variant = NemoModel(card), Variant.parse(text or "pretrained")
     plugin.offline = offline
     stimulus = StimulusSet(sound.name, "audio", {sound.stem: sound}).load(0)
-    print(write(plugin, variant, heard(stimulus.array, stimulus.sample_rate, sound.name)))
+    print(write(plugin, variant, heard(stimulus.array, stimulus.sample_rate, sound.name, card.resampler)))
 
 
 @click.command("import hooks")

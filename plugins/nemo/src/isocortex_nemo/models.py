@@ -199,7 +199,8 @@ class HearingNetwork(TorchModel):
         import numpy as np
         import torch
 
-        sounds = [heard(stimulus.array, stimulus.sample_rate, stimulus.id) for stimulus in batch]
+        how = self._card.resampler
+        sounds = [heard(stimulus.array, stimulus.sample_rate, stimulus.id, how) for stimulus in batch]
         lengths = [len(sound) for sound in sounds]
         signal = np.zeros((len(sounds), max(lengths)), dtype=np.float32)
         for row, sound in zip(signal, sounds, strict=True):
@@ -219,7 +220,7 @@ class HearingNetwork(TorchModel):
         return {"transcript": tokens, "transcript_length": torch.full((n_sounds,), tokens.shape[1])}
 
 
-def heard(array: Array, rate: float | None, name: str) -> Array:
+def heard(array: Array, rate: float | None, name: str, how: str = "soxr") -> Array:
     """One channel at 16 kHz: the mean of all channels, resampled where core has not done so.
 
     Raises
@@ -232,7 +233,7 @@ def heard(array: Array, rate: float | None, name: str) -> Array:
     from isocortex.data import resample
 
     mono = array.mean(axis=1) if array.ndim == 2 else array
-    sound = mono if rate is None else resample(mono, rate, RATE)
+    sound = mono if rate is None else resample(mono, rate, RATE, how)
     if len(sound) < RATE // 100:
         raise DataError(f"The sound {name!r} has {len(sound)} samples at 16 kHz; expected at least 160 (10 ms).")
     return np.ascontiguousarray(sound, dtype=np.float32)
