@@ -222,6 +222,44 @@ def test_transcribing_never_touches_a_network_that_listens(load: Any, made: Any,
     assert not torch.equal(before["encoder.layers.1"][0], spoilt["encoder.layers.1"][0])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_prints_what_nemo_writes(
+    made: Any, nemo: Any, isocortex: Any, sounds: Any, tmp_path: Any, name: str
+) -> None:
+    import soundfile
+
+    from isocortex_nemo.network import quiet
+
+    sound = sounds(1.5).load(0).array
+    soundfile.write(tmp_path / "a.wav", sound, 16_000, subtype="FLOAT")
+    if name == "self-supervised":
+        done = isocortex("nemo", "transcribe", f"nemo:{made.file(name)}", str(tmp_path / "a.wav"))
+        assert done.returncode == 2
+        assert "is a SpeechEncDecSelfSupervisedModel, which writes nothing" in done.stderr
+        return
+    with quiet():
+        plain = nemo.ASRModel.restore_from(str(made.file(name)), map_location="cpu").eval()
+        prompt = {"source_lang": "en", "target_lang": "en", "task": "asr", "pnc": "yes"} if name == "canary" else {}
+        found = plain.transcribe([sound], batch_size=1, num_workers=0, verbose=False, **prompt)
+    expected = found[0][0] if isinstance(found, tuple) else found[0]
+    done = isocortex("nemo", "transcribe", f"nemo:{made.file(name)}", str(tmp_path / "a.wav"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{getattr(expected, 'text', expected)}\n"
+    assert done.stderr == ""
+
+
+def test_what_cannot_write_says_so(made: Any, isocortex: Any, sounds: Any, tmp_path: Any) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "a.wav", sounds(0.5).load(0).array, 16_000)
+    done = isocortex("nemo", "transcribe", "noise", str(tmp_path / "a.wav"))
+    assert done.returncode == 2
+    assert "noise is no network of NeMo" in done.stderr
+    done = isocortex("nemo", "transcribe", f"nemo:{made.file('jasper')}@random:0", str(tmp_path / "a.wav"))
+    assert done.returncode == 2
+    assert "has no trained weights; what it would write says nothing" in done.stderr
+
+
 def test_convolutions_that_do_not_mask_run_one_by_one(made: Any, sounds: Any, tmp_path: Any, nemo: Any) -> None:
     from omegaconf import OmegaConf
 
