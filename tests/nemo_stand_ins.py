@@ -137,7 +137,7 @@ def _characters(encoder: Config, width: int) -> Config:
 
 
 def _transducer(encoder: Config, width: int, *, durations: bool = False) -> Config:
-    prednet = {"pred_hidden": 8, "pred_rnn_layers": 1, "dropout": 0.1}
+    prednet = {"pred_hidden": 8, "pred_rnn_layers": 1, "dropout": 0.0}
     jointnet = {
         "encoder_hidden": width, "pred_hidden": 8, "joint_hidden": 8, "activation": "relu", "dropout": 0.1,
     }  # fmt: skip
