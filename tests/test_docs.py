@@ -108,6 +108,12 @@ def test_help_texts_are_those_of_the_command_line() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_table_of_recognisers_is_that_of_the_rows() -> None:
+    check = [sys.executable, str(DOCS / "generate_recognisers.py"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_command_has_its_help_text() -> None:
     from isocortex.cli.commands import cli
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,16 @@ def test_a_model_with_its_fields_tags_and_no_weights(lab: Lab) -> None:
     ]
     assert lines("iso-lab::lab-net") == lines("lab-net")
     assert lab.seen("load", "run") == []
+
+
+def test_what_a_row_requires_is_shown_with_what_is_installed(lab: Lab) -> None:
+    manifest = lab.site / "iso_lab" / "isocortex.toml"
+    needs = 'requires = ["numpy>=1", "nobody-wrote-this[all]>=2,<3"]'
+    manifest.write_text(manifest.read_text().replace('id = "lab-net"', f'id = "lab-net"\n{needs}', 1))
+    found = next(line for line in lines("lab-net") if line.startswith("  requires: "))
+    assert (
+        found == f"  requires: numpy>=1 ({version('numpy')} is installed), nobody-wrote-this[all]>=2,<3 (not installed)"
+    )
 
 
 def test_a_model_whose_weights_are_not_here_or_are(lab: Lab, own_folders: Path) -> None:

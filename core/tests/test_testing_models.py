@@ -14,6 +14,7 @@ from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.data.media import resample
 from isocortex.data.stimuli import Stimulus, StimulusBatch
+from isocortex.errors import FilesError
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.testing import CheckFailed, check_model, checks_of, model_runs
 from isocortex.testing.memory import growth
@@ -278,6 +279,18 @@ def test_what_the_kit_cannot_run_is_skipped(modality: str, variants: tuple[str, 
     assert not {name for name, outcome in found.items() if outcome.status == "failed"}
     assert found["outputs"].status == "skipped"
     assert words in found["outputs"].message
+
+
+def test_a_variant_whose_files_are_not_here_is_skipped_with_the_reason() -> None:
+    """An untrained network may take its architecture from a file."""
+
+    class Absent(Plugin):
+        def fetch(self, variant, source=None):
+            raise FilesError(f"The file of {variant} is not here.\nLooked for it in many places.")
+
+    found = outcomes(Absent(plugin_of(Loaded).card))
+    assert {outcome.status for outcome in found.values()} == {"skipped"}
+    assert found["loads"].message == "fixed needs files that are not here: The file of fixed is not here."
 
 
 def test_check_model_raises_with_every_failure() -> None:

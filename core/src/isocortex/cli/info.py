@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
 from isocortex.files.archives import refuse_outside
 from isocortex.files.disk import home_expanded_name
 from isocortex.files.file_store import FileStore, amount, read_specs
+from isocortex.files.libraries import public_version
 from isocortex.loading.resolver import FOLDER_PREFIX, Resolver, row_of, sibling, variant_of
 from isocortex.scoring.contract import Ceiling, Preparation, Rules
 
@@ -61,10 +63,16 @@ def _of_folder(resolver: Resolver, identity: str) -> tuple[str, Card]:
 
 
 def _fields(card: Card) -> list[str]:
-    values = card.model_dump(mode="json")
+    values = card.model_dump(mode="json") | {"requires": [_required(line) for line in card.requires]}
     silent = _HIDDEN if values.get("sample_rate") else _HIDDEN | {"resampler"}
     shown = {key: value for key, value in values.items() if key not in silent and value is not False}
     return [f"  {key}: {_text(value)}" for key, value in shown.items() if value not in _EMPTY]
+
+
+def _required(line: str) -> str:
+    """A requirement, and the version that is installed of it."""
+    installed = public_version(re.split(r"[^A-Za-z0-9._-]", line.strip(), maxsplit=1)[0])
+    return f"{line} ({'not installed' if installed is None else f'{installed} is installed'})"
 
 
 def _text(value: Any) -> str:

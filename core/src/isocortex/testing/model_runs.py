@@ -16,6 +16,7 @@ from isocortex.activations.reductions import reduce_output
 from isocortex.catalogue.cards import ModelCard, Variant
 from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import StimulusBatch, StimulusSet
+from isocortex.errors import FilesError
 from isocortex.extraction.chance import seeded
 from isocortex.extraction.extractor import activations_in_memory
 from isocortex.extraction.hearing import heard
@@ -128,7 +129,16 @@ class ModelUnderTest:
         offered = [kind for kind in self.card.variants if kind in WITHOUT_WEIGHTS]
         if not offered:
             raise CheckSkipped(f"It offers {', '.join(self.card.variants)} only, which need weights.")
-        return [Variant.parse(kind) for kind in offered]
+        return [self._with_its_files(Variant.parse(kind)) for kind in offered]
+
+    def _with_its_files(self, variant: Variant) -> Variant:
+        """The variant; the check is skipped where files that it needs are not here."""
+        try:
+            self.plugin.fetch(variant)
+        except FilesError as error:
+            first = str(error).partition("\n")[0]
+            raise CheckSkipped(f"{variant} needs files that are not here: {first}") from error
+        return variant
 
     def load(self, variant: Variant) -> LoadedModel:
         """Load the model anew; one that draws numbers runs under seeds, as in a run."""

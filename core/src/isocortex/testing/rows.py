@@ -52,13 +52,17 @@ class RowUnderTest:
         Raises
         ------
         CheckSkipped
-            What the row names does not load, or is of another kind, or a package that it requires is not installed.
+            What the row names does not load, or is of another kind, or a package that it requires is absent or of
+            another version.
         """
         from isocortex.loading.resolver import INTERFACES, load_object, make_plugin
 
         absent = [name for name in map(_distribution, self.card.requires) if not _is_installed(name)]
         if absent:
             raise CheckSkipped(f"It requires {shorten(absent)}, not installed here.")
+        others = [line for line in self.card.requires if not _is_met(line)]
+        if others:
+            raise CheckSkipped(f"It requires {shorten(others)}; another version is installed here.")
         try:
             found = load_object(self.card)
         except (PluginError, SystemExit) as error:
@@ -84,6 +88,17 @@ def _is_installed(distribution: str) -> bool:
     except Exception:  # also where its metadata cannot be read
         return False
     return True
+
+
+def _is_met(requirement: str) -> bool:
+    """Whether the version that is installed fits; what is no requirement is for the checks of the manifest."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        wanted = Requirement(requirement)
+    except InvalidRequirement:
+        return True
+    return wanted.specifier.contains(version(wanted.name), prereleases=True)
 
 
 def skip_unless(check: str, error: Exception) -> CheckSkipped:

@@ -1,0 +1,1 @@
+"""NVIDIA's speech recognisers from NeMo, as models of hearing."""
