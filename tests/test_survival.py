@@ -109,7 +109,7 @@ def test_kills_lose_nothing(folder, undisturbed, tmp_path, n_kills) -> None:
     assert "extracted" not in again.stderr
 
 
-@pytest.mark.parametrize("n_processes", [2, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_processes", [2, pytest.param(12, marks=pytest.mark.long)])
 def test_processes_at_once_give_one_set_of_results(folder, undisturbed, tmp_path, n_processes) -> None:
     expected, _ = undisturbed
     running = [
