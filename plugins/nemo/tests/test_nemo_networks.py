@@ -429,3 +429,19 @@ def test_loading_says_nothing(load: Any, sounds: Any, capfd: pytest.CaptureFixtu
         with load(name) as model:
             heard(model, sounds(1.0))
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_others_log_is_heard_after_nemo(nemo: Any) -> None:
+    import logging
+
+    from isocortex_nemo.network import quiet
+
+    handler = logging.Handler()
+    logging.getLogger("nemo_logger").addHandler(handler)
+    try:
+        with quiet():
+            handler.setLevel(logging.CRITICAL)  # as NeMo does at the end of a transcription
+        assert handler.level == logging.NOTSET
+        assert logging.root.manager.disable == logging.NOTSET
+    finally:
+        logging.getLogger("nemo_logger").removeHandler(handler)

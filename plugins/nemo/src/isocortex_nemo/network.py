@@ -46,7 +46,8 @@ def import_nemo() -> Any:
     try:
         with quiet(), _without_broken_torchvision():
             models = importlib.import_module("nemo.collections.asr.models")
-            importlib.import_module("nemo.utils").logging.setLevel(logging.CRITICAL)
+            # the logger alone: NeMo's own setLevel silences the handlers of everybody else, too
+            logging.getLogger("nemo_logger").setLevel(logging.CRITICAL)
     except Exception as error:  # whatever NeMo and what it stands on raise
         raise PluginError(
             f"NeMo cannot be imported ({type(error).__name__}: {error}). Expected nemo_toolkit 2.7.3 or 3.x with its "
@@ -57,8 +58,10 @@ def import_nemo() -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Generator[None]:
-    """Let NeMo and what it stands on say nothing meanwhile; warnings are shown as before afterwards."""
+    """Let NeMo and what it stands on say nothing meanwhile; warnings and logs are shown as before afterwards."""
     before = logging.root.manager.disable
+    handlers = [*logging.root.handlers, *logging.getLogger("nemo_logger").handlers]
+    levels = [(handler, handler.level) for handler in handlers]  # NeMo sets those of everybody
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -66,6 +69,8 @@ def quiet() -> Generator[None]:
             yield
     finally:
         logging.disable(before)
+        for handler, level in levels:
+            handler.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -73,7 +73,8 @@ def read_frame(path: Path) -> pd.DataFrame:
     >>> import tempfile
     >>> import pandas as pd
     >>> path = Path(tempfile.mkdtemp()) / "table.pkl"
-    >>> pd.DataFrame({"voxel_id": [3, 5], "hemi": ["lh", "rh"]}).to_pickle(path)
+    >>> with pd.option_context("mode.string_storage", "python"):
+    ...     pd.DataFrame({"voxel_id": [3, 5], "hemi": ["lh", "rh"]}).to_pickle(path)
     >>> read_frame(path).to_dict("list")
     {'voxel_id': [3, 5], 'hemi': ['lh', 'rh']}
     """
