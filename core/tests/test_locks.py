@@ -170,5 +170,9 @@ def test_what_an_interrupt_left_taken_is_freed_by_the_same_thread(path: Path, sa
 
 def test_where_no_lock_can_be_had_all_go_on(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with locked(tmp_path / "file" / "a.lock"):
-        pass
+    inside = []
+    for _ in range(2):
+        with locked(tmp_path / "file" / "a.lock"), locked(tmp_path / "file" / "a.lock"):
+            inside.append("both are in, since neither has a lock")
+    assert len(inside) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "and nothing is left"

@@ -92,13 +92,9 @@ def removed_after(path: Path) -> Generator[Path]:
 
 
 def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
-            import shutil
+    from isocortex.files.leftovers import remove  # loaded already where there is something to remove
 
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    remove(path)
 
 
 @contextlib.contextmanager
