@@ -56,6 +56,22 @@ def test_where_takes_fields_lists_and_tags_and_all_must_hold(lab: Lab, typed: Ty
     assert models("licence=CC0", "modality=image", "variants=pretrained") == ["lab-weighty"]
 
 
+def test_models_whose_requirements_are_not_installed_are_told_apart(lab: Lab, typed: Typed) -> None:
+    row = '[plugin]\napi = 1\n[[model]]\nid = "needy"\nobject = "iso_needy:Needy"\nmodality = "image"\nlayers = ["a"]\n'
+    text = f'{row}requires = ["no-such-library>=3", "numpy>=1", "numpy>=99"]\n'
+    write_package(lab.site, "iso-needy", {"isocortex.toml": text})
+    rows = {row["id"]: row for row in json.loads(typed("list", "models", "--json").out)["models"]}
+    assert rows["lab-net"]["available"]
+    assert "unmet" not in rows["lab-net"]
+    assert not rows["needy"]["available"]
+    first, second = rows["needy"]["unmet"]
+    assert first == "no-such-library>=3, which is not installed"
+    assert second.startswith("numpy>=99, but ")
+    assert ids(typed("list", "models", "--where", "available=false", "--json").out) == ["needy"]
+    assert "needy" not in ids(typed("list", "models", "--where", "available=true", "--json").out)
+    assert "available" not in json.loads(typed("list", "metrics", "--json").out)["metrics"][0]
+
+
 def test_where_compares_numbers(lab: Lab, typed: Typed) -> None:
     rows = "".join(
         f'[[model]]\nid = "deep-{depth}"\nobject = "x:X"\nmodality = "audio"\nlayers = []\n'

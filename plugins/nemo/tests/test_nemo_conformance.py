@@ -31,7 +31,7 @@ def test_checks_of_a_row_that_needs_another_version_are_skipped(tmp_path: Any, m
     checks = [check for check in checks_of("stt_en_squeezeformer_ctc_large_ls") if check.id.endswith(":loads")]
     outcome = checks[0].outcome()
     assert outcome.status == "skipped"
-    assert "nemo_toolkit[asr]>=2.7.3,<3; another version is installed here" in outcome.message
+    assert "It requires nemo_toolkit[asr]>=2.7.3,<3, but 3.0.0 is installed." in outcome.message
 
 
 @pytest.mark.nemo

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from isocortex.catalogue.rows import Catalogue
+from isocortex.files.libraries import public_version
 from isocortex.loading.resolver import resolver
 
 PACKAGE = "isocortex-nemo"
@@ -126,8 +127,13 @@ def test_models_are_selected_by_words_and_numbers(isocortex: Any) -> None:
 def test_listing_imports_neither_nemo_nor_torch(isocortex_process: Any) -> None:
     code = "import sys; from isocortex.cli.commands import cli; cli.main(['list', 'models', '--json'])"
     done = isocortex_process("list", "models", "--json")
-    names = {entry["id"] for entry in json.loads(done.stdout)["models"]}
-    assert {f"nvidia/{name}" for name in NAMES} <= names
+    rows = {entry["id"]: entry for entry in json.loads(done.stdout)["models"]}
+    assert {f"nvidia/{name}" for name in NAMES} <= rows.keys()
+    unmet = [entry["unmet"] for entry in rows.values() if entry["package"] == PACKAGE and not entry["available"]]
+    here = public_version("nemo_toolkit")
+    n_unmet = {None: len(listed()), "2": 0, "3": ONLY_2}[here and here[0]]
+    assert len(unmet) == n_unmet
+    assert all("nemo_toolkit" in line for [line] in unmet)
     import subprocess
 
     watch = f"import atexit, sys; atexit.register(lambda: print(sorted(sys.modules), file=sys.stderr)); {code}"
@@ -135,7 +141,7 @@ def test_listing_imports_neither_nemo_nor_torch(isocortex_process: Any) -> None:
     assert watched.returncode == 0
     imported = eval(watched.stderr.strip().splitlines()[-1])
     assert {"isocortex.cli.list", "tomllib"} <= set(imported)
-    absent = {"nemo", "torch", "numpy", "yaml", "huggingface_hub", "isocortex_nemo", "packaging", "pydantic"}
+    absent = {"nemo", "torch", "numpy", "yaml", "huggingface_hub", "isocortex_nemo", "pydantic"}
     assert not absent & {name.partition(".")[0] for name in imported}
 
 

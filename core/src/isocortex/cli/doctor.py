@@ -19,6 +19,7 @@ from isocortex.catalogue.rows import Catalogue, Row, is_pattern
 from isocortex.errors import FilesError, IsocortexError
 from isocortex.files.disk import cache_folder, check_writable, data_folder
 from isocortex.files.file_store import FileStore
+from isocortex.files.libraries import unmet_requirements
 from isocortex.loading.resolver import Resolver, make_plugin, variant_of
 
 WIDTH = 80
@@ -126,29 +127,8 @@ def _unmet_of_plugins(catalogue: Catalogue) -> Iterator[str]:
             lines = [line for line in requires(plugin.package) or () if "extra ==" not in line]
         except Exception:  # metadata that cannot be read are named elsewhere
             lines = []
-        for unmet in _unmet(lines):
+        for unmet in unmet_requirements(lines):
             yield f"{plugin.package} {plugin.version} requires {unmet}"
-
-
-def _unmet(lines: Iterable[str]) -> list[str]:
-    """Requirements that are not met, each with what is here."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    found: list[str] = []
-    for line in lines:
-        try:
-            one = Requirement(line)
-        except InvalidRequirement:
-            found.append(f"{line!r}, which is no requirement")
-            continue
-        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
-            continue
-        here = _version(one.name)
-        if here is None:
-            found.append(f"{line}, which is not installed")
-        elif not one.specifier.contains(here, prereleases=True):
-            found.append(f"{line}, but {here} is installed")
-    return found
 
 
 def _faults(catalogue: Catalogue) -> Iterator[str]:
@@ -175,7 +155,7 @@ def _state_of(row: Row, catalogue: Catalogue) -> dict[str, str]:
     try:
         card = read_card(row)
         assert isinstance(card, ModelCard)
-        unmet = _unmet(card.requires)
+        unmet = unmet_requirements(card.requires)
         if unmet:
             return {"state": NOT_HERE, "reason": f"it requires {' and '.join(unmet)}"}
         resolver.model(row.reference)

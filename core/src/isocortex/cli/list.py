@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import operator
@@ -15,6 +16,7 @@ import click
 
 from isocortex.catalogue.rows import DEFAULTS, Catalogue, Row
 from isocortex.errors import UsageError, printable, shorten, suggest
+from isocortex.files.libraries import unmet_requirements
 
 LISTS = ("models", "datasets", "stimuli", "metrics", "benchmarks", "suites", "executors", "plugins")
 
@@ -82,6 +84,7 @@ def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dic
     UsageError
         A ``where`` that is neither KEY=VALUE nor a comparison of numbers.
     """
+    _unmet.cache_clear()  # what is installed may have changed
     conditions = [_condition(text) for text in where]
     lists = {
         name: [_entry(row) for row in catalogue.of_kind(kind) if _fits(row, conditions)]
@@ -166,7 +169,8 @@ def _known(row: Row) -> dict[str, Any]:
     """Every field of a row by name, with what its card has by default, and its tags."""
     tags = row.table.get("tags", {})
     origin = {"package": row.package, "package_version": row.version}
-    return {**DEFAULTS.get(row.kind, {}), **(tags if isinstance(tags, dict) else {}), **row.table, **origin}
+    tags = tags if isinstance(tags, dict) else {}
+    return {**DEFAULTS.get(row.kind, {}), **tags, **row.table, **_availability(row), **origin}
 
 
 def _texts(value: object) -> list[str]:
@@ -181,7 +185,22 @@ def _text(value: object) -> str:
 
 def _entry(row: Row) -> dict[str, Any]:
     shown = {key: value for key, value in row.table.items() if key not in ("object", "options")}
-    return {**DEFAULTS.get(row.kind, {}), **shown, "id": row.id, "package": row.package, "package_version": row.version}
+    origin = {"id": row.id, "package": row.package, "package_version": row.version}
+    return {**DEFAULTS.get(row.kind, {}), **shown, **_availability(row), **origin}
+
+
+def _availability(row: Row) -> dict[str, Any]:
+    """Whether what a row requires is installed, and what is not; files and memory are looked at by ``doctor``."""
+    lines = row.table.get("requires", [])
+    if row.kind != "model" or not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        return {}
+    unmet = _unmet(tuple(lines))
+    return {"available": not unmet, **({"unmet": unmet} if unmet else {})}
+
+
+@functools.lru_cache(maxsize=256)
+def _unmet(lines: tuple[str, ...]) -> list[str]:
+    return unmet_requirements(lines) if lines else []
 
 
 def as_text(lists: dict[str, list[dict[str, Any]]], *, installed: bool = False) -> str:

@@ -25,7 +25,7 @@ def public_version(distribution: str) -> str | None:
     >>> public_version("a-distribution-that-nobody-wrote") is None
     True
     """
-    version = _metadata(_canonical(distribution))[0]
+    version = _version(distribution)
     return None if version is None else version.partition("+")[0]
 
 
@@ -48,10 +48,37 @@ def library_versions(distribution: str, requires: Iterable[str] = ()) -> dict[st
         if (name, extra) in seen or (name, extra) == ("isocortex", ""):
             continue
         seen.add((name, extra))
-        for required in _metadata(name)[1]:
+        for required in _requirements(name):
             if required[1] == extra:
                 waiting.extend(_wanted(required, found))
     return {name: public_version(name) for name in sorted(found)}
+
+
+def unmet_requirements(requires: Iterable[str]) -> list[str]:
+    """Requirements that what is installed does not meet, each with what is here; those of other systems do not count.
+
+    Examples
+    --------
+    >>> unmet_requirements(["numpy>=1", "a-distribution-that-nobody-wrote", "numpy>=99; sys_platform == 'never'"])
+    ['a-distribution-that-nobody-wrote, which is not installed']
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    found: list[str] = []
+    for line in requires:
+        try:
+            one = Requirement(line)
+        except InvalidRequirement:
+            found.append(f"{line!r}, which is no requirement")
+            continue
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        here = _version(one.name)
+        if here is None:
+            found.append(f"{line}, which is not installed")
+        elif not one.specifier.contains(here, prereleases=True):
+            found.append(f"{line}, but {here} is installed")
+    return found
 
 
 def _wanted(required: _Requirement, found: set[str]) -> Iterator[tuple[str, str]]:
@@ -68,15 +95,22 @@ def _is_ours(name: str) -> bool:
     return name == "isocortex" or name.startswith("isocortex-")
 
 
-def _metadata(name: str) -> tuple[str | None, tuple[_Requirement, ...]]:
-    """Version and requirements of a distribution."""
-    from importlib.metadata import distribution
+def _version(distribution: str) -> str | None:
+    from importlib.metadata import version
 
     try:
-        found = distribution(name)
-        return found.version, tuple(_parsed(line) for line in found.requires or ())
+        return version(_canonical(distribution))
     except Exception:  # not installed, or with metadata that cannot be read
-        return None, ()
+        return None
+
+
+def _requirements(name: str) -> tuple[_Requirement, ...]:
+    from importlib.metadata import requires
+
+    try:
+        return tuple(_parsed(line) for line in requires(name) or ())
+    except Exception:  # not installed, or with metadata that cannot be read
+        return ()
 
 
 def _parsed(line: str) -> _Requirement:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, TypeVar
 
 from isocortex.catalogue.cards import Card, read_card
 from isocortex.catalogue.rows import Row
-from isocortex.errors import IsocortexError, PluginError, shorten
+from isocortex.errors import IsocortexError, PluginError
+from isocortex.files.libraries import unmet_requirements
 from isocortex.testing.outcomes import CheckSkipped, described
 
 Made = TypeVar("Made")
@@ -57,12 +56,9 @@ class RowUnderTest:
         """
         from isocortex.loading.resolver import INTERFACES, load_object, make_plugin
 
-        absent = [name for name in map(_distribution, self.card.requires) if not _is_installed(name)]
-        if absent:
-            raise CheckSkipped(f"It requires {shorten(absent)}, not installed here.")
-        others = [line for line in self.card.requires if not _is_met(line)]
-        if others:
-            raise CheckSkipped(f"It requires {shorten(others)}; another version is installed here.")
+        unmet = unmet_requirements(self.card.requires)
+        if unmet:
+            raise CheckSkipped(f"It requires {' and '.join(unmet)}.")
         try:
             found = load_object(self.card)
         except (PluginError, SystemExit) as error:
@@ -75,30 +71,6 @@ class RowUnderTest:
         if self.row.kind == "model":
             plugin.offline = True  # a check never uses the network
         return plugin
-
-
-def _distribution(requirement: str) -> str:
-    """Name of the distribution that a requirement asks for."""
-    return re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        version(distribution)
-    except Exception:  # also where its metadata cannot be read
-        return False
-    return True
-
-
-def _is_met(requirement: str) -> bool:
-    """Whether the version that is installed fits; what is no requirement is for the checks of the manifest."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        wanted = Requirement(requirement)
-    except InvalidRequirement:
-        return True
-    return wanted.specifier.contains(version(wanted.name), prereleases=True)
 
 
 def skip_unless(check: str, error: Exception) -> CheckSkipped:
