@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from isocortex.cli.score import exit_code
+from isocortex.files.leftovers import partial_of
 from isocortex.results.result import Failure, Result
 from isocortex.results.tables import tally
 from tests.lab import N_STIMULI, Lab, Typed
@@ -201,6 +203,20 @@ def test_models_without_digest_are_given_their_own_activations_and_share_no_fold
     assert second.summary is not None
     assert first.summary.value != second.summary.value
     assert not [path for path in own_folders.rglob("*") if "uncached" in path.name or path.name == "None"]
+
+
+def test_what_a_killed_copy_left_is_swept_by_the_next_one(lab: Lab, typed: Typed) -> None:
+    typed("extract", "-m", "lab-net", "--stimuli", "lab-images", "--out", "copy")
+    [chunk] = sorted(Path("copy").rglob("00000.npy"))[:1]
+    alive = partial_of(chunk)
+    partial = map(partial_of, (chunk, chunk.parents[1], chunk.parents[2]))
+    dead = [Path(re.sub(r"-\d+-\d+-", "-999999999-1-", str(path))) for path in partial]
+    for path in (alive, *dead):
+        path.write_bytes(b"half")
+    done = typed("extract", "-m", "lab-net", "--stimuli", "lab-images", "--out", "copy")
+    assert done.code == 0, done.err
+    assert alive.exists()
+    assert [path for path in dead if path.exists()] == [dead[2]], "beside --out, nothing is swept"
 
 
 @pytest.mark.parametrize("model", ["lab-net", "lab-unkept"])

@@ -37,10 +37,10 @@ def run_child(arguments: Sequence[str], folder: Path, channel: int) -> None:
         os.dup2(said, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         sys.argv = ["isocortex", *arguments]
-        tell(channel, "start", "begins")
         mark_phases(channel)
         from isocortex.__main__ import main
 
+        tell(channel, "start", "begins")
         main()
         code = 0
     except SystemExit as ended:

@@ -9,6 +9,8 @@ import sys
 
 def main() -> None:
     """Run the command line."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_at_once)  # for the few milliseconds until obey_signals is there
     for place in (0, 1, 2):  # what was closed would else be the first file that somebody opens
         try:
             os.fstat(place)
@@ -16,8 +18,6 @@ def main() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - None where it was closed
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end_at_once)  # for the few milliseconds until obey_signals is there
     from isocortex.files.interruption import Interrupted, obey_signals, say_so
 
     try:

@@ -17,6 +17,7 @@ from isocortex.files import disk as store
 from isocortex.files.disk import home_expanded
 from isocortex.files.file_store import FileStore
 from isocortex.files.interruption import guard_once
+from isocortex.files.leftovers import sweep
 from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.tables import print_json, print_table, tally
@@ -144,6 +145,7 @@ def extract_only(models: Sequence[str], stimuli: str, reduction: str, out: Path 
         reporter.line(f"{len(left_out)} models left out (another modality)")
     if out is not None:
         store.check_writable(out)
+        sweep(out)
     for name, one in wanted.items():
         with said_of_a_plugin(f"{name} on {stimulus_set.id} cannot be extracted"):
             _extract_one(name, one, out, config)

@@ -244,11 +244,14 @@ def check_modality(name: str, card: ModelCard, stimuli: StimulusSet) -> None:
 def copy_layers(folder: Path, layers: Sequence[str], target: Path) -> None:
     """Copy layers of a folder of activations; the copy names these alone, whatever else lies in the folder.
 
+    What a killed process left of an earlier copy is removed.
+
     Raises
     ------
     StoreError
         The copy cannot be written.
     """
+    sweep(target, deep=True)
     for name in map(store.folder_name, layers):
         for source in sorted((folder / name).iterdir()):
             if not source.name.startswith("."):
