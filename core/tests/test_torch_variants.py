@@ -130,6 +130,44 @@ def test_the_converter_reads_such_a_file_once_and_on_purpose(
     assert all(torch.equal(found[name], tensor) for name, tensor in trained().items())
 
 
+def test_the_converter_joins_arrays_in_several_files_and_needs_no_trust(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("safetensors")
+    names = list(trained())
+    arrays = {name: tensor.half().numpy() for name, tensor in trained().items()}
+    parts, target = [tmp_path / "a.npz", tmp_path / "b.npz"], tmp_path / "net.safetensors"
+    np.savez(parts[0], **{name: arrays[name] for name in names[:2]})
+    np.savez(parts[1], **{name: arrays[name] for name in names[2:]})
+    assert convert_checkpoint.main([*map(str, parts), str(target)]) == 0
+    assert f"{len(names)} tensors" in capsys.readouterr().out
+    found = state_of(build_variant(Net, variant(f"file:{target}")))
+    for name, tensor in trained().items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor.half().to(tensor.dtype))
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        (lambda path: np.savez(path, **{"norm.bias": np.ones(2)}), "holds 'norm.bias', as does a file before it"),
+        (lambda path: np.savez(path, objects=np.array([Evil()], dtype=object)), "cannot be read as arrays"),
+        (lambda path: path.write_bytes(b"PK\x03\x04 cut short"), "cannot be read as arrays"),
+    ],
+)
+def test_the_converter_refuses_in_one_line(tmp_path: Path, capsys: Any, second: Any, words: str) -> None:
+    pytest.importorskip("safetensors")
+    first, other, target = (tmp_path / name for name in ("a.npz", "b.npz", "net.safetensors"))
+    np.savez(first, **{"norm.bias": np.ones(2)})
+    second(other)
+    assert convert_checkpoint.main([str(first), str(other), str(target)]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not target.exists()
+    assert not Evil.ran
+
+
 @pytest.mark.parametrize("name", ["cut.pt", "cut.safetensors", "gone.pt"])
 def test_damaged_and_missing_files(tmp_path: Path, name: str) -> None:
     for kept in ("cut.pt", "cut.safetensors"):

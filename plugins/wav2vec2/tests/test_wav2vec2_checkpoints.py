@@ -138,6 +138,26 @@ def test_torch_files_older_names_and_absent_mask_embeddings_give_the_same(tiny: 
         np.testing.assert_array_equal(values, expected[layer])
 
 
+def test_whispers_positions_are_sinusoids_whether_a_checkpoint_holds_them_or_not(
+    tiny: Make, save: Any, sounds: Any
+) -> None:
+    plugin, stimuli = tiny("whisper"), sounds(0.5)
+    folder = save(trained(plugin, "whisper"))
+    state = load_file(folder / "model.safetensors")
+    [(name, positions)] = [item for item in state.items() if item[0].endswith("encoder.embed_positions.weight")]
+    n_steps, width = positions.shape
+    angles = np.arange(n_steps)[:, None] * 10_000.0 ** (-np.arange(width // 2) / (width // 2 - 1))
+    state[name] = torch.from_numpy(np.hstack([np.sin(angles), np.cos(angles)])).float()
+    found: list[dict[str, np.ndarray]] = []
+    for number, left_out in enumerate(("", name)):
+        path = folder / f"other{number}" / "weights.safetensors"
+        path.parent.mkdir()
+        save_file({key: tensor for key, tensor in state.items() if key != left_out}, path)
+        found.append(time_means(plugin, f"file:{path}", stimuli))
+    for layer, values in found[1].items():
+        np.testing.assert_allclose(values, found[0][layer], rtol=0, atol=1e-5)
+
+
 def test_the_configuration_of_a_checkpoint_counts(tiny: Make, save: Any, sounds: Any) -> None:
     """The same class with other sizes, another activation and no normalisation of its input."""
     plugin, stimuli = tiny("hubert"), sounds(0.5)

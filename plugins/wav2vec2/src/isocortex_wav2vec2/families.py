@@ -169,7 +169,7 @@ FAMILIES: Mapping[str, Family] = {
         {"encoder.conv*": _TIME_LAST, "**": _TIME_FIRST},
         names=((r"^(?=.)", "encoder."),),
         constants=("embed_positions",),
-        optional=(),
+        optional=("encoder.embed_positions.weight",),  # sinusoids, which some converters leave out
     ),
     "audio-spectrogram-transformer": Family(
         "audio_spectrogram_transformer",
