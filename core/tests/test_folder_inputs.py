@@ -114,10 +114,13 @@ BAD_RESPONSES: dict[str, tuple[Callable[[Path], None], str]] = {
     "one number": (saved(np.float64(3)), r"found shape \(\)"),
     "transposed": (saved(VALUES.T), r"found shape \(3, 9\)"),
     "no columns": (saved(VALUES[:, :0]), r"found shape \(9, 0\)"),
-    "a gap": (saved(np.where(VALUES > 1, np.nan, VALUES)), "not finite"),
+    "a gap": (
+        saved(np.where(VALUES > 1, np.nan, VALUES)),
+        "of 27 responses are gaps, in . of 9 trials and",
+    ),
     "a folder": (lambda folder: (folder / "responses.npy").mkdir(), "is a folder"),
     "a link to nothing": (linked, "a link of git-annex"),
-    "none": (lambda _: None, "needs one of responses.csv, responses.npy, responses.nc; found none"),
+    "none": (lambda _: None, "needs one of responses.csv, responses.npy, .*, responses.mat, responses/; found none"),
     "no netCDF": (raw(b"junk", "responses.nc"), "is no netCDF file"),
     "damaged netCDF": (raw(b"CDF\x01junk", "responses.nc"), "truncated|superblock|cut or damaged"),
     "damaged HDF5": (raw(b"\x89HDF\r\n\x1a\njunk", "responses.nc"), "truncated|superblock|cut or damaged"),
@@ -331,14 +334,14 @@ BAD_LAYERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "objects": (lambda made: np.save(made / "l.npy", FEATURES.astype(object)), "l.npy holds Python objects"),
     "one axis": (lambda made: np.save(made / "l.npy", FEATURES[:, 0]), "l.npy"),
     "too large": (lambda made: np.save(made / "l.npy", FEATURES * 1e160), "too large in 4 of 4 units"),
-    "few IDs": (lambda made: np.save(made / "l.npy", FEATURES[:5]), "9 lines for 5 rows of l.npy"),
+    "few IDs": (lambda made: np.save(made / "l.npy", FEATURES[:5]), "l.npy has 5 rows in 'l' and 9 IDs"),
     "a link": (lambda made: (made / "l.npy").symlink_to(".git/annex/x"), "l.npy is a link of git-annex"),
     "no netCDF": (lambda made: (made / "l.nc").write_bytes(b"junk"), "l.nc is no netCDF file"),
     "twice": (lambda made: [(made / f"l.{kind}").write_text("") for kind in ("csv", "nc")], "several files for each"),
     "none": (lambda _: None, "holds no activations"),
     "IDs in one line": (
         lambda made: [(made / "stimulus_id.txt").write_text(" ".join(IDS)), np.save(made / "l.npy", FEATURES)],
-        "1 lines for 9 rows",
+        "9 rows in 'l' and 1 IDs",
     ),
 }
 

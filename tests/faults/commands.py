@@ -124,7 +124,7 @@ def command_line(
     line = [*words, *(text for part in parts for text in part)]
     if draw.random() < 0.03:
         line[0] = mutated(draw, line[0])
-    if words[0] in LONG and not any("no-such" in text or text.startswith("--no") for text in line):
+    if words[0] in LONG and "--no-such-option" not in line:
         line.append("--no-such-option")
     return tuple(text.replace("\0", "") for text in line)
 

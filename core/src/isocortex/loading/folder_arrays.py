@@ -46,7 +46,7 @@ def read_npy(path: Path) -> Array:
     """
     import numpy as np
 
-    _refuse_absent(path)
+    refuse_absent(path)
     try:
         with path.open("rb") as file:
             beginning = file.read(6)
@@ -75,7 +75,7 @@ def _what_else(beginning: bytes) -> str:
     return "is no array of numpy." if beginning else "is empty."
 
 
-def _refuse_absent(path: Path) -> None:
+def refuse_absent(path: Path) -> None:
     why = why_not_fetched(path)
     if why is not None:
         raise DataError(f"{path} is {why}. Get its content, for example with 'datalad get' or 'git lfs pull'.")
@@ -93,7 +93,7 @@ def read_netcdf(path: Path) -> xr.DataArray:
     """
     import xarray as xr
 
-    _refuse_absent(path)
+    refuse_absent(path)
     with path.open("rb") as file:
         beginning = file.read(8)
     if not beginning.startswith(_NETCDF):

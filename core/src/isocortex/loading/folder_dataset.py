@@ -4,14 +4,14 @@ A data set folder::
 
     stimuli/            sounds or images; the file name without its ending is the stimulus_id
     stimuli.csv         optional: stimulus_id and further columns (category, …); its order is the canonical order
-    responses.csv       stimulus_id[, repetition], then one column per neuroid; or responses.npy, responses.nc
+    responses.csv       stimulus_id[, repetition], then one column per neuroid; or a row per trial and neuroid; or
+                        responses.npy, .nc, .h5, .mat; or responses/ with such a file per participant
     neuroids.csv        optional: neuroid_id and further columns (region, subject, …)
     dataset.toml        optional: id, modality, units, licence, reference; [benchmark] reduction, settings, select, …
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,15 @@ from pydantic import ValidationError
 
 from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, StimuliCard
 from isocortex.data.response_checks import check_responses
-from isocortex.data.suspect_columns import CONTINUOUS
 from isocortex.errors import DataError, UsageError, shorten
 from isocortex.files.disk import home_expanded_name
 from isocortex.files.file_store import DataFiles
 from isocortex.files.not_fetched import is_of_the_system
 from isocortex.interfaces import DatasetPlugin, StimuliPlugin
-from isocortex.loading.folder_arrays import about, read_netcdf, read_npy
+from isocortex.loading.folder_arrays import about
+from isocortex.loading.folder_responses import is_there, read_responses
 from isocortex.loading.folder_settings import FOLDER_PACKAGE, SETTINGS_FILE, identity_of, settings_of
-from isocortex.loading.folder_tables import read_numbers, read_table
+from isocortex.loading.folder_tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ class FolderStimuli(StimuliPlugin):
 
         del files
         path = Path(self.card.options["path"])
-        table = read_table(path / "stimuli.csv") if _is_there(path / "stimuli.csv") else None
+        table = read_table(path / "stimuli.csv") if is_there(path / "stimuli.csv") else None
         stimuli = from_folder(_stimuli_folder(path), modality=self.card.modality, table=table)
         stimuli.id = self.card.id
         return stimuli
@@ -132,72 +132,19 @@ class FolderDataset(DatasetPlugin):
     """The responses of a folder over its stimuli."""
 
     def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
-        """Read the responses and the table of neuroids."""
+        """Read the responses and the table of neuroids; what was left out of them is a warning."""
         from isocortex.data.dataset import Dataset
 
         del files
         path = Path(self.card.options["path"])
-        found = [name for name in RESPONSE_READERS if _is_there(path / name)]
-        if len(found) != 1:
-            raise DataError(f"{path} needs one of {', '.join(RESPONSE_READERS)}; found {shorten(found) or 'none'}.")
-        with about(path / found[0]):
-            responses = check_responses(self.card.id, RESPONSE_READERS[found[0]](path / found[0], stimuli))
-        neuroids, warnings = path / "neuroids.csv", list[str]()
-        if _is_there(neuroids):
+        responses, said = read_responses(path, stimuli, settings_of(path))
+        responses = check_responses(self.card.id, responses)
+        neuroids = path / "neuroids.csv"
+        if is_there(neuroids):
             with about(neuroids):
-                responses, warnings = _with_neuroids(responses, read_table(neuroids, "neuroid_id"), neuroids)
-        return Dataset(self.card.id, stimuli, responses=responses, warnings=tuple(warnings))
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is a file, or a link that stands for one that was not fetched."""
-    return path.exists() or path.is_symlink()
-
-
-def _responses_csv(path: Path, stimuli: StimulusSet) -> xr.DataArray:
-    import numpy as np
-    import xarray as xr
-
-    del stimuli
-    table = read_numbers(path)
-    timed = [name for name in table.names if name in CONTINUOUS]
-    if timed:
-        raise DataError(
-            f"{path} has responses that go on in time ({shorten(timed)}), which are not scored yet and never averaged "
-            "in silence. Average over time within each presentation, and leave these columns out."
-        )
-    on_presentation: dict[str, Any] = {"stimulus_id": ("presentation", np.array(table.stimulus_id, dtype=object))}
-    if table.repetition is not None:
-        on_presentation["repetition"] = ("presentation", np.array(table.repetition))
-    return xr.DataArray(
-        table.values,
-        dims=("presentation", "neuroid"),
-        coords={**on_presentation, "neuroid_id": ("neuroid", table.names)},
-    )
-
-
-def _responses_npy(path: Path, stimuli: StimulusSet) -> xr.DataArray:
-    import numpy as np
-
-    from isocortex.data.dataset import make_responses
-
-    if not _is_there(path.parent / "stimuli.csv"):
-        raise DataError(
-            f"{path} has no stimulus IDs: {path.parent / 'stimuli.csv'} must list them in the order of its rows."
-        )
-    return make_responses(np.array(read_npy(path)), stimuli.ids)
-
-
-def _responses_nc(path: Path, stimuli: StimulusSet) -> xr.DataArray:
-    del stimuli
-    return read_netcdf(path)
-
-
-RESPONSE_READERS: dict[str, Callable[[Path, Any], Any]] = {
-    "responses.csv": _responses_csv,
-    "responses.npy": _responses_npy,
-    "responses.nc": _responses_nc,
-}
+                responses, unused = _with_neuroids(responses, read_table(neuroids, "neuroid_id"), neuroids)
+            said += unused
+        return Dataset(self.card.id, stimuli, responses=responses, warnings=tuple(said))
 
 
 def _with_neuroids(responses: xr.DataArray, table: pd.DataFrame, path: Path) -> tuple[xr.DataArray, list[str]]:

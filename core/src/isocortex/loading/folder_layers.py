@@ -1,4 +1,7 @@
-"""The layers of a folder of activations: what ``isocortex extract`` writes, or one file per layer."""
+"""The layers of a folder of activations: what ``isocortex extract`` writes, or files of one layer each, or of several.
+
+An HDF5 or MATLAB file with several arrays over the stimuli holds a layer in each, called FILE.ARRAY.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isocortex.activations.folder import ActivationFolder
 from isocortex.activations.layer import Activations
@@ -13,8 +17,12 @@ from isocortex.data.numbers import FEW_STEPS, few_digits
 from isocortex.data.suspect_columns import book_keeping
 from isocortex.errors import DataError, UsageError, shorten
 from isocortex.files.not_fetched import is_of_the_system
+from isocortex.loading.array_containers import ENDINGS, arrays_in, read_array, read_labels
 from isocortex.loading.folder_arrays import about, read_netcdf, read_npy
 from isocortex.loading.folder_tables import read_lines, read_numbers
+
+if TYPE_CHECKING:
+    from isocortex.typing import Array
 
 LISTING = "activations.json"
 IDS_FILE = "stimulus_id.txt"
@@ -22,9 +30,6 @@ IDS_FILE = "stimulus_id.txt"
 _NOT_READ = frozenset(
     [
         ".npz",
-        ".mat",
-        ".h5",
-        ".hdf5",
         ".pkl",
         ".pickle",
         ".pt",
@@ -56,11 +61,32 @@ def layers_of(path: Path) -> Openers:
         raise UsageError(f"{path} is not a folder.")
     if (path / LISTING).exists():
         return _listed(path)
-    files = [file for file in path.iterdir() if file.suffix in ACTIVATION_READERS and not is_of_the_system(file.name)]
-    twice = [name for name, count in Counter(file.stem for file in files).items() if count > 1]
+    endings = (*ACTIVATION_READERS, *ENDINGS)
+    files = [file for file in path.iterdir() if file.suffix in endings and not is_of_the_system(file.name)]
+    found = [item for file in sorted(files, key=_natural) for item in _layers_in(file)]
+    twice = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
     if twice:
         raise DataError(f"{path} has several files for each of the layers {shorten(twice)}. Leave one of them there.")
-    return {file.stem: lambda file=file: ACTIVATION_READERS[file.suffix](file) for file in sorted(files, key=_natural)}
+    return dict(found)
+
+
+def _layers_in(path: Path) -> list[tuple[str, Callable[[], Activations]]]:
+    """Layers of one file, and what opens each."""
+    if path.suffix not in ENDINGS:
+        return [(path.stem, lambda: ACTIVATION_READERS[path.suffix](path))]
+    names = _arrays_over_stimuli(path)
+    layers = [path.stem] if len(names) == 1 else [f"{path.stem}.{name.replace('/', '.')}" for name in names]
+    return [
+        (layer, lambda layer=layer, name=name: _activations_in(path, layer, name))
+        for layer, name in zip(layers, names, strict=True)
+    ]
+
+
+def _arrays_over_stimuli(path: Path) -> list[str]:
+    """Names of the arrays of a file that may be layers: of several, those with a row for each stimulus."""
+    found = arrays_in(path)
+    n_stimuli = len(_ids_beside(path)) if len(found) > 1 else 0
+    return [name for name, shape in found.items() if shape[0] == n_stimuli] or list(found)
 
 
 def _listed(path: Path) -> Openers:
@@ -78,17 +104,31 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _activations_npy(path: Path) -> Activations:
+    return _over_stimuli(path, path.stem, read_npy(path))
+
+
+def _activations_in(path: Path, layer: str, name: str) -> Activations:
+    """A layer that is an array of a file with arrays by name."""
+    return _over_stimuli(path, layer, read_array(path, name))
+
+
+def _over_stimuli(path: Path, layer: str, values: Array) -> Activations:
+    ids = _ids_beside(path)
+    if values.ndim and len(ids) != len(values):
+        raise DataError(f"{path} has {len(values)} rows in {layer!r} and {len(ids)} IDs. Write one ID per row.")
+    with about(path):
+        return Activations(layer, ids, [values])
+
+
+def _ids_beside(path: Path) -> list[str]:
+    """IDs of the rows of an array: the labels ``stimulus_id`` in its file, or the lines of a file beside it."""
+    named = read_labels(path, "stimulus_id") if path.suffix in ENDINGS else None
     listing = path.with_name(IDS_FILE)
-    values = read_npy(path)
-    if not listing.exists() and not listing.is_symlink():
+    if named is None and not listing.exists() and not listing.is_symlink():
         raise DataError(
             f"{path} has no stimulus IDs: write them into {listing}, one per line, in the order of the rows."
         )
-    ids = read_lines(listing)
-    if values.ndim and len(ids) != len(values):
-        raise DataError(f"{listing} has {len(ids)} lines for {len(values)} rows of {path.name}. Write one ID per line.")
-    with about(path):
-        return Activations(path.stem, ids, [values])
+    return read_lines(listing) if named is None else named
 
 
 def _activations_csv(path: Path) -> Activations:
@@ -121,6 +161,9 @@ def said_of_folder(path: Path) -> list[str]:
     files = [file for file in path.iterdir() if file.is_file() and not is_of_the_system(file.name)]
     other = [file.name for file in files if file.suffix.lower() in _NOT_READ and file.name != IDS_FILE]
     said = [f"{len(other)} files in {path.name} are not read as layers: {shorten(sorted(other))}."] if other else []
+    for file in sorted(file for file in files if file.suffix in ENDINGS):
+        unread = sorted(set(arrays_in(file)).difference(_arrays_over_stimuli(file)))
+        said += [f"{len(unread)} arrays in {file.name} have no row per stimulus: {shorten(unread)}."] if unread else []
     for open_layer in layers_of(path).values():
         try:
             activations = open_layer()

@@ -19,8 +19,12 @@ _KEYS: dict[str, type] = {
     "reference": str,
     "title": str,
     "notes": str,
+    "variable": str,
+    "gaps": str,
     "benchmark": dict,
 }
+#: what may become of gaps in the responses
+GAPS = ("refuse", "drop-neuroids", "drop-trials")
 #: fields of a benchmark row that the folder decides itself
 _DECIDED = frozenset({*Card.model_fields, "dataset", "metric"}) - {"title", "licence", "reference", "notes"}
 
@@ -50,6 +54,8 @@ def settings_of(path: Path) -> dict[str, Any]:
         if not isinstance(value, _KEYS[key]) or value == "":
             wanted = "a table, [benchmark]" if _KEYS[key] is dict else 'text in quotes, such as "mylab2026"'
             raise UsageError(f"{file}: {key} must be {wanted}; found {value!r}.")
+    if content.get("gaps", GAPS[0]) not in GAPS:
+        raise UsageError(f"{file}: gaps must be one of {', '.join(GAPS)}; found {content['gaps']!r}.")
     benchmark = content.get("benchmark", {})
     _check_keys(f"[benchmark] of {file}", benchmark, tuple(sorted(set(BenchmarkCard.model_fields) - _DECIDED)))
     _check_labels(file, benchmark)

@@ -163,11 +163,11 @@ def read_table(path: Path, index: str = "stimulus_id") -> pd.DataFrame:
     for place, name in enumerate(header):
         written = [row[place] for _, row in cells]
         if name in NUMBER_COLUMNS:
-            numbers = [_number(text) for text in written]
-            _refuse_cells(path, [(cells[n][0], name, written[n]) for n, found in enumerate(numbers) if found is None])
+            numbers = [number_of(text) for text in written]
+            refuse_cells(path, [(cells[n][0], name, written[n]) for n, found in enumerate(numbers) if found is None])
             columns[name] = list(numbers)
             continue
-        _refuse_gaps(
+        refuse_gaps(
             path,
             name,
             [number for (number, _), text in zip(cells, written, strict=True) if not text.strip()],
@@ -184,8 +184,13 @@ def read_table(path: Path, index: str = "stimulus_id") -> pd.DataFrame:
     )
 
 
-def read_numbers(path: Path) -> NumberTable:
+def read_numbers(path: Path, *, gaps: bool = False) -> NumberTable:
     """A CSV file with ``stimulus_id``, perhaps ``repetition``, and columns of numbers.
+
+    Parameters
+    ----------
+    gaps
+        Whether a cell may be empty, or nan: such is NaN.
 
     Raises
     ------
@@ -211,19 +216,50 @@ def read_numbers(path: Path) -> NumberTable:
         if set("".join(cells)) <= _PLAIN and all(cells):
             values = [_of_plain(cell) for cell in cells]
         else:
-            values = [_number(cell) for cell in cells]
-        bad += [(number, name, cell) for name, cell, value in zip(names, cells, values, strict=True) if value is None]
+            values = [number_of(cell) for cell in cells]
+        bad += [
+            (number, name, cell)
+            for name, cell, value in zip(names, cells, values, strict=True)
+            if value is None and not (gaps and is_empty(cell))
+        ]
         found.append(np.array([math.nan if value is None else value for value in values]))
     if not found:
         raise DataError(f"{path} has a header and no rows.")
-    _refuse_cells(path, bad)
+    refuse_cells(path, bad)
     columns = dict(zip([header[place] for place in labelled], zip(*labels, strict=True), strict=True))
     ids = [label(text) for text in columns["stimulus_id"]]
     for name, written in columns.items():
         empty = [line for line, text in zip(lines, written, strict=True) if not text.strip()]
-        _refuse_gaps(path, name, empty, needed=True)
+        refuse_gaps(path, name, empty, needed=True)
     repetition = columns.get("repetition")
-    return NumberTable(ids, None if repetition is None else _repetition(repetition), names, np.stack(found))
+    return NumberTable(ids, None if repetition is None else repetitions_of(repetition), names, np.stack(found))
+
+
+def header_of(path: Path, index: str) -> list[str]:
+    """Names of the columns of a CSV file.
+
+    Raises
+    ------
+    DataError
+        The file is no table with the column ``index``.
+    """
+    return _table(path, index)[0]
+
+
+def cells_of(path: Path, index: str) -> tuple[list[int], dict[str, list[str]]]:
+    """Numbers of the lines, and the text of every column of a CSV file.
+
+    Raises
+    ------
+    DataError
+        The file is no table with the column ``index``, or has no rows.
+    """
+    header, rows = _table(path, index)
+    found = list(rows)
+    if not found:
+        raise DataError(f"{path} has a header and no rows.")
+    columns = zip(*(row for _, row in found), strict=True)
+    return [line for line, _ in found], dict(zip(header, map(list, columns), strict=True))
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -290,13 +326,31 @@ def _of_plain(text: str) -> float | None:
     return value
 
 
-def _number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
     """A plain decimal number; None: something else."""
     bare = text.strip()
     return _of_plain(bare) if bare and set(bare) <= _PLAIN else None
 
 
-def _refuse_cells(path: Path, bad: Sequence[tuple[int, str, str]]) -> None:
+def is_empty(text: str) -> bool:
+    """Whether a cell says that there is no number.
+
+    Examples
+    --------
+    >>> [is_empty(text) for text in ("", " NaN", "0", "NA")]
+    [True, True, False, False]
+    """
+    return text.strip().lower() in ("", "nan")
+
+
+def refuse_cells(path: Path, bad: Sequence[tuple[int, str, str]]) -> None:
+    """Refuse cells that are no numbers: line, column and text of each.
+
+    Raises
+    ------
+    DataError
+        There are some.
+    """
     if not bad:
         return
     listed = shorten((f"{text!r} in line {line}, column {name!r}" for line, name, text in bad), 3)
@@ -307,7 +361,14 @@ def _refuse_cells(path: Path, bad: Sequence[tuple[int, str, str]]) -> None:
     raise DataError(f"{path}: {len(bad)} cells are not numeric or not finite: {listed}. {advice}")
 
 
-def _refuse_gaps(path: Path, name: str, lines: Sequence[int], needed: bool) -> None:
+def refuse_gaps(path: Path, name: str, lines: Sequence[int], needed: bool) -> None:
+    """Refuse empty cells of a column that is needed, or known as one of labels.
+
+    Raises
+    ------
+    DataError
+        There are some.
+    """
     if lines and (needed or name in LABELS):
         raise DataError(
             f"{path} has no {name!r} in {len(lines)} rows (lines {shorten(lines)}). Write a name there, or leave these "
@@ -315,7 +376,8 @@ def _refuse_gaps(path: Path, name: str, lines: Sequence[int], needed: bool) -> N
         )
 
 
-def _repetition(written: Sequence[str]) -> list[int] | list[str]:
+def repetitions_of(written: Sequence[str]) -> list[int] | list[str]:
+    """A column of repetitions: whole numbers where all are, else text."""
     if all(text.strip().isdigit() for text in written):
         return [int(text) for text in written]
     return [label(text.strip()) for text in written]
