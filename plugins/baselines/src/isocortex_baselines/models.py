@@ -151,6 +151,46 @@ class SpectroTemporalSqrt(FixedModel):
         return StimulusFunctions(layers, ("filter", "frequency"))
 
 
+class LogMel(FixedModel):
+    """The log-mel spectrogram that speech recognisers are given."""
+
+    def build(self) -> LoadedModel:
+        """Make the model."""
+        return LoadedLogMel()
+
+
+class LoadedLogMel(LoadedModel):
+    """Log power in mel bands, as many steps as a sound has."""
+
+    layers: Sequence[str] = ("log_mel",)
+
+    def run(self, batch: StimulusBatch, layers: Sequence[str], emit: Emit) -> None:
+        """Compute each sound by itself, in double precision, and emit (n_sounds, n_steps, 80) as float32.
+
+        Raises
+        ------
+        DataError
+            If a sound cannot be used; the message names it.
+        """
+        from isocortex_baselines.log_mel import RATE, log_mel
+
+        found: list[NDArray[np.float32]] = []
+        for stimulus in batch:
+            try:
+                if _rate(stimulus) != RATE:
+                    raise DataError(f"Expected {RATE} Hz, found {stimulus.sample_rate}.")
+                sound = stimulus.array.mean(axis=1) if stimulus.array.ndim == 2 else stimulus.array
+                found.append(log_mel(sound).astype(np.float32))
+            except DataError as error:
+                raise DataError(f"Stimulus {stimulus.id!r}: {error}") from error
+        lengths = [len(steps) for steps in found]
+        padded = np.zeros((len(found), max(lengths), found[0].shape[1]), dtype=np.float32)
+        for row, steps in zip(padded, found, strict=True):
+            row[: len(steps)] = steps
+        for layer in layers:
+            emit(layer, LayerOutput(padded, ("time", "frequency"), lengths=lengths))
+
+
 class LoadedCategory(LoadedModel):
     """One-hot labels; the categories are those of the whole stimulus set, sorted."""
 
