@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,6 @@ from isocortex.data import Stimulus, StimulusSet
 from isocortex.errors import DataError
 from isocortex.extraction.extractor import activations_in_memory
 from isocortex_baselines.log_mel import log_mel, mel_filters
-
-REALDATA = Path(os.environ.get("ISOCORTEX_REALDATA", Path(__file__).parents[4] / "shared" / "realdata"))
 
 
 def sound(n_samples: int, seed: int = 0) -> np.ndarray:
@@ -37,14 +34,14 @@ def test_power_is_scipys_short_time_fourier_transform(n_samples: int) -> None:
 
 
 def test_filters_are_those_of_transformers() -> None:
-    audio = pytest.importorskip("transformers.audio_utils")
+    families = pytest.importorskip("isocortex_wav2vec2.families")  # imports it beside any torchvision
+    audio = families.import_transformers("audio_utils")
     expected = audio.mel_filter_bank(257, 80, 0, 8000, 16_000, norm="slaney", mel_scale="slaney")
     np.testing.assert_allclose(mel_filters(), expected.T, rtol=0, atol=1e-12)
 
 
-@pytest.mark.skipif(not (REALDATA / "networks").is_dir(), reason="real networks are not here")
-def test_filters_are_those_that_a_network_of_nemo_carries() -> None:
-    with np.load(REALDATA / "networks" / "marblenet_vad_nemo.npz", allow_pickle=False) as file:
+def test_filters_are_those_that_a_network_of_nemo_carries(realdata: Path) -> None:
+    with np.load(realdata / "networks" / "marblenet_vad_nemo.npz", allow_pickle=False) as file:
         expected = file["mel"].reshape(80, 257)
     np.testing.assert_allclose(mel_filters(), expected, rtol=0, atol=1e-7)
 
