@@ -136,12 +136,20 @@ def _prefix_tokens(network: nn.Module) -> int:
 
 
 def stages(network: nn.Module, layers: Layers) -> Sequence[str]:
-    """Ends of the stages or blocks that timm lists of a network; where it lists none, its outermost parts.
+    """Ends of the stages or blocks that timm lists of a network, and those that are numbered with them.
 
-    A stage that gives several tensors is several layers, as the two branches of CrossViT.
+    timm lists one stage for each size of the maps; the others, which it passes over, can be those that are most like a
+    brain. Where it lists none, they are the outermost parts. A stage that gives several tensors is several layers, as
+    the two branches of CrossViT.
     """
     info = getattr(network, "feature_info", None) or ()
     listed = {one["module"] for one in getattr(info, "info", info)}
-    found = [name for name in layers.shapes if re.split(r"[#\[]", name)[0] in listed]
+    numbered = {name.rpartition(".")[0] for name in listed if name.rpartition(".")[2].isdigit()}
+
+    def is_taken(module: str) -> bool:
+        above, _, last = module.rpartition(".")
+        return module in listed or (above in numbered and last.isdigit())
+
+    found = [name for name in layers.shapes if is_taken(re.split(r"[#\[]", name)[0])]
     depth = min(name.count(".") for name in layers.shapes)
     return found or [name for name in layers.shapes if name.count(".") == depth]
