@@ -117,7 +117,7 @@ def present(part: Part) -> DataFiles:
     names = _below(root, part, anywhere=False)
     if not names:
         raise AbsentError(
-            f"The {part.what} are not in {root}: get {part.address} and run 'isocortex fetch -b Geirhos2021.* --from "
-            f"FOLDER' where the clone is (looked for {part.pattern} or {' or '.join(part.copies)})."
+            f"The {part.what} are not in {root}: get {part.address} and run isocortex fetch -b 'Geirhos2021*' --from "
+            f"FOLDER, where the clone is (looked for {part.pattern} or {' or '.join(part.copies)})."
         )
     return FileStore(offline=True).present(PACKAGE, _specs(part, names), part.what)
