@@ -1,6 +1,7 @@
 """Decisions of people and machines as one table: from the published tables of trials, or from a compact copy of them.
 
-A table of decisions has the columns of ``COLUMNS``, one row for each trial; memory is about 1 kB for each row.
+A table of decisions has the columns of ``COLUMNS``, one row for each trial; memory is about 0.1 kB for each row, 15 MB
+for all.
 """
 
 from __future__ import annotations
