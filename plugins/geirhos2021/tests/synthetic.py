@@ -96,9 +96,11 @@ def rows(data_set: str, observer: str) -> Iterator[str]:
     one, number = decided(data_set), OBSERVERS.index(observer)
     yield "subj,Session,trial,rt,object_response,category,condition,imagename"
     order = np.random.default_rng(number).permutation(32)
+    person = observer.startswith("subject")
     for trial, place in enumerate(order, start=1):
         condition = SPELLED.get(one.condition[place], one.condition[place])
-        prefix = f"{trial:04d}_xx_s0{number}_{condition}_00_" if LEFT_OUT[data_set] else ""
+        condition = "0" if person and not LEFT_OUT[data_set] else condition
+        prefix = f"{trial:04d}_xx_s0{number}_{condition}_00_" if person or LEFT_OUT[data_set] else ""
         word = WORDS[one.response[number, place]]
         category = CATEGORIES[one.category[place]]
         yield f"{observer},1,{trial},NaN,{word},{category},{condition},{prefix}{one.image[place]}.png"
@@ -111,6 +113,9 @@ def repositories(folder: Path) -> Path:
             path = folder / "model-vs-human/raw-data" / data_set / f"{data_set}_{observer}_session_1.csv"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(rows(data_set, observer)) + "\n", encoding="utf-8")
+    other = folder / "texture-vs-shape/raw-data/edge-experiment/edge-experiment_subject-01_session_1.csv"
+    other.parent.mkdir(parents=True)
+    other.write_text("\n".join(rows("edge", "subject-02")), encoding="utf-8")  # an older copy, which is not taken
     kinds = {"silhouette": "filled-silhouettes", "edge": "edges", "cue-conflict": "style-transfer-preprocessed-512"}
     for data_set, kind in kinds.items():
         for number, name in enumerate(decided(data_set).image):

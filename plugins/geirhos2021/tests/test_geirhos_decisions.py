@@ -40,7 +40,7 @@ def rows_of(table: pd.DataFrame) -> set[tuple[str, ...]]:
 def test_both_layouts_hold_what_was_decided(tmp_path) -> None:
     expected = set().union(*(by_hand(name) for name in DATA_SETS))
     assert rows_of(read_source(synthetic.compact(tmp_path / "copy.npz"))) == expected
-    assert rows_of(read_source(synthetic.repositories(tmp_path / "clones"))) == expected
+    assert rows_of(read_source(synthetic.repositories(tmp_path / "clones") / "model-vs-human")) == expected
 
 
 def test_what_observers_did_not_see_is_no_trial(tmp_path) -> None:
@@ -52,10 +52,11 @@ def test_what_observers_did_not_see_is_no_trial(tmp_path) -> None:
 
 
 def test_conditions_are_compared_as_numbers_or_in_lower_case() -> None:
-    assert [condition_of(text) for text in ("0", "0.0", "-0.50", "1e1", "True", " c05 ", "nan", "1-10-10", "inf")] == [
-        "0", "0", "-0.5", "10", "true", "c05", "-", "1-10-10", "inf",
-    ]  # fmt: skip
-    assert all(condition_of(one) == one for left_out in LEFT_OUT.values() for one in left_out)
+    spelled = ("0", "0.0", "-0.50", "1e1", "True", " c05 ", "1-10-10", "inf", "NaN")
+    known = ["0", "0", "-0.5", "10", "true", "c05", "1-10-10", "inf", "nan"]
+    assert [condition_of("low-pass", text) for text in spelled] == known
+    assert {condition_of("sketch", text) for text in spelled} == {"-"}, "it has one, whatever it is called"
+    assert all(condition_of(name, one) == one for name, left_out in LEFT_OUT.items() for one in left_out)
     assert [counts("false-colour", text) for text in ("True", "true", "False")] == [False, False, True]
     assert [counts("low-pass", text) for text in ("0.0", "1.0", "40", "10")] == [False, True, False, True]
     assert (len(DATA_SETS), sum(bool(left_out) for left_out in LEFT_OUT.values())) == (17, 12)
@@ -119,7 +120,6 @@ def test_a_table_without_a_column_is_refused(tmp_path) -> None:
     [
         ("robot,1,1,NaN,dog,dog,NaN,dog1.png", r"1 decisions are an observer's second .*: robot on edge/dog1"),
         ("parrot,1,1,NaN,cat,cat,NaN,dog1.png", "1 pictures have more than one category: edge/dog1"),
-        ("parrot,1,1,NaN,cat,dog,90,dog1.png", "1 pictures have more than one condition: edge/dog1"),
     ],
 )
 def test_tables_that_do_not_agree_are_refused(tmp_path, second: str, message: str) -> None:
@@ -128,6 +128,20 @@ def test_tables_that_do_not_agree_are_refused(tmp_path, second: str, message: st
     assert len(one_table([first, first])) == 1, "the same decision twice is one"
     with pytest.raises(DataError, match=message):
         one_table([first, other])
+
+
+def test_a_picture_under_two_conditions_is_refused(tmp_path) -> None:
+    lines = (
+        "robot,1,1,NaN,cat,dog,90.0,dog1.png",
+        "parrot,1,1,NaN,cat,dog,180,dog1.png",
+        "owl,1,1,NaN,cat,dog,90,dog1.png",
+    )
+    tables = [
+        read_trials(table_file(tmp_path, line, name=f"rotation_{number}.csv")) for number, line in enumerate(lines)
+    ]
+    assert len(one_table([tables[0], tables[2]])) == 2
+    with pytest.raises(DataError, match="1 pictures have more than one condition: rotation/dog1"):
+        one_table(tables)
 
 
 @pytest.mark.parametrize(

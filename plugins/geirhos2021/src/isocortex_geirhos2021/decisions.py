@@ -94,7 +94,7 @@ def read_trials(path: Path, data_set: str | None = None) -> pd.DataFrame:
         {
             "data_set": name,
             "stimulus_id": [f"{name}/{image_name(picture)}" for picture in table["imagename"]],
-            "condition": table["condition"].map(condition_of).to_numpy(),
+            "condition": [condition_of(name, text) for text in table["condition"]],
             "category": table["category"].str.strip().to_numpy(),
             "observer": table["subj"].str.strip().to_numpy(),
             "decision": table["object_response"].str.strip().str.lower().replace("nan", NO_DECISION).to_numpy(),
@@ -195,7 +195,7 @@ def _compact_set(members: Mapping[str, Path], name: str, words: Array) -> pd.Dat
     response, subject, condition, image, category, counted = (_array(members, f"{name}/{field}") for field in fields)
     if any(one.shape != image.shape for one in (condition, category, counted)) or image.ndim != 1 or subject.ndim != 1:
         raise DataError(f"{name}: condition, image, category and in_benchmark must have one length, subject be a list.")
-    conditions = [condition_of(str(text)) for text in condition]
+    conditions = [condition_of(name, str(text)) for text in condition]
     other = {text for text, own in zip(conditions, counted, strict=True) if counts(name, text) != bool(own)}
     if other:
         raise DataError(

@@ -15,6 +15,8 @@ from isocortex.errors import FilesError
 from isocortex.files import data_folder
 from isocortex.interfaces import DataFiles
 from isocortex.testing import CheckSkipped
+from isocortex_geirhos2021.conditions import DATA_SETS
+from isocortex_geirhos2021.decisions import CATEGORIES, CUE_CONFLICT
 
 if TYPE_CHECKING:
     from isocortex.files import FileSpec
@@ -42,26 +44,36 @@ class Part:
         Of its files in the published repository; begins with a folder.
     address
         Of that repository.
+    folders
+        Names of the folders that the files lie in.
     """
 
     what: str
     copies: tuple[str, ...]
     pattern: str
     address: str
+    folders: tuple[str, ...]
 
 
 DECISIONS: Final = Part(
-    "decisions of people", ("geirhos2021_model_vs_human.npz",), "raw-data/*/*_subject-*.csv", MODEL_VS_HUMAN
+    "decisions of people",
+    ("geirhos2021_model_vs_human.npz",),
+    "raw-data/*/*_subject-*.csv",
+    MODEL_VS_HUMAN,
+    DATA_SETS,
 )
 PICTURES: Final[Mapping[str, Part]] = {
-    "silhouette": Part("silhouettes", ("geirhos2019_silhouettes.zip",), "filled-silhouettes/*/*.png", TEXTURE_VS_SHAPE),
-    "edge": Part("edges", ("geirhos2019_edges.zip",), "edges/*/*.png", TEXTURE_VS_SHAPE),
-    "cue-conflict": Part(
-        "pictures of the cue conflict",
-        ("geirhos2019_cue_conflict.zip", "geirhos2019_cue_conflict_320_q92.zip"),
-        "style-transfer-preprocessed-512/*/*.png",
-        TEXTURE_VS_SHAPE,
-    ),
+    name: Part(what, copies, f"{folder}/*/*.png", TEXTURE_VS_SHAPE, CATEGORIES)
+    for name, what, copies, folder in (
+        ("silhouette", "silhouettes", ("geirhos2019_silhouettes.zip",), "filled-silhouettes"),
+        ("edge", "edges", ("geirhos2019_edges.zip",), "edges"),
+        (
+            CUE_CONFLICT,
+            "pictures of the cue conflict",
+            ("geirhos2019_cue_conflict.zip", "geirhos2019_cue_conflict_320_q92.zip"),
+            "style-transfer-preprocessed-512",
+        ),
+    )
 }
 
 
@@ -74,9 +86,10 @@ def _specs(part: Part, names: Iterable[str]) -> list[FileSpec]:
 def _below(folder: Path, part: Part, *, anywhere: bool) -> list[str]:
     """Names of the files of a part, as they end below a folder: those of the repository, or else of one copy."""
     depth = part.pattern.count("/") + 1
-    found = sorted(folder.rglob(part.pattern) if anywhere else folder.glob(part.pattern))
+    paths = sorted(folder.rglob(part.pattern) if anywhere else folder.glob(part.pattern))
+    found = [path for path in paths if path.parent.name in part.folders and path.is_file()]
     if found:
-        return list(dict.fromkeys("/".join(path.parts[-depth:]) for path in found if path.is_file()))
+        return list(dict.fromkeys("/".join(path.parts[-depth:]) for path in found))
     for name in part.copies:
         if any(path.is_file() for path in (folder.rglob(name) if anywhere else [folder / name])):
             return [name]
