@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
 from itertools import combinations
 from pathlib import Path
 
@@ -167,6 +169,24 @@ def test_pictures_of_something_else_are_refused(copies, isocortex) -> None:
     synthetic.pictures_zip(copies / "geirhos2019_edges.zip", "cue-conflict")
     assert isocortex("fetch", "-b", "Geirhos2021.edge.*", "--from", str(copies)).returncode == 0
     with pytest.raises(DataError, match=r"of the edges is a picture that no decision is about"):
+        package.load_stimuli("geirhos2021-edge")
+
+
+def test_a_clone_that_lacks_data_sets_is_refused_with_their_names(tmp_path, isocortex) -> None:
+    clones = synthetic.repositories(tmp_path / "clones")
+    for name in ("sketch", "rotation"):
+        shutil.rmtree(clones / "model-vs-human/raw-data" / name)
+    assert isocortex("fetch", "-b", "Geirhos2021*", "--from", str(clones)).returncode == 0
+    with pytest.raises(DataError, match="no trials of 2 of 17 data sets: rotation, sketch"):
+        package.load_dataset("Geirhos2021")
+    assert len(package.load_dataset("Geirhos2021.edge").trials) == 96, "those that are there can be used"
+
+
+def test_two_files_of_one_picture_are_refused(copies, isocortex) -> None:
+    with zipfile.ZipFile(synthetic.pictures_zip(copies / "geirhos2019_edges.zip", "edge"), "a") as archive:
+        archive.writestr("again/airplane1.jpg", archive.read("airplane1.png"))
+    assert isocortex("fetch", "-b", "Geirhos2021.edge.*", "--from", str(copies)).returncode == 0
+    with pytest.raises(DataError, match=r"airplane1\..* of the edges is there twice"):
         package.load_stimuli("geirhos2021-edge")
 
 
