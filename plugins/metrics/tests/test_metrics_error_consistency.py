@@ -18,7 +18,7 @@ from isocortex.data.dataset import Dataset
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.scoring.stats import draw_counts
-from isocortex_metrics.behaviour.error_consistency import cohen_kappa, kappa_between, kappa_with_model
+from isocortex_metrics.behaviour.observers import cohen_kappa, kappa_between, kappa_with_model
 
 LABELS = ["ape", "bee", "cat", "dog"]
 N_STIMULI = 60

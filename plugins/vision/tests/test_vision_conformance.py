@@ -9,5 +9,6 @@ import pytest
 from isocortex.testing import conformance
 
 test_squeezenet = conformance("squeezenet1_1")
+test_observer = pytest.mark.long(conformance("16-way/squeezenet1_1"))
 if find_spec("timm"):
     test_timm = pytest.mark.long(conformance("timm/test_vit"))

@@ -15,7 +15,7 @@ from PIL import Image  # noqa: E402
 
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import StimulusSet  # noqa: E402
-from isocortex.errors import PluginError, UnknownIDError  # noqa: E402
+from isocortex.errors import DataError, PluginError, UnknownIDError  # noqa: E402
 from isocortex_vision.torchvision_import import import_torchvision  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("vision")
@@ -98,11 +98,24 @@ def test_timms_own_is_timms(timm, images, plugin) -> None:
     assert (squashed.min(), squashed.max()) >= (-1, 0.9), "with the network's own mean and standard deviation"
 
 
+def test_as_is_neither_resizes_nor_crops(timm, images, plugin) -> None:
+    shown = images(2, 224, 224)
+    pixels = np.stack([image.array for image in shown]).transpose(0, 3, 1, 2).astype(np.float64) / 255
+    mean, std = (np.array(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    found = given(plugin("as-is/squeezenet1_1").network, shown)
+    np.testing.assert_allclose(found, (pixels - mean) / std, rtol=0, atol=1e-6)
+    found = given(plugin("as-is/timm/tf_efficientnet_lite0").network, shown)
+    np.testing.assert_allclose(found, (pixels - 0.5) / 0.5, rtol=0, atol=1e-6)
+    with pytest.raises(DataError, match=r"'image0' has 224 × 225 pixels, and .* 'as-is' takes 224 × 224 alone"):
+        given(plugin("as-is/squeezenet1_1").network, images(1, 224, 225))
+
+
 def test_a_preprocessing_is_part_of_the_digest(plugin) -> None:
-    names = ("squeezenet1_1", "conwell/squeezenet1_1", "torchvision/squeezenet1_1", "brainscore/squeezenet1_1")
+    ways = ("", "conwell/", "torchvision/", "brainscore/", "as-is/")
+    names = [f"{observer}{way}squeezenet1_1" for observer in ("", "16-way/") for way in ways]
     digests = {name: plugin(name).digest(RANDOM) for name in names}
     assert None not in digests.values()
-    assert len(set(digests.values())) == 4
+    assert len(set(digests.values())) == 10
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ def check(name: str, plugin: Callable[..., Any]) -> None:
     layers = find_layers(network, inputs)
     assert all(math.prod(shape.shape) > 0 for shape in layers.shapes.values()), name
     assert [pattern for pattern in made.card.layers if not match_layers(pattern, layers.shapes)] == [], name
+    *_, last = layers.shapes.values()  # what observers of 16 categories are made of
+    assert (math.prod(last.shape) == 1000) == (not name.startswith(("fcn", "deeplab", "lraspp"))), name
     known = list(commitments(name)) if name in COMMITTED else []
     assert {one.layer for one in known} <= set(layers.shapes), name
 

@@ -1,14 +1,14 @@
-"""From images to a network's input: squashed to a square, or as the library that trained the network evaluates it."""
+"""From images to a network's input: squashed, as they are, or as the library that trained the network evaluates it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from isocortex.errors import PluginError, suggest
+from isocortex.errors import DataError, PluginError, suggest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class Preprocessing:
     shorter
         Length in pixels to which the shorter side is brought before the centre is cropped; None: the whole image is
         squashed to height × width, and its aspect ratio is not kept.
+    as_is
+        Images are neither resized nor cropped: one of another size is refused.
     interpolation
         Of Pillow, whose filters widen where an image gets smaller.
     mean, std
@@ -48,20 +50,39 @@ class Preprocessing:
     height: int
     width: int
     shorter: int | None = None
+    as_is: bool = False
     interpolation: Interpolation = "bilinear"
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD
 
     def __call__(self, batch: StimulusBatch) -> NDArray[np.float32]:
-        """The input of a batch, (n_images, 3, height, width)."""
-        return np.stack([self.of_image(stimulus.array) for stimulus in batch])
+        """The input of a batch, (n_images, 3, height, width).
 
-    def of_image(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The input of one image, (height, width, 3) uint8 → (3, height, width)."""
+        Raises
+        ------
+        DataError
+            An image has another size than the input, and is to be taken as it is.
+        """
+        return np.stack([self.of_image(stimulus.array, stimulus.id) for stimulus in batch])
+
+    def of_image(self, image: NDArray[np.uint8], name: str = "the image") -> NDArray[np.float32]:
+        """The input of one image, (height, width, 3) uint8 → (3, height, width); ``name`` is for messages.
+
+        Raises
+        ------
+        DataError
+            It has another size than the input, and is to be taken as it is.
+        """
         from PIL import Image
 
+        if self.as_is and image.shape[:2] != (self.height, self.width):
+            raise DataError(
+                f"{name!r} has {image.shape[0]} × {image.shape[1]} pixels, and the preprocessing 'as-is' takes "
+                f"{self.height} × {self.width} alone. Resize the images, or choose a preprocessing that does."
+            )
         picture = Image.fromarray(np.ascontiguousarray(image))
-        picture = self._squashed(picture) if self.shorter is None else self._cropped(picture, self.shorter)
+        if not self.as_is:
+            picture = self._squashed(picture) if self.shorter is None else self._cropped(picture, self.shorter)
         values = np.asarray(picture).astype(np.float32) / np.float32(255)
         values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray(values.transpose(2, 0, 1))
@@ -127,8 +148,16 @@ def _conwell(published: Published) -> Preprocessing:
     return Preprocessing(height=height, width=width, mean=published.mean, std=published.std)
 
 
+def _as_is(published: Published) -> Preprocessing:
+    return replace(_brainscore(published), as_is=True)
+
+
 #: name → what makes it of a network's published numbers; "torchvision" is the library's own
-NAMED: dict[str, Callable[[Published], Preprocessing]] = {"brainscore": _brainscore, "conwell": _conwell}
+NAMED: dict[str, Callable[[Published], Preprocessing]] = {
+    "brainscore": _brainscore,
+    "conwell": _conwell,
+    "as-is": _as_is,
+}
 NAMES = (*NAMED, "torchvision")
 
 
@@ -148,9 +177,10 @@ def choose_preprocessing(name: str, published: Published, model: str) -> Chosen:
     ----------
     name
         "brainscore": the whole image, squashed to the size of the network's input. "conwell": the whole image, squashed
-        to 224 × 224 whatever the network, or to the one size that it takes. "torchvision": as the network's library
-        evaluates it, mostly the shorter side resized and the centre cropped. Means and standard deviations are always
-        those of the network.
+        to 224 × 224 whatever the network, or to the one size that it takes. "as-is": images that have the size of the
+        network's input already, neither resized nor cropped; others are refused. "torchvision": as the network's
+        library evaluates it, mostly the shorter side resized and the centre cropped. Means and standard deviations are
+        always those of the network.
     published
         What the network was trained for.
     model

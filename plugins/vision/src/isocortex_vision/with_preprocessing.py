@@ -37,14 +37,11 @@ class WithPreprocessing(ModelPlugin):
         if name.partition("/")[0] in NAMES:
             raise PluginError(f"{self.card.id!r} names two ways of preprocessing. Expected one, and a network.")
         try:
-            card = isocortex.load_card("model", f"{self.card.package}::{name}")
+            made = network_of(f"{self.card.package}::{name}", preprocessing)
         except UnknownIDError as error:
             raise UnknownIDError(
                 f"{self.card.id!r} is {name!r} with the preprocessing {preprocessing!r}. {error}"
             ) from error
-        assert isinstance(card, ModelCard)
-        options = {**card.options, "preprocessing": preprocessing}
-        made = _class_of(card)(card.model_copy(update={"options": options}))
         made.offline = self.offline
         return made
 
@@ -59,6 +56,21 @@ class WithPreprocessing(ModelPlugin):
     def fetch(self, variant: Variant, source: Path | None = None) -> Sequence[Path]:
         """Bring the weights of the other row here."""
         return self.network.fetch(variant, source)
+
+
+def network_of(reference: str, preprocessing: str | None = None) -> VisionNetwork:
+    """The network of a row of this package, with another preprocessing where one is named.
+
+    Raises
+    ------
+    UnknownIDError
+        There is no such row.
+    """
+    card = isocortex.load_card("model", reference)
+    assert isinstance(card, ModelCard)
+    if preprocessing is not None:
+        card = card.model_copy(update={"options": {**card.options, "preprocessing": preprocessing}})
+    return _class_of(card)(card)
 
 
 def _class_of(card: ModelCard) -> type[VisionNetwork]:

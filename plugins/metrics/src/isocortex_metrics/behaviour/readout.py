@@ -153,7 +153,8 @@ def choice_outputs(activations: Activations, division: Division, readout: Readou
         raise DataError(
             f"The {activations.n_units} units of {activations.layer!r} have no names, so that nothing says which "
             "choice each is. Name the model's outputs after the choices (Activations(units=...), or a coordinate "
-            "'choice'), or set readout = {} to fit a readout of features."
+            "'choice'), or set readout = {} to fit a readout of features. A network with ImageNet's 1,000 classes "
+            "names one of 16 objects as 16-way/NAME (isocortex-vision)."
         )
     if len(names) != activations.n_units or len(set(names)) < len(names):
         raise DataError(
