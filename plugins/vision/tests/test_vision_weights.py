@@ -320,7 +320,7 @@ def test_layers_of_timm_are_its_stages_and_blocks(timm, plugin) -> None:
         assert list(model.layers) == ["act1", "layer1", "layer2", "layer3", "layer4"]
     with plugin("timm/test_vit").load(Variant.parse("random:0"), device="cpu") as model:
         assert list(model.layers) == [f"blocks.{number}" for number in range(len(model.module.blocks))]
-    with plugin("timm/mobilenetv3_small_050").load(Variant.parse("random:0"), device="cpu") as model:
+    with plugin("timm/mobilenetv2_035").load(Variant.parse("random:0"), device="cpu") as model:
         listed = {one["module"] for one in model.module.feature_info}
         assert list(model.layers) == [f"blocks.{number}" for number in range(len(model.module.blocks))]
         assert set(model.layers) > listed, "timm passes over stages that keep the size of the maps"
