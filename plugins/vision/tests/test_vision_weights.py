@@ -315,6 +315,21 @@ def test_a_name_that_timm_does_not_know_is_said_in_one_line(timm, plugin, name: 
     assert "\n" not in str(caught.value)
 
 
+def test_weights_that_fit_two_networks_are_refused_by_name_or_said(timm, plugin, tmp_path: Path) -> None:
+    network = timm.create_model("tf_efficientnet_lite0")
+    named, other = tmp_path / "tf_efficientnet_lite0.safetensors", tmp_path / "weights.safetensors"
+    for path in (named, other):
+        save_file(network.state_dict(), path)
+    with pytest.raises(DataError, match=r"called after tf_efficientnet_lite0.*pads and normalises"):
+        plugin("timm/efficientnet_lite0").load(Variant.parse(f"file:{named}"), device="cpu")
+    with plugin("timm/tf_efficientnet_lite0").load(Variant.parse(f"file:{named}"), device="cpu") as model:
+        assert not model.warnings
+    with plugin("timm/efficientnet_lite0").load(Variant.parse(f"file:{other}"), device="cpu") as model:
+        assert any("fit tf_efficientnet_lite0, too" in text for text in model.warnings)
+    with plugin("timm/efficientnet_lite0").load(Variant.parse("random:0"), device="cpu") as model:
+        assert not model.warnings
+
+
 def test_layers_of_timm_are_its_stages_and_blocks(timm, plugin) -> None:
     with plugin("timm/test_resnet").load(Variant.parse("random:0"), device="cpu") as model:
         assert list(model.layers) == ["act1", "layer1", "layer2", "layer3", "layer4"]

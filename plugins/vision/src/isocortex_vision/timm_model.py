@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from isocortex.errors import PluginError, suggest
+from isocortex.errors import DataError, PluginError, suggest
 from isocortex_vision.checkpoint_names import State
 from isocortex_vision.layer_shapes import Layers
 from isocortex_vision.loaded_network import Sight
@@ -18,11 +18,17 @@ from isocortex_vision.torchvision_import import import_torchvision
 from isocortex_vision.vision_network import HUB, VisionNetwork
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import nn
 
     from isocortex.data import StimulusBatch
     from isocortex.interfaces import ModelCard
+
+
+#: how timm calls networks that were trained in TensorFlow and pad as it does
+PORTED: Final = "tf_"
 
 
 def import_timm() -> Any:
@@ -117,6 +123,38 @@ class TimmModel(VisionNetwork):
     def sight(self) -> Sight:
         """How it sees; layers are the ends of stages or blocks, as timm lists them."""
         return Sight(chosen=self.chosen(), tokens_without_place=_prefix_tokens, layers=stages)
+
+    @property
+    def twin(self) -> str | None:
+        """The network with the same tensors that pads and normalises otherwise: ported from TensorFlow, or not."""
+        architecture = self.network.partition(".")[0]
+        bare = architecture.removeprefix(PORTED)
+        other = bare if bare != architecture else f"{PORTED}{bare}"
+        return other if import_timm().is_model(other) else None
+
+    def said_of(self, weights: Path) -> Sequence[str]:
+        """A warning where names and shapes of the weights in a file fit two networks.
+
+        Raises
+        ------
+        DataError
+            The file is called after the other one.
+        """
+        twin, architecture = self.twin, self.network.partition(".")[0]
+        if twin is None:
+            return ()
+        called = max((architecture, twin), key=lambda name: len(name) * (name in weights.name))
+        if called == twin:
+            raise DataError(
+                f"{weights} is called after {twin}, which has tensors of the same names and shapes as {architecture}, "
+                f"and pads and normalises otherwise. Load it as timm/{twin}@file:PATH, or rename it."
+            )
+        if called in weights.name:
+            return ()
+        return (
+            f"The weights of {self.card.id} fit {twin}, too, which pads and normalises otherwise: nothing in the file "
+            f"says which of the two they are of. Load them as timm/{twin} where they were trained as that.",
+        )
 
     def translate(self, state: State, network: nn.Module) -> State:
         """Names and shapes of other publishers as timm turns them into its own."""

@@ -58,6 +58,17 @@ class VisionNetwork(ModelPlugin):
         del network
         return state
 
+    def said_of(self, weights: Path) -> Sequence[str]:
+        """Warnings of a file of the user's whose weights may be of another network although they fit.
+
+        Raises
+        ------
+        DataError
+            It is called after the other network.
+        """
+        del weights
+        return ()
+
     def source(self) -> ModelCard:
         """The card that says where the trained weights are, ``weights = "hf:OWNER/NAME"`` or an address."""
         return self.card
@@ -86,6 +97,7 @@ class VisionNetwork(ModelPlugin):
             The weights do not fit the network.
         """
         weights = self.weights(variant)
+        said = () if variant.path is None else self.said_of(Path(variant.path))
         if variant.path is not None:
             variant = variant.model_copy(update={"path": str(weights)})
         blueprint, sight = Blueprint(self.build, self.translate), self.sight()
@@ -98,7 +110,7 @@ class VisionNetwork(ModelPlugin):
             batching="any",  # every image is brought to one size
         )
         try:
-            return LoadedNetwork(
+            loaded = LoadedNetwork(
                 recipe,
                 variant,
                 device=device,
@@ -109,6 +121,9 @@ class VisionNetwork(ModelPlugin):
             )
         except DataError as error:
             raise self._other(weights, error) from error
+        for text in said:
+            loaded.say(text)
+        return loaded
 
     def _other(self, weights: Path | None, error: DataError) -> DataError:
         return DataError(f"{weights} is no checkpoint of {self.card.id}. {error}")
