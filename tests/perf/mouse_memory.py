@@ -55,7 +55,9 @@ def ours(model: str, folder: Path) -> str:
     config = isocortex.RunConfig(layers=("**",), keep=("prediction",), out=folder / "results")
     (result,) = isocortex.score(model, BENCHMARK, config=config, quiet=True)
     assert result.summary is not None, result.failure
-    rows = ", ".join(f"{name.partition('=')[2]} {row.value:.3f}" for name, row in result.regions.items() if "n=" in name)
+    rows = ", ".join(
+        f"{name.partition('=')[2]} {row.value:.3f}" for name, row in result.regions.items() if "n=" in name
+    )
     return f"{result.summary.n_layers_searched} layers, {result.summary.n_neuroids} cells; {rows}"
 
 
@@ -74,7 +76,9 @@ def tutorial(model: str, folder: Path) -> str:
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
-    images = torch.from_numpy(np.stack([np.stack([image / 255] * 3) for image in np.load(folder / "t/stimulus_set.npy")]))
+    images = torch.from_numpy(
+        np.stack([np.stack([image / 255] * 3) for image in np.load(folder / "t/stimulus_set.npy")])
+    )
     maps: dict[str, Any] = {}
 
     def keep(name: str) -> Any:
@@ -110,7 +114,9 @@ def largest_difference(model: str, folder: Path) -> str:
     config = isocortex.RunConfig(layers=("avgpool",), keep=("prediction",), out=folder / "results")
     (result,) = isocortex.score(model, BENCHMARK, config=config, quiet=True)
     assert result.summary is not None, result.failure
-    (layer,) = isocortex.extract(model, "allen-scenes-tables", reduction="srp-4096-1", layers=["avgpool"], quiet=True).values()
+    (layer,) = isocortex.extract(
+        model, "allen-scenes-tables", reduction="srp-4096-1", layers=["avgpool"], quiet=True
+    ).values()
     dataset = isocortex.load_dataset("Allen2p-tables").select(cut_75="kept")
     assert dataset.responses is not None
     values = np.concatenate(list(layer.blocks(dataset.stimuli.ids, N_COMPONENTS)), axis=1).astype(np.float64)

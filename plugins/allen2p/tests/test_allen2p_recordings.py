@@ -69,8 +69,12 @@ def test_a_trial_beyond_the_end_of_the_recording_has_no_response(path) -> None:
 
 def test_the_data_set_of_recordings(tmp_path) -> None:
     images = made_up.scenes(12)
-    written = {number: made_up.write_recording(tmp_path / f"{number}.nwb", experiment=number, images=images,
-                                               n_presentations=9, seed=number) for number in (501, 502, 503)}  # fmt: skip
+    written = {
+        number: made_up.write_recording(
+            tmp_path / f"{number}.nwb", experiment=number, images=images, n_presentations=9, seed=number
+        )
+        for number in (501, 502, 503)
+    }
     made_up.write_recording(tmp_path / "504.nwb", experiment=504)
     with h5py.File(tmp_path / "504.nwb", "a") as file:  # a session without natural scenes is no error
         del file[SHOWN], file["stimulus/templates"], file["general/session_type"]

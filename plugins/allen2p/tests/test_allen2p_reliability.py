@@ -87,7 +87,9 @@ def ceiling_of(halves: np.ndarray) -> np.ndarray:
 
 def test_selection_on_the_scored_trials_makes_noise_reliable_and_on_others_does_not() -> None:
     responses, scene = noise(n_cells=4000)
-    inflated, clean = (halves_of(recording_of(responses, scene), 20, Selection(of_all=of_all)) for of_all in (True, False))
+    inflated, clean = (
+        halves_of(recording_of(responses, scene), 20, Selection(of_all=of_all)) for of_all in (True, False)
+    )
     cut = 0.4  # noise hardly reaches .75 on 20 scenes; the effect is the same
     kept = {name: ceiling_of(part.halves[:, :, part.cells.kept(cut)])
             for name, part in (("all", inflated), ("split", clean))}  # fmt: skip

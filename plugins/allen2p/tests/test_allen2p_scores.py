@@ -1,4 +1,4 @@
-"""From files to rows of a table, against plain h5py, pandas, numpy and scikit-learn; and the conformance kit on files."""
+"""From files to rows of a table, against plain h5py, pandas and scikit-learn; and the conformance kit on files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def test_tables_give_what_plain_scikit_learn_gives(tmp_path, isocortex) -> None:
 
     cells = pd.read_csv(tmp_path / "cell_metadata_mini.csv").set_index("cell_specimen_id")
     cells = cells[(cells.splithalf_reliability >= 0.75) & ~cells.significant_running]
-    responses = pd.read_csv(tmp_path / "cell_response_average.csv").set_index("cell_specimen_id").loc[cells.index].to_numpy().T
+    responses = (
+        pd.read_csv(tmp_path / "cell_response_average.csv").set_index("cell_specimen_id").loc[cells.index].to_numpy().T
+    )
     features = features_of(np.load(tmp_path / "stimulus_set.npy"), "allen-scenes-tables")
     r = left_out(features, responses)
     stream = np.random.default_rng(0)

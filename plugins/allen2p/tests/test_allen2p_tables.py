@@ -65,7 +65,9 @@ def test_responses_and_coordinates_are_those_of_the_tables(folder) -> None:
     np.testing.assert_array_equal(dataset.stimuli.load(3).array[:, :, 1], written["images"][3])
     assert dataset.stimuli.table["blank"].tolist() == ["yes", *["no"] * 11]
     n_kept = int(((metadata.splithalf_reliability >= 0.75) & ~metadata.significant_running).sum())
-    assert any(f"{n_kept} of 60 cells have a split-half reliability of at least 0.75" in text for text in dataset.warnings)
+    assert any(
+        f"{n_kept} of 60 cells have a split-half reliability of at least 0.75" in text for text in dataset.warnings
+    )
     assert any("12 columns meet the images by their order" in text for text in dataset.warnings)
     assert any("image000 is one grey throughout: the blank" in text for text in dataset.stimuli.warnings)
 
@@ -171,7 +173,7 @@ def test_tables_that_changed_are_refused_and_those_that_are_absent_are_named(fol
     assert "isocortex fetch -b Allen2p.conwell2021 --from FOLDER" in said.stderr
     made_up.write_tables(folder)
     (folder / "cell_metadata_mini.csv").unlink()
-    with pytest.raises(FilesError, match="lacks 1 of the tables of the published tutorial: cell_metadata_mini.csv"):
+    with pytest.raises(FilesError, match=r"lacks 1 of the tables of the published tutorial: cell_metadata_mini\.csv"):
         brought(folder)
     made_up.write_tables(folder)
     brought(folder)

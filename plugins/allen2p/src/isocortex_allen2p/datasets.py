@@ -133,4 +133,3 @@ class TrialCells(_MouseCortex):
         said = selection.warnings(parts) + warnings_of(cells, selection.selected_on)
         halves = [np.concatenate([part.halves[number] for part in parts], axis=1) for number in range(2)]
         return self._dataset(stimuli, halves, cells, UNITS_OF_TRIALS, said)
-

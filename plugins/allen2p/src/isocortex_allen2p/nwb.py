@@ -130,7 +130,7 @@ def _read(path: Path, read: Callable[[h5py.File], _Found]) -> _Found:
             return read(file)
     except DataError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
         raise DataError(f"{path} cannot be read as NWB ({error}). Copy or download it again.") from error
 
 

@@ -126,5 +126,5 @@ def running_p(responses: Array, scene: Array, speed: Array, n_scenes: int) -> Ar
         rests = (scene == number) & (speed < RUNNING_CM_S)
         if min(runs.sum(), rests.sum()) >= MIN_TRIALS:
             both = [responses[np.ix_(np.flatnonzero(trials), cells)].astype(np.float64) for trials in (runs, rests)]
-            p[cells] = ttest_ind(*both, equal_var=False).pvalue
+            _, p[cells] = ttest_ind(*both, equal_var=False)
     return p

@@ -160,8 +160,8 @@ def of_images(responses: Responses, path: Path, blank: list[bool]) -> tuple[Arra
         said.append(f"{path.name}: the column {responses.image[named[0]]}, the blank, has no image and was left out.")
     elif named and any(blank) and [blank[place] for place in named if place < len(blank)] != [True]:
         raise AlignmentError(
-            f"{path.name}: the blank is column {named[0]} ({responses.image[named[0]]!r}), and image {blank.index(True)} "
-            "is one grey throughout. Columns and images are in different orders, or of different stimuli."
+            f"{path.name}: the blank is column {named[0]} ({responses.image[named[0]]!r}), and image "
+            f"{blank.index(True)} is one grey throughout. Columns and images are in different orders, or of others."
         )
     if len(places) != len(blank):
         grey = [place for place, is_blank in enumerate(blank) if is_blank]
@@ -175,7 +175,9 @@ def of_images(responses: Responses, path: Path, blank: list[bool]) -> tuple[Arra
     return responses.values[:, places], said
 
 
-def join(cells: CellTable, cells_path: Path, files: Mapping[Path, Responses]) -> tuple[list[Array], CellTable, list[str]]:
+def join(
+    cells: CellTable, cells_path: Path, files: Mapping[Path, Responses]
+) -> tuple[list[Array], CellTable, list[str]]:
     """Cells of all tables, in the order of the table that describes them.
 
     Parameters
@@ -217,4 +219,3 @@ def join(cells: CellTable, cells_path: Path, files: Mapping[Path, Responses]) ->
         gaps = [name for name, whole in zip(cells.cell_id, complete, strict=True) if not whole]
         said.append(f"{len(gaps):,} cells have no response to some image and were left out: {shorten(gaps)}.")
     return [found[complete] for found in rows], cells.among(complete), said
-

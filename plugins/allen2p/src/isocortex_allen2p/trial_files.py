@@ -1,7 +1,7 @@
 """What is kept of recordings: responses trial by trial, a hundredth of the NWB files, each with its checksum.
 
-    <ISOCORTEX_DATA>/isocortex-allen2p/trials/<experiment>/{about.json, responses.npy, trials.npy}
-    <ISOCORTEX_DATA>/isocortex-allen2p/trials/scenes/{about.json, scenes.npy}
+<ISOCORTEX_DATA>/isocortex-allen2p/trials/<experiment>/{about.json, responses.npy, trials.npy}
+<ISOCORTEX_DATA>/isocortex-allen2p/trials/scenes/{about.json, scenes.npy}
 """
 
 from __future__ import annotations
@@ -192,9 +192,10 @@ def recordings() -> Iterator[nwb.Recording]:
     for folder in experiments():
         about = _about(folder)
         scene, speed = load_npy(folder / "trials.npy")
-        facts = {name: about[name] for name in _FACTS}
+        facts: dict[str, Any] = {name: about[name] for name in _FACTS if name != "cell_id"}
         yield nwb.Recording(
-            **{**facts, "cell_id": tuple(about["cell_id"])},
+            **facts,
+            cell_id=tuple(about["cell_id"]),
             scene=scene.astype(np.int16),
             speed=speed,
             responses=load_npy(folder / "responses.npy"),

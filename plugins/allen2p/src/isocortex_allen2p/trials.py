@@ -81,21 +81,21 @@ class Selection:
         """What was done to the trials of all recordings."""
         total = {name: sum(part.counts[name] for part in parts) for name in parts[0].counts}
         said = [
-            f"{len(parts)} recordings, {total['trials']:,} trials: {total['blank']:,} of the blank, which has no image, "
-            f"were left out, and {total['unequal']:,} of scenes that were shown more often than others of their "
-            f"recording, or whose recording ends before. {total['running']:,} trials of running "
-            f"({RUNNING_CM_S:g} cm/s or more) are kept."
+            f"{len(parts)} recordings, {total['trials']:,} trials: {total['blank']:,} of the blank, which has no image,"
+            f" were left out, and {total['unequal']:,} of scenes that were shown more often than others of their "
+            f"recording or after its end. {total['running']:,} trials of running ({RUNNING_CM_S:g} cm/s or more) "
+            "are kept."
         ]
-        for name, words in (
-            ("untested", "were seen in fewer than five trials of running, or of rest, at their preferred scene, so that "
-             "there is no test: they count as not changed by running"),
-            ("gaps", "have gaps in their traces and were left out"),
-            ("speedless", "trials have no running speed and count as neither running nor rest"),
-        ):  # fmt: skip
-            if total[name]:
-                what = "" if name == "speedless" else "cells "
-                said.append(f"{total[name]:,} {what}{words}.")
-        return said
+        return said + [f"{total[name]:,} {words}." for name, words in _COUNTED.items() if total[name]]
+
+
+#: what else is counted → how it is said
+_COUNTED: Final = {
+    "untested": "cells were seen in fewer than five trials of running, or of rest, at their preferred scene: there is "
+    "no test, and they count as not changed by running",
+    "gaps": "cells have gaps in their traces and were left out",
+    "speedless": "trials have no running speed and count as neither running nor rest",
+}
 
 
 def halves_of(recording: Recording, n_scenes: int, selection: Selection) -> Part:
@@ -118,7 +118,7 @@ def halves_of(recording: Recording, n_scenes: int, selection: Selection) -> Part
     ended = np.isnan(recording.responses).all(axis=1)
     scene = np.where(ended, -1, recording.scene)
     shown = presentations(scene, n_scenes)  # (n_presentations, n_scenes)
-    whole = np.isfinite(recording.responses[shown.ravel()]).all(axis=0)
+    whole: Array = np.isfinite(recording.responses[shown.ravel()]).all(axis=0)  # pyright: ignore[reportAssignmentType]
     trials = recording.responses[:, whole][shown]  # (n_presentations, n_scenes, n_cells)
     places = selection.selecting(len(shown))
     chosen = shown[places].ravel()
