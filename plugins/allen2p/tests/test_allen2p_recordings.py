@@ -67,7 +67,7 @@ def test_a_trial_beyond_the_end_of_the_recording_has_no_response(path) -> None:
     assert gone.tolist() == [False] * (len(gone) - 1) + [True]
 
 
-def test_the_data_set_of_recordings(tmp_path) -> None:
+def test_the_data_set_of_recordings(tmp_path, caplog) -> None:
     images = made_up.scenes(12)
     written = {
         number: made_up.write_recording(
@@ -80,6 +80,7 @@ def test_the_data_set_of_recordings(tmp_path) -> None:
         del file[SHOWN], file["stimulus/templates"], file["general/session_type"]
         file["general/session_type"] = b"three_session_A"
     assert [folder.name for folder in brought(tmp_path)] == ["501", "502", "503"]
+    assert "1 of 4 recordings show no natural scenes and were left out." in caplog.text
     dataset = isocortex.load_dataset("Allen2p-split")
     found = dataset.responses
     assert found.sizes == {"presentation": 24, "neuroid": 24}
