@@ -25,7 +25,7 @@ def test_every_block_of_the_tutorial_runs(
     names: dict[str, object] = {"__name__": "tutorial"}
     shown: list[str] = []
     for kind, body in blocks(DOCS / "tutorials" / "mouse-cortex.md", "python", "bash"):
-        text = body.replace("-m resnet18 ", "").replace("random:0..4", "random:0").replace("\\\n", " ")
+        text = body.replace("-m resnet18 ", "").replace("random:0..4", "random:0")
         text = text.replace("resnet18", "squeezenet1_1").replace("-m gabor-pyramid ", "")  # the same in less time
         shown.append(run_block(kind, text, tmp_path, names))
     table = next(text for text in shown if "Allen2p.conwell2021-shuffled" in text)

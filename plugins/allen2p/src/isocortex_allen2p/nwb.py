@@ -101,6 +101,18 @@ def experiment_of(path: Path) -> str:
     return _read(path, lambda file: _experiment(file, path))
 
 
+def images_shape(path: Path) -> tuple[int, int, int]:
+    """Number of the scenes that a recording holds, their height and width.
+
+    Raises
+    ------
+    DataError
+        There are none.
+    """
+    n_images, height, width = _read(path, lambda file: _array(file, path, _IMAGES, 3).shape)
+    return n_images, height, width
+
+
 def images_of(path: Path) -> Iterator[Array]:
     """The scenes that a recording holds, one by one, (height, width) uint8.
 
@@ -109,8 +121,7 @@ def images_of(path: Path) -> Iterator[Array]:
     DataError
         There are none, or their values are no whole numbers from 0 to 255.
     """
-    n_images = _read(path, lambda file: len(_array(file, path, _IMAGES, 3)))
-    for place in range(n_images):
+    for place in range(images_shape(path)[0]):
         yield _read(path, lambda file, place=place: _image(file, path, place))
 
 

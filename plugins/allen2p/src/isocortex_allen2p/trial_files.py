@@ -117,9 +117,12 @@ def _keep_scenes(path: Path) -> None:
         if about["pixels"] != digest:
             raise DataError(f"{path.name} shows other scenes than the recordings that are kept in {trials_folder()}.")
         return
-    images = np.stack(list(nwb.images_of(path)))
+    shape = nwb.images_shape(path)
     with whole_folder(target) as folder:
-        np.save(folder / "scenes.npy", images)
+        images = np.lib.format.open_memmap(folder / "scenes.npy", mode="w+", dtype=np.uint8, shape=shape)
+        for place, image in enumerate(nwb.images_of(path)):
+            images[place] = image
+        images.flush()
         _write_about(folder, {"pixels": digest, "n_scenes": len(images)})
 
 
