@@ -155,11 +155,12 @@ def test_what_is_kept_is_counted_by_area_depth_and_animal_and_small_areas_are_na
         np.array([0.9] * 25 + [0.1] * 5 + [0.8] * 10 + [np.nan] * 20), ("no",) * 59 + ("",),
         {"animal": ["a"] * 40 + ["b"] * 20},
     )  # fmt: skip
-    counted, few, *missing = warnings_of(table, "all trials")
+    counted, few, short, *missing = warnings_of(table, "all trials")
     assert counted.startswith("35 of 60 cells have a split-half reliability of at least 0.75 on all trials")
     assert "By area: VISl 10 of 30, VISp 25 of 30. By area and depth: VISl L5 0 of 20, VISp L4 25 of 30." in counted
     assert "By animal: 2 animals, 0 to 35 cells each, 35 in the middle, 1 without any." in counted
     assert few == "Fewer than 20 cells are kept in VISl (10): what is said of these areas rests on few."
+    assert short == "Fewer cells are kept than subset_250 and subset_500 would hold: they hold all of them."
     assert [text.partition(":")[0] for text in missing] == [
         "10 of 60 cells have no depth", "20 of 60 cells have no reliability", "1 of 60 cells have no test of running"
     ]  # fmt: skip

@@ -167,6 +167,9 @@ def warnings_of(table: CellTable, selected_on: str) -> list[str]:
     few = [f"{area} ({count})" for area, count in per_area.items() if count < FEW]
     if few:
         said.append(f"Fewer than {FEW} cells are kept in {shorten(few, 9)}: what is said of these areas rests on few.")
+    short = [f"subset_{size}" for size in SUBSETS[:-1] if kept.sum() < size]
+    if short:
+        said.append(f"Fewer cells are kept than {' and '.join(short)} would hold: they hold all of them.")
     for what, missing in (
         ("depth: they are in no row of an area and depth", [not depth for depth in table.depth]),
         ("reliability: they are left out", np.isnan(table.reliability).tolist()),
