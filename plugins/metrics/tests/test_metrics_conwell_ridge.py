@@ -76,6 +76,45 @@ def test_scores_equal_scikit_learn(n_units: int) -> None:
         assert float(scores["explained_variance"][neuroid]) == pytest.approx(expected, abs=1e-10)
 
 
+def test_permutation_r_is_the_mean_of_refits_on_images_that_were_handed_round() -> None:
+    features, responses = related(n_units=9)
+    comparison = against(responses, settings={"permutations": 5})
+    scores = comparison.score(layer_of(features))
+    standard = StandardScaler().fit_transform(features)
+    stream = np.random.default_rng(0)
+    by_chance = []
+    for _ in range(5):
+        handed = standard[stream.permutation(N_STIMULI)]
+        fitted = RidgeCV(alphas=[1.0], store_cv_results=True, scoring="r2").fit(handed, responses.values)
+        predicted = fitted.cv_results_[:, :, 0]
+        by_chance.append([np.corrcoef(predicted[:, v], responses.values[:, v])[0, 1] for v in range(6)])
+    np.testing.assert_allclose(scores["permutation_r"].values, np.mean(by_chance, axis=0), atol=1e-10)
+    summary = comparison.summarise(scores)
+    assert summary.also["permutation_r"] == pytest.approx(np.median(np.mean(by_chance, axis=0)))
+    assert summary.also["permutation_r"] < summary.value / 2
+
+
+def test_permutations_change_nothing_of_what_was_published() -> None:
+    features, responses = related()
+    plain, beside = (against(responses, settings=settings) for settings in ({}, {"permutations": 3}))
+    first, second = plain.score(layer_of(features)), beside.score(layer_of(features))
+    assert set(second.data_vars) - set(first.data_vars) == {"permutation_r"}
+    for name in first.data_vars:
+        np.testing.assert_array_equal(first[name].values, second[name].values)
+    flat = beside.score(layer_of(np.full((N_STIMULI, 3), 0.1)))
+    assert not flat["permutation_r"].values.any()
+
+
+def test_the_published_square_has_a_name_of_its_own_and_loses_the_sign() -> None:
+    stream = np.random.default_rng(0)
+    responses = make_responses(stream.standard_normal((N_STIMULI, 40)), IDS)
+    comparison = against(responses)
+    scores = comparison.score(layer_of(stream.standard_normal((N_STIMULI, 15))))
+    assert scores["r"].values.min() < -0.2
+    np.testing.assert_array_equal(scores["unsigned_r2"].values, scores["r"].values ** 2)
+    assert comparison.summarise(scores).also["unsigned_r2"] == pytest.approx(np.median(scores["r"].values ** 2))
+
+
 def searched_by_refitting(features: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Predictions and alphas (log10 of the multiple) by fits of scikit-learn alone."""
     standard = StandardScaler().fit_transform(features)
@@ -217,6 +256,9 @@ def test_bad_input_is_refused(metric: str) -> None:
         against(responses.isel(presentation=slice(0, 3)), metric)
     with pytest.raises(DataError, match="not finite"):
         against(responses.where(responses != responses[0, 0]), metric)
+    permutations = {"permutations": -1} if metric == "conwell-ridge" else {"permutations": 3}
+    with pytest.raises(SettingsError, match="permutations"):
+        against(responses, metric, settings=permutations)
     with pytest.raises(SettingsError, match="alpha"):
         against(responses, metric, settings={"alpha": 3})
     with pytest.raises(SettingsError, match="seed 2"):

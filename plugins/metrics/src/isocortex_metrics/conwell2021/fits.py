@@ -10,7 +10,7 @@ import numpy as np
 from isocortex.activations import namespace
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import to_numpy
-from isocortex_metrics.numerics.correlation import NULL_SHARE, ROUNDING
+from isocortex_metrics.numerics.correlation import NULL_SHARE, ROUNDING, pearson
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
 from isocortex_metrics.numerics.gram import centred_responses, split_basis
 from isocortex_metrics.numerics.leave_one_out import leave_one_out_operator, neuroid_blocks
@@ -93,6 +93,47 @@ def leave_one_out_deviations(gram: Array, responses: Array, alpha: float) -> Arr
             # less the mean of the others is n / (n - 1) times less the mean of all
             deviation[:, part] = centred * (len(places) / (len(places) - 1)) - residual
     return deviation
+
+
+def permutation_mean_r(gram: Array, responses: Array, alpha: float, permutations: Array) -> Array:
+    r"""Mean r of leave-one-out predictions whose features belong to other stimuli: what chance gives.
+
+    Features are handed round, which is the same as handing the responses round: with M = (I − H) / (1 − H_ii) of the
+    centred Gram matrix, ŷ = y − M[π, π] y. Predictions that do not vary count as r = 0.
+
+    Parameters
+    ----------
+    gram, responses, alpha
+        As for ``leave_one_out_deviations``, numpy.
+    permutations
+        (n_permutations, n_stimuli), each a permutation of the stimuli's places.
+
+    Returns
+    -------
+    (n_neuroids,). Memory: three arrays of the size of a block of responses.
+
+    Examples
+    --------
+    >>> x = np.array([[-1.0], [0.0], [1.0]])
+    >>> permutation_mean_r(x @ x.T, 2 * x, 1e-9, np.array([[0, 1, 2]])).round(6).tolist()
+    [1.0]
+    """
+    places = np.arange(len(gram))
+    basis = split_basis(gram, places, places[:0])
+    found = np.zeros(responses.shape[1])
+    if basis.mean_eigenvalue == 0.0:
+        return found
+    with few_threads(len(places)):
+        residual_of = leave_one_out_operator(basis, alpha) @ basis.vectors.T
+        for part in neuroid_blocks(responses):
+            centred, _ = centred_responses(responses[:, part])
+            for order in permutations:
+                residual = residual_of[np.ix_(order, order)] @ centred
+                # less the mean of the others is n / (n - 1) times less the mean of all
+                deviation = centred * (len(places) / (len(places) - 1)) - residual
+                r, _ = pearson(centred - residual, centred)
+                found[part] += np.where(is_null(deviation, centred), 0.0, r)
+    return found / len(permutations)
 
 
 def searched_deviations(gram: Array, responses: Array, grid: Array = ALPHA_GRID) -> Searched:

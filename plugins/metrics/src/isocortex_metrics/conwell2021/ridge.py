@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset, averaged, stimulus_order
@@ -24,6 +25,7 @@ from isocortex_metrics.conwell2021.fits import (
     leave_one_out_deviations,
     left_out_explained_variance,
     mean_of_others,
+    permutation_mean_r,
     searched_deviations,
     z_scored_units,
 )
@@ -42,12 +44,50 @@ Z_SCORED_ALPHA = 1.0
 MIN_STIMULI = 4
 #: values of one block of features: 16 MB in float64
 _BLOCK_VALUES = 2_000_000
+#: draws the permutations; fixed, as a published metric takes no other
+_PERMUTATION_SEED = 0
+
+
+class ConwellSettings(BaseModel):
+    """What ``conwell-ridge`` shows beside what was published; it changes nothing of that."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    permutations: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="times the images are handed round for permutation_r, the mean r that chance gives; 0: not shown",
+    )
 
 
 class ConwellRidge(MetricPlugin):
     """Leave-one-image-out ridge at alpha 1."""
 
-    comparison: ClassVar[type[ConwellComparison]]
+    def against(
+        self,
+        target: Dataset | xr.DataArray,
+        *,
+        settings: Mapping[str, object] = {},
+        seed: int = 0,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+    ) -> Comparison:
+        """Average repetitions, estimate the ceiling, and draw the permutations that are asked for.
+
+        Raises
+        ------
+        SettingsError
+            Settings that are not valid, or a seed other than 0: what is published draws nothing.
+        DataError
+            No responses, or fewer than four stimuli.
+        """
+        refuse_seed(seed, self.card.id)
+        chosen = check_settings(ConwellSettings, settings, self.card.id)
+        return ConwellComparison(responses_of(target, self.card.id), device, preparation, chosen.permutations)
+
+
+class ConwellRidgeSearched(MetricPlugin):
+    """Leave-one-image-out ridge, alpha found among the other images."""
 
     def against(
         self,
@@ -69,11 +109,7 @@ class ConwellRidge(MetricPlugin):
         """
         refuse_seed(seed, self.card.id)
         check_settings(NoSettings, settings, self.card.id)
-        return self.comparison(responses_of(target, self.card.id), device, preparation)
-
-
-class ConwellRidgeSearched(ConwellRidge):
-    """Leave-one-image-out ridge, alpha found among the other images."""
+        return ConwellSearchedComparison(responses_of(target, self.card.id), device, preparation)
 
 
 class ConwellComparison(Comparison):
@@ -87,6 +123,8 @@ class ConwellComparison(Comparison):
         Where it is worked on.
     preparation
         As for ``Comparison``.
+    n_permutations
+        Times the images are handed round for ``permutation_r``.
     """
 
     statistic: ClassVar[str] = "r"
@@ -94,7 +132,13 @@ class ConwellComparison(Comparison):
     #: whether predictions are put together from several layers, so that every layer's are needed
     needs_prediction: ClassVar[bool] = False
 
-    def __init__(self, responses: xr.DataArray, device: str = "cpu", preparation: Preparation = Preparation()) -> None:
+    def __init__(
+        self,
+        responses: xr.DataArray,
+        device: str = "cpu",
+        preparation: Preparation = Preparation(),
+        n_permutations: int = 0,
+    ) -> None:
         super().__init__(preparation)
         self.stimulus_id = stimulus_order(responses)
         self.n_stimuli = len(self.stimulus_id)
@@ -102,6 +146,8 @@ class ConwellComparison(Comparison):
             raise DataError(
                 f"Leave-one-out ridge needs at least {MIN_STIMULI} stimuli; found {self.n_stimuli}. Use more stimuli."
             )
+        stream = np.random.default_rng(_PERMUTATION_SEED)
+        self.permutations = [stream.permutation(self.n_stimuli) for _ in range(n_permutations)]
         self.responses = averaged(responses)
         self.neuroid = responses.isel(presentation=0, drop=True)
         self.device = device
@@ -115,14 +161,22 @@ class ConwellComparison(Comparison):
 
         Returns
         -------
-        r (signed), explained_variance and null, all ("neuroid",) over all stimuli; prediction ("split", "test",
-        "neuroid"), one left-out stimulus per split, with the coordinate test_stimulus, where ``keep`` asks for it.
+        r (signed), unsigned_r2 (its square, as it was published), explained_variance and null, all ("neuroid",) over
+        all stimuli, and permutation_r where permutations are asked for; prediction ("split", "test", "neuroid"), one
+        left-out stimulus per split, with the coordinate test_stimulus, where ``keep`` asks for it.
         """
         if not isinstance(activations, Activations):
             activations = Activations.from_xarray(activations)
-        found = self._found(self._gram(activations))
+        gram = self._gram(activations)
+        found = self._found(gram)
         deviation = found.pop("deviation")
-        return self._dataset(deviation, found).assign_attrs(layer=activations.layer)
+        scores = self._dataset(deviation, found).assign_attrs(layer=activations.layer)
+        if not self.permutations:
+            return scores
+        by_chance = permutation_mean_r(
+            to_numpy(gram), np.asarray(self.responses, dtype=np.float64), Z_SCORED_ALPHA, np.stack(self.permutations)
+        )
+        return scores.assign(permutation_r=(("neuroid",), by_chance))
 
     def _gram(self, activations: Activations) -> Array:
         blocks = activations.blocks(self.stimulus_id, max(1, _BLOCK_VALUES // self.n_stimuli))
@@ -152,12 +206,14 @@ class ConwellComparison(Comparison):
         return scores.assign(prediction=(("split", "test", "neuroid"), prediction[:, None]))
 
     def _measures(self, deviation: Array, columns: Array | None = None) -> dict[str, Array]:
-        """r, explained_variance and null, (n_neuroids,) each."""
+        """r, unsigned_r2, explained_variance and null, (n_neuroids,) each."""
         responses = self.responses if columns is None else self.responses[:, columns]
         null = is_null(deviation, responses)
         r, _ = pearson(deviation + mean_of_others(responses), responses)
+        r = np.where(null, 0.0, r)
         return {
-            "r": np.where(null, 0.0, r),
+            "r": r,
+            "unsigned_r2": r**2,
             "explained_variance": np.where(null, 0.0, left_out_explained_variance(deviation, responses)),
             "null": null,
         }
@@ -230,9 +286,5 @@ class ConwellSearchedComparison(ConwellComparison):
         return scores[f"readout_{measure}"]
 
     def further(self, scores: xr.Dataset) -> Sequence[str]:
-        """The other of r and explained variance."""
-        return ["explained_variance" if scores.attrs["measure"] == "r" else "r"]
-
-
-ConwellRidge.comparison = ConwellComparison
-ConwellRidgeSearched.comparison = ConwellSearchedComparison
+        """Those of r, its square and explained variance that are not the value."""
+        return [name for name in ("r", "unsigned_r2", "explained_variance") if name != scores.attrs["measure"]]
