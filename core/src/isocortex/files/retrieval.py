@@ -14,13 +14,14 @@ from isocortex.files.network_words import in_plain_words
 N_ATTEMPTS = 3
 
 
-def retrieve(url: str, path: Path, *, n_bytes: int | None, sha256: str | None, expected: str) -> None:
+def retrieve(url: str, path: Path, *, n_bytes: int | None, checksum: str | None, expected: str) -> None:
     """Download a file to its place, after which it is there whole and as its checksum says.
 
     Parameters
     ----------
-    n_bytes, sha256
-        What is known of it; without a checksum the answer must look like the file (``isocortex.files.download``).
+    n_bytes, checksum
+        What is known of it, the checksum as ``algorithm:digits``; without one the answer must look like the file
+        (``isocortex.files.download``).
     expected
         For the message: where the checksum comes from.
 
@@ -31,11 +32,11 @@ def retrieve(url: str, path: Path, *, n_bytes: int | None, sha256: str | None, e
     """
     import pooch
 
-    attempts = _Attempts(path.name, n_bytes, is_known=sha256 is not None)
+    attempts = _Attempts(path.name, n_bytes, is_known=checksum is not None)
     remote = pooch.create(
         path.parent,
         base_url="",
-        registry={path.name: f"sha256:{sha256}" if sha256 else None},
+        registry={path.name: checksum},
         urls={path.name: url},
         retry_if_failed=N_ATTEMPTS - 1,
     )
