@@ -53,7 +53,7 @@ def test_a_file_of_another_sha1_is_removed_and_never_recorded(store, recorded: b
         put(store)
         store.present("p", [SPEC], "The data set")
     path = put(store, OTHER)
-    with pytest.raises(FilesError, match="another checksum than expected and were removed: a.nc"):
+    with pytest.raises(FilesError, match="another checksum than expected and were removed"):
         store.present("p", [SPEC], "The data set")
     assert not path.exists()
     assert OTHER not in read_record(store.root / "p").values()

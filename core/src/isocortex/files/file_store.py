@@ -5,9 +5,9 @@ A plugin lists its files in a CSV beside its manifest (``name,url,sha256,bytes``
 what it was at first use (`isocortex.files.checksums`); where he states no size, ``bytes`` is empty, and the server must
 announce one.
 
-A column ``sha1`` is for publishers who state nothing better. It is compared when a file comes and when it is first used;
-from then on the file is held to its SHA-256 at first use. SHA-1 finds damage and mix-ups, and is no defence against
-somebody who makes another file of the same checksum on purpose.
+A column ``sha1`` is for publishers who state nothing better. It is compared when a file comes and at its first use;
+from then on the file is held to the SHA-256 that it had. SHA-1 finds damage and mix-ups, and is no defence against somebody
+who makes another file of the same checksum on purpose.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class FileStore:
         return digests
 
     def _is_wrong(self, package: str, spec: FileSpec, digest: str, recorded: Mapping[str, str]) -> bool:
-        """Whether a file is not what was published; where that is a SHA-1, it is made for files that are not recorded."""
+        """Whether a file is not what was published; a SHA-1 is made only of files that are not recorded."""
         if spec.sha256 is not None or spec.sha1 is None:
             return spec.sha256 not in (None, digest)
         return recorded.get(spec.name) != digest and digest_file(self.path(package, spec), "sha1") != spec.sha1
