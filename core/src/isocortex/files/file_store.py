@@ -6,8 +6,8 @@ what it was at first use (`isocortex.files.checksums`); where he states no size,
 announce one.
 
 A column ``sha1`` is for publishers who state nothing better. It is compared when a file comes and at its first use;
-from then on the file is held to the SHA-256 that it had. SHA-1 finds damage and mix-ups, and is no defence against somebody
-who makes another file of the same checksum on purpose.
+from then on the file is held to the SHA-256 that it had. SHA-1 finds damage and mix-ups, and is no defence against
+somebody who makes another file of the same checksum on purpose.
 """
 
 from __future__ import annotations
