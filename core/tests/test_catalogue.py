@@ -390,6 +390,14 @@ def test_a_known_plugin_that_is_not_installed_is_named(kind: str, name: str, pac
     assert package_that_offers(kind, "what-nobody-offers") is None
 
 
+@pytest.mark.parametrize("name", ["MajajHong2015.IT-pls", "MajajHong2015.V4-pls", "Rajalingham2018-i2n"])
+def test_data_that_are_private_are_named_as_such_with_what_there_is(name: str) -> None:
+    with pytest.raises(UnknownIDError, match=r"are private: they lie on .* Published is \w+public .*public\.\S+\.$"):
+        Catalogue.discover().find("benchmark", name)
+    with pytest.raises(UnknownIDError, match="No installed package offers the model"):
+        Catalogue.discover().find("model", name)
+
+
 def test_an_unknown_id_tells_what_could_not_be_read() -> None:
     broken = (Broken("iso-broken", "0.1", "isocortex.toml is not valid TOML"),)
     with pytest.raises(UnknownIDError, match=r"Not readable: iso-broken 0.1: isocortex.toml is not valid TOML"):

@@ -411,6 +411,32 @@ def test_selecting_neuroids(recorded: Dataset, chosen: dict[str, Any], kept: lis
     assert recorded.responses.shape == (2, 5)
 
 
+def test_selecting_stimuli_by_a_column_of_their_table() -> None:
+    table = pd.DataFrame({"variation": [0, 3, 3, 0]}, index=list("abcd"))
+    silence = np.zeros(4, dtype=np.float32)
+    sounds = {name: Stimulus(name, "audio", silence, 8000.0) for name in "abcd"}
+    stimuli = StimulusSet("sounds", "audio", sounds, table=table)
+    responses = make_responses(np.arange(24.0).reshape(2, 4, 3), list("dcba"), neuroid={"region": ["V4", "IT", "IT"]})
+    dataset = Dataset("demo", stimuli, responses=responses, warnings=("odd",))
+    selected = dataset.select(region="IT", variation="3")
+    assert selected.responses is not None
+    assert (selected.stimuli.ids, selected.warnings) == (("b", "c"), ("odd",))
+    expected = {"c": [[4.0, 5.0], [16.0, 17.0]], "b": [[7.0, 8.0], [19.0, 20.0]]}
+    for name, values in expected.items():
+        found = selected.responses.values[selected.responses["stimulus_id"].values == name]
+        np.testing.assert_array_equal(found, values)
+    assert selected.stimuli.contents == stimuli.contents[1:3]
+    assert selected.digest != dataset.select(region="IT").digest
+    with pytest.raises(DataError, match=r"has no stimuli with variation = 6; it has 0, 3"):
+        dataset.select(variation="6")
+    with pytest.raises(
+        DataError, match=r"coordinate 'varation'\. Did you mean variation\?.*Its stimuli have variation"
+    ):
+        dataset.select(varation="3")
+    trials = Dataset("demo", stimuli, trials=pd.DataFrame({"stimulus_id": list("abcd"), "choice": list("wxyz")}))
+    assert trials.select(variation="0").trials["choice"].tolist() == ["w", "z"]
+
+
 def test_selecting_subjects_of_rdms() -> None:
     dataset = Dataset("demo", stimulus_set("abc"), rdm=rdm_of("abc", n_subjects=3))
     selected = dataset.select(subject=["S2", "S0"]).rdm
@@ -429,7 +455,7 @@ def test_selections_that_cannot_be_made(recorded: Dataset) -> None:
     with pytest.raises(DataError, match=r"has no neuroid with subject = M2; it has M1"):
         recorded.select(neuroid_id=["n0", "n1"], subject="M2")
     trials = Dataset("demo", stimulus_set("a"), trials=pd.DataFrame({"stimulus_id": ["a"]}))
-    with pytest.raises(DataError, match="holds trials; select does not apply"):
+    with pytest.raises(DataError, match="holds trials; select applies to columns of its stimuli"):
         trials.select(subject="S1")
     assert trials.select() is trials
 

@@ -303,7 +303,7 @@ def test_missing_files_are_downloaded_and_present(
     assert [name for name in below(tmp_path) if not name.endswith(".lock")] == ["p/b", "p/sounds/a.wav"]
 
 
-@pytest.mark.parametrize("failure", [503, 404, None, b"another content", b""])
+@pytest.mark.parametrize("failure", [503, 500, None, b"another content", b""])
 def test_a_download_is_tried_three_times(
     server: Server, waits: list[float], tmp_path: Path, failure: bytes | int | None
 ) -> None:
@@ -317,8 +317,8 @@ def test_a_download_is_tried_three_times(
 
 @pytest.mark.parametrize(
     ("failure", "cause"),
-    [(404, "404"), (None, "."), (CONTENT[::-1], "the file has another checksum than expected")],
-    ids=["not found", "cut", "wrong"],
+    [(503, "503"), (None, "."), (CONTENT[::-1], "the file has another checksum than expected")],
+    ids=["down", "cut", "wrong"],
 )
 def test_a_download_that_fails_leaves_nothing(
     server: Server, waits: list[float], tmp_path: Path, failure: bytes | int | None, cause: str
@@ -331,6 +331,20 @@ def test_a_download_that_fails_leaves_nothing(
         store.present("p", [spec], "x")
     assert len(server.asked) == 3
     assert [name for name in below(tmp_path) if not name.endswith(".lock")] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(403, "does not give this file to everybody"), (404, "there is no such file"), (410, "Gone"), (429, "too often")],
+)
+def test_a_refusal_is_told_at_once_and_in_one_line(
+    server: Server, waits: list[float], tmp_path: Path, status: int, said: str
+) -> None:
+    spec = spec_of("a", url=server.offer("/a", status))
+    with pytest.raises(FilesError, match=f"in 1 attempt: the server answered {status}.*{said}.*Nothing") as refused:
+        FileStore(tmp_path).present("p", [spec], "x")
+    assert "\n" not in str(refused.value)
+    assert (len(server.asked), waits) == (1, [])
 
 
 def test_another_size_than_published_is_named(server: Server, waits: list[float], tmp_path: Path) -> None:
@@ -354,7 +368,7 @@ def test_a_full_disk_is_not_tried_again(waits: list[float], tmp_path: Path, monk
 
 def test_nobody_waits_after_the_last_attempt(server: Server, waits: list[float], tmp_path: Path) -> None:
     with pytest.raises(FilesError):
-        FileStore(tmp_path).present("p", [spec_of("a", url=server.offer("/a", 404))], "x")
+        FileStore(tmp_path).present("p", [spec_of("a", url=server.offer("/a", 503))], "x")
     assert len(waits) == 2
 
 
@@ -611,7 +625,7 @@ def test_what_has_no_checksum_is_downloaded_and_held_to_what_came_first(
 
 
 @pytest.mark.parametrize(
-    ("failure", "cause"), [(None, "."), (CONTENT[:-1], "499 bytes came where 500 were expected"), (404, "404")]
+    ("failure", "cause"), [(None, "."), (CONTENT[:-1], "499 bytes came where 500 were expected"), (503, "503")]
 )
 def test_a_download_without_checksum_that_is_cut_leaves_nothing(
     server: Server, waits: list[float], tmp_path: Path, failure: bytes | int | None, cause: str

@@ -26,7 +26,8 @@ from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.extraction.extractor import activations_in_memory
 from isocortex_metrics.behaviour import readout
-from isocortex_metrics.behaviour.readout import logistic_readout
+from isocortex_metrics.behaviour.readout import ReadoutSettings, choice_outputs, divide, logistic_readout
+from isocortex_metrics.behaviour.trials import Trials, trials_of
 from isocortex_metrics.brainscore.behaviour_patterns import dprime, normalised, rates_of_probabilities
 
 GOLDEN = dict(np.load(Path(__file__).parents[3] / "tests" / "golden" / "bs_i2n.npz"))
@@ -398,6 +399,47 @@ def clusters(n_units: int, n_labels: int = 5, n_stimuli: int = 90) -> tuple[np.n
     features = features * np.geomspace(0.01, 100, n_units) + 5
     features[:, 1] = 3.0
     return features, np.array(["ape", "bee", "cat", "dog", "elk"])[labels]
+
+
+def labelled(labels: np.ndarray) -> Trials:
+    """A trial for each of some labelled stimuli."""
+    ids = [f"stimulus{number:02d}" for number in range(len(labels))]
+    return trials_of(pd.DataFrame({"stimulus_id": ids, "truth": labels}), "accuracy")
+
+
+def test_folds_test_every_stimulus_by_a_readout_of_others_with_its_share_of_labels() -> None:
+    features, labels = clusters(12)
+    trials = labelled(labels)
+    division = divide(trials, ReadoutSettings(fit="folds", n_folds=6))
+    assert sorted(name for part in division.parts for name in part.test) == sorted(trials.ids)
+    for part in division.parts:
+        assert not set(part.test) & set(part.fit)
+        assert len(part.test) == 15
+        assert Counter(part.labels) == dict.fromkeys(set(labels), 15)
+    assert division.warnings == ()
+    layer = Activations("layer", list(trials.ids), [features])
+    ((_, found),) = choice_outputs(layer, division, ReadoutSettings(fit="folds")).blocks()
+    place = {name: row for row, name in enumerate(trials.ids)}
+    part = division.parts[2]
+    fit, test = ([place[name] for name in names] for names in (part.fit, part.test))
+    expected = pipeline().fit(features[fit], labels[fit]).predict_proba(features[test])
+    np.testing.assert_allclose(found[test], expected, rtol=0, atol=1e-12)
+
+
+def test_a_readout_of_the_tested_stimuli_is_said_to_overlap() -> None:
+    features, labels = clusters(12)
+    trials = labelled(labels)
+    settings = ReadoutSettings(fit="same")
+    division = divide(trials, settings)
+    assert "fitted on 90 of the 90 stimuli that it is tested on" in division.warnings[0]
+    ((_, found),) = choice_outputs(Activations("layer", list(trials.ids), [features]), division, settings).blocks()
+    expected = pipeline().fit(features, labels).predict_proba(features)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def pipeline():
+    """scikit-learn's readout with Brain-Score's constants."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, solver="newton-cg"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
-from sklearn.metrics import explained_variance_score, mean_squared_error
+from sklearn.metrics import explained_variance_score, mean_squared_error, r2_score
 from sklearn.pipeline import make_pipeline
 
 import isocortex
@@ -65,6 +65,7 @@ def test_equal_to_scikit_learn_at_a_given_alpha(n_units: int, n_components: int)
         expected = {
             "r": [np.corrcoef(predicted[:, v], y[:, v])[0, 1] for v in range(N_NEUROIDS)],
             "explained_variance": explained_variance_score(y, predicted, multioutput="raw_values"),
+            "r2_score": r2_score(y, predicted, multioutput="raw_values"),
             "mse": mean_squared_error(y, predicted, multioutput="raw_values"),
         }
         np.testing.assert_allclose(scores["prediction"][split, : len(test)], predicted, rtol=0, atol=1e-9)
@@ -231,3 +232,53 @@ def test_values_that_are_not_finite_are_refused() -> None:
     features[3, 3] = np.nan
     with pytest.raises(DataError, match="stimulus03"):
         against(responses).score(layer(features))
+
+
+# --- what the training stimuli choose ---------------------------------------------------------------------------------
+
+
+def test_of_several_numbers_of_components_the_training_stimuli_choose_in_every_split() -> None:
+    features, responses = problem(40)
+    alone = {
+        number: against(responses, n_components=number, alpha=1e-6).score(layer(features)) for number in (2, 9, 30)
+    }
+    chosen = against(responses, n_components=[30, 2, 9], alpha=1e-6).score(layer(features))
+    for split in range(chosen.sizes["split"]):
+        within = {number: float(scores["selection"][split].mean()) for number, scores in alone.items()}
+        best = max(within, key=lambda number: within[number])
+        assert int(chosen["n_components"][split]) == best
+        for name in ("r", "explained_variance", "r2_score", "mse", "selection"):
+            np.testing.assert_array_equal(chosen[name][split], alone[best][name][split], err_msg=name)
+    assert set(chosen["n_components"].values.tolist()) == {9, 30}, "each split chooses for itself"
+    all_there_are = against(responses, n_components=[39]).score(layer(features))
+    np.testing.assert_array_equal(
+        against(responses, n_components=[500]).score(layer(features))["r"], all_there_are["r"]
+    )
+
+
+def test_moving_a_test_stimulus_changes_no_choice_of_components() -> None:
+    features, responses = problem(40)
+    comparison = against(responses, n_components=[2, 9, 30], alpha=1e-6)
+    _, test = comparison.splits[0]
+    moved = responses.copy(data=responses.values.copy())
+    moved.values[test] = np.random.default_rng(9).standard_normal((len(test), N_NEUROIDS)) * 1000
+    other = against(moved, n_components=[2, 9, 30], alpha=1e-6).score(layer(features)).isel(split=0)
+    same = comparison.score(layer(features)).isel(split=0)
+    assert int(other["n_components"]) == int(same["n_components"])
+    np.testing.assert_array_equal(other["selection"], same["selection"])
+
+
+@pytest.mark.parametrize("n_components", [0, [], [4, 0]])
+def test_components_that_are_none_are_refused(n_components: object) -> None:
+    with pytest.raises(SettingsError, match="expected 1 or more components"):
+        against(problem(20)[1], n_components=n_components)
+
+
+def test_a_layer_that_is_chosen_on_the_test_stimuli_is_marked_optimistic() -> None:
+    features, responses = problem(30)
+    layers = {name: layer(values, name) for name, values in (("noise", features[::-1]), ("whole", features))}
+    rules = {}
+    for how in ("nested", "on-test"):
+        comparison = against(responses, n_components=9, layer=how)
+        rules[how] = comparison.summarise(comparison.score_all(layers)).layer_rule
+    assert rules == {"nested": "nested by region", "on-test": "optimistic"}

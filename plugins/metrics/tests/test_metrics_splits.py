@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedKFold
 
-from isocortex.errors import DataError
-from isocortex_metrics.target.splits import folds, leave_one_group_out
+from isocortex.data import make_responses
+from isocortex.errors import DataError, SettingsError
+from isocortex_metrics.target.splits import SplitSettings, draw_splits, fixed_split, folds, leave_one_group_out
 
 
 def expected_folds(splitter, n_folds, n_repeats, seed, *labels):
@@ -97,3 +98,30 @@ def test_what_cannot_be_split_is_named(arguments, words) -> None:
 def test_groups_that_cannot_be_left_out_are_named(groups) -> None:
     with pytest.raises(DataError, match=r"found 1|has 2"):
         leave_one_group_out(list(groups))
+
+
+# --- declared splits --------------------------------------------------------------------------------------------------
+
+
+def test_a_declared_split_is_taken_as_it_is_by_name() -> None:
+    ids = [f"s{number}" for number in range(9)]
+    words = ["test", "train", "train", "test", "train", "test", "train", "train", "train"]
+    responses = make_responses(np.ones((9, 2)), ids).assign_coords(part=("presentation", words))
+    settings = SplitSettings(scheme="fixed", split_column="part")
+    (split,) = draw_splits(responses, responses, settings, seed=7)
+    assert split.train.tolist() == [1, 2, 4, 6, 7, 8]
+    assert split.test.tolist() == [0, 3, 5]
+    with pytest.raises(SettingsError, match="no column 'split' to draw splits by"):
+        draw_splits(responses, responses, SplitSettings(scheme="fixed"), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"] * 5 + ["val"] * 4, "'split' must say train or test; found val"),
+        (["train"] * 7 + ["test"] * 2, "at least 3 training and test stimuli; the column 'split' has 7 and 2"),
+    ],
+)
+def test_a_declared_split_of_other_words_or_too_few_stimuli_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fixed_split(words, "split")

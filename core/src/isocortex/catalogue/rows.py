@@ -203,6 +203,9 @@ class Catalogue:
 
     def _unknown(self, kind: str, name: str, wanted: str) -> str:
         known = [name for row in self.of_kind(kind) for name in row.names]
+        withheld = why_private(kind, wanted)
+        if withheld:
+            return f"The {kind} {name!r} cannot be had. {withheld}"
         hint = package_that_offers(kind, wanted)
         install = f" It comes with {hint}: pip install {hint}." if hint else ""
         plural = kind if kind == "stimuli" else f"{kind}s"
@@ -278,6 +281,21 @@ def _rows(content: dict[str, Any], package: Package, folder: Path) -> Iterator[R
 def _can_be_typed(name: str) -> bool:
     """Whether a name fits into a command and, quoted, into the name of a folder."""
     return name.isprintable() and len(name.encode()) <= MOST_OF_AN_ID and name == name.strip()
+
+
+def why_private(kind: str, name: str) -> str | None:
+    """Why the data behind a well-known ID cannot be had, and what there is in their place; None: nothing is known.
+
+    Examples
+    --------
+    >>> why_private("benchmark", "MajajHong2015.IT-pls").partition(":")[0]
+    'The recordings of variation 6 (2,560 images) are private'
+    """
+    listed = tomllib.loads((Path(__file__).parent / "private.toml").read_text(encoding="utf-8"))["private"]
+    for entry in listed:
+        if kind in entry["kinds"] and any(fnmatch.fnmatchcase(name, pattern) for pattern in entry["ids"]):
+            return f"{entry['why']}. Published is {entry['instead']}."
+    return None
 
 
 def package_that_offers(kind: str, name: str) -> str | None:

@@ -103,42 +103,79 @@ class Dataset:
         return digest_of({"kind": self.kind, "stimuli": self.stimuli.digest, "content": content})
 
     def select(self, **chosen: str | Sequence[str]) -> Dataset:
-        """Keep the neuroids (for RDMs: the subjects) whose coordinates have the given values.
+        """Keep the neuroids (for RDMs: the subjects) or the stimuli that have the given values.
+
+        A name is looked for among the coordinates of the neuroids or subjects, then among the columns of the stimulus
+        table; stimuli are not selected where there are RDMs.
 
         Raises
         ------
         DataError
-            No such coordinate, or nothing is left.
+            No such coordinate or column, or nothing is left.
 
         Examples
         --------
-        >>> # dataset.select(region="IT", subject=["M1", "M2"])
+        >>> # dataset.select(region="IT", subject=["M1", "M2"], variation="3")
         """
-        if self.trials is not None and chosen:
-            raise DataError(f"Data set {self.id!r} holds trials; select does not apply to them.")
-        data = self.responses if self.responses is not None else self.rdm
-        if not chosen or data is None:
+        if not chosen:
             return self
-        dim = "neuroid" if self.responses is not None else "subject"
+        data = self.responses if self.responses is not None else self.rdm
+        dim = "subject" if self.rdm is not None else "neuroid"
+        known = [] if data is None else [str(key) for key in data.coords if data[key].dims == (dim,)]
+        of_stimuli = [] if self.rdm is not None else [name for name in self.stimuli.table.columns if name not in known]
+        stimuli = self.stimuli
         for name, value in chosen.items():
-            data = _select_one(self.id, data, dim, name, value)
+            if name in of_stimuli:
+                column = stimuli.table[name].astype(str)
+                wanted = _wanted(f"Data set {self.id!r} has no stimuli", name, value, column.to_numpy())
+                stimuli = stimuli.only(stimuli.table.index[column.isin(wanted).to_numpy()])
+            elif data is not None:
+                data = _select_one(self.id, data, dim, name, value, of_stimuli)
+            else:
+                raise DataError(
+                    f"Data set {self.id!r} holds trials; select applies to columns of its stimuli, and {name!r} is "
+                    f"none.{suggest(name, of_stimuli)} Known: {of_stimuli}."
+                )
+        return self._selected(data, stimuli)
+
+    def _selected(self, data: xr.DataArray | None, stimuli: StimulusSet) -> Dataset:
+        """With these responses or RDMs, and what belongs to these stimuli."""
         given: tuple[str, ...] = getattr(self, "_given_warnings", ())  # what is said of neuroids is said anew
-        return replace(self, warnings=given, **{self.kind: data})
+        if stimuli is self.stimuli:
+            return replace(self, warnings=given, **{self.kind: data})
+        if data is None:
+            assert self.trials is not None
+            kept = self.trials[self.trials["stimulus_id"].isin(stimuli.ids)]
+            return replace(self, warnings=given, stimuli=stimuli, trials=kept)
+        inside = data["stimulus_id"].to_index().isin(list(stimuli.ids))
+        return replace(self, warnings=given, stimuli=stimuli, responses=data.isel(presentation=inside.nonzero()[0]))
 
 
-def _select_one(where: str, data: xr.DataArray, dim: str, name: str, value: str | Sequence[str]) -> xr.DataArray:
+def _select_one(
+    where: str, data: xr.DataArray, dim: str, name: str, value: str | Sequence[str], of_stimuli: Sequence[str]
+) -> xr.DataArray:
     import numpy as np
 
     known = [str(key) for key in data.coords if data[key].dims == (dim,)]
     if name not in known:
-        raise DataError(f"Data set {where!r} has no {dim} coordinate {name!r}.{suggest(name, known)} Known: {known}.")
+        columns = f" Its stimuli have {shorten(of_stimuli, 12)}." if of_stimuli else ""
+        raise DataError(
+            f"Data set {where!r} has no {dim} coordinate {name!r}.{suggest(name, [*known, *of_stimuli])} "
+            f"Known: {known}.{columns}"
+        )
     values = data[name].values.astype(str)
+    wanted = _wanted(f"Data set {where!r} has no {dim}", name, value, values)
+    return data.isel({dim: np.flatnonzero(np.isin(values, wanted))})
+
+
+def _wanted(beginning: str, name: str, value: str | Sequence[str], values: Array) -> list[str]:
+    """What is asked for, all of which must be there."""
     wanted = [label(item) for item in ([value] if isinstance(value, str) else value)]
     absent = [item for item in wanted if item not in values]
     if absent or not wanted:
         known = shorten(sorted(set(values)))
-        raise DataError(f"Data set {where!r} has no {dim} with {name} = {shorten(absent)}; it has {known}.")
-    return data.isel({dim: np.flatnonzero(np.isin(values, wanted))})
+        raise DataError(f"{beginning} with {name} = {shorten(absent)}; it has {known}.")
+    return wanted
 
 
 def make_responses(

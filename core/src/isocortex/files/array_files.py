@@ -32,13 +32,15 @@ _MOST_DIMS: Final = 64
 _CLASSIC_TYPES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 
 
-def check_netcdf(path: Path) -> None:
+def check_netcdf(path: Path, *, in_parts: bool = False) -> None:
     """Refuse a netCDF file that is truncated, promises more than it holds, or has bytes in other files.
 
     Parameters
     ----------
     path
         Classic netCDF, or netCDF4, which is HDF5 (see `check_hdf5`).
+    in_parts
+        It is read in parts, so that it may hold more than the memory has free.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def check_netcdf(path: Path) -> None:
             return
     if begins != _HDF5:
         raise DataError(f"{path} begins with {begins!r}, as neither netCDF nor HDF5 does. Copy or download it again.")
-    check_hdf5(path)
+    check_hdf5(path, in_parts=in_parts)
 
 
 @contextlib.contextmanager
@@ -118,10 +120,11 @@ def _check_npy(path: Path, file: BinaryIO) -> None:
         )
 
 
-def check_hdf5(path: Path) -> None:
+def check_hdf5(path: Path, *, in_parts: bool = False) -> None:
     """Refuse an HDF5 file with bytes in other files, or that promises more than it can hold or the memory has free.
 
-    External links, external storage and virtual data sets lead into other files. Soft links are fine.
+    External links, external storage and virtual data sets lead into other files. Soft links are fine. What is read in
+    parts may hold more than the memory has free.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def check_hdf5(path: Path) -> None:
         raise DataError(
             f"{path} promises {n_bytes / 1e9:,.2f} GB of values, more than its {size:,} bytes can hold. Write it again."
         )
-    free = free_memory("cpu") if n_bytes > _ALWAYS else None
+    free = free_memory("cpu") if n_bytes > _ALWAYS and not in_parts else None
     if free is not None and n_bytes > free:
         raise DataError(f"{path} holds {n_bytes / 1e9:,.2f} GB of values, and {free / 1e9:.2f} GB of memory are free.")
 

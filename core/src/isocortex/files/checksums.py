@@ -1,4 +1,4 @@
-"""Files whose publisher states no checksum: their SHA-256 at first use is recorded beside them, and held to since.
+"""Files whose publisher states no SHA-256: their SHA-256 at first use is recorded beside them, and held to since.
 
 ``recorded.json`` lies in the folder that the names are relative to: ``{"files": {name: {"sha256": …, "bytes": …}}}``,
 sealed. It is no proof of what was published; it makes sure that every later score is computed on the same bytes as the
@@ -103,6 +103,6 @@ def refuse_others(folder: Path, paths: Mapping[str, Path], digests: Mapping[str,
     raise FilesError(
         f"{len(changed)} of {len(digests)} files differ from those that were recorded first in {folder / RECORD}: "
         f"{shorten(changed)} ({paths[first]} has SHA-256 {digests[first][:16]}…, recorded is {known[first][:16]}…). "
-        "Their publisher states no checksum, so find out which are right. To take these, delete "
+        "Their publisher states no SHA-256, so find out which are right. To take these, delete "
         f"{folder / RECORD} with the recorded files, and fetch again; otherwise put the first ones back."
     )

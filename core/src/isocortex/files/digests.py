@@ -52,15 +52,15 @@ def digest_array(array: np.ndarray[Any, Any]) -> str:
     return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes.
+def digest_file(path: Path, algorithm: str = "sha256") -> str:
+    """Return the SHA-256 of a file's bytes, or what another algorithm of ``hashlib`` makes of them.
 
     Raises
     ------
     FilesError
         The file cannot be read.
     """
-    sha = hashlib.sha256()
+    sha = hashlib.new(algorithm, usedforsecurity=False)
     try:
         with path.open("rb") as file:
             while block := file.read(_BLOCK):

@@ -74,6 +74,20 @@ _TEXTS: Final = {
 }
 
 
+#: answers below 500 that another attempt may change: the server was waiting, or the connection was too young
+_PASSING: Final = (408, 425)
+_SAID: Final = {
+    401: "it gives this file to those alone who have an account",
+    403: "it does not give this file to everybody, or the file has moved",
+    404: "there is no such file, or no longer",
+    429: "it was asked too often; wait before the next request",
+}
+
+
+class RefusalError(Exception):
+    """The server answered that it will not give the file; asked again at once, it would answer the same."""
+
+
 def download(url: str, target: Path, *, name: str, n_bytes: int | None, is_known: bool) -> None:
     """Download a file.
 
@@ -92,6 +106,8 @@ def download(url: str, target: Path, *, name: str, n_bytes: int | None, is_known
 
     Raises
     ------
+    RefusalError
+        The server will not give the file (401, 403, 404, 410, 429 and others of their kind).
     ValueError
         What came is not the file: another status than 200, another size, a packed or an empty body, another type; or
         the connection fails, leads elsewhere, or is too slow. The message names no address.
@@ -233,7 +249,7 @@ def _answer(url: str, watch: _Watch) -> Generator[http.client.HTTPResponse]:
             except HTTPError as error:
                 with error:
                     if error.code not in _REDIRECTS or not error.headers.get("Location"):
-                        raise ValueError(f"the server answered {error.code} {error.reason}") from error
+                        raise _not_given(error) from error
                     new = followed(address, error.headers["Location"])
                 credentials = credentials if _host(new) == _host(address) else {}
                 address = new
@@ -244,6 +260,16 @@ def _answer(url: str, watch: _Watch) -> Generator[http.client.HTTPResponse]:
             yield answer
         return
     raise ValueError(f"it leads from one address to another more than {MOST_REDIRECTS} times")
+
+
+def _not_given(error: HTTPError) -> Exception:
+    """What an answer without a file means: a refusal, or something that may pass."""
+    said = f"the server answered {error.code} {error.reason}"
+    if not 400 <= error.code < 500 or error.code in _PASSING:
+        return ValueError(said)
+    wait = error.headers.get("Retry-After", "")
+    after = f" ({wait} s, it says)" if wait.isascii() and wait.isdecimal() else ""
+    return RefusalError(f"{said}{f': {_SAID[error.code]}{after}' if error.code in _SAID else ''}")
 
 
 _HEADERS: Final = {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "isocortex"}

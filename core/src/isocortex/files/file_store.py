@@ -4,6 +4,10 @@ A plugin lists its files in a CSV beside its manifest (``name,url,sha256,bytes``
 ``<ISOCORTEX_DATA>/<package>/<name>``. Where a publisher states no checksum, ``sha256`` is empty, and a file is held to
 what it was at first use (`isocortex.files.checksums`); where he states no size, ``bytes`` is empty, and the server must
 announce one.
+
+A column ``sha1`` is for publishers who state nothing better. It is compared when a file comes and at its first use;
+from then on the file is held to the SHA-256 that it had. SHA-1 finds damage and mix-ups, and is no defence against
+somebody who makes another file of the same checksum on purpose.
 """
 
 from __future__ import annotations
@@ -34,8 +38,8 @@ if TYPE_CHECKING:
 class FileSpec:
     """One file that a plugin needs.
 
-    ``sha256`` and ``n_bytes`` are None where the publisher states none. ``unpack`` archives are unpacked beside
-    themselves into a folder of their name; their members become the files.
+    ``sha256`` and ``n_bytes`` are None where the publisher states none; ``sha1`` is for one who states no SHA-256.
+    ``unpack`` archives are unpacked beside themselves into a folder of their name; their members become the files.
     """
 
     name: str
@@ -43,6 +47,14 @@ class FileSpec:
     sha256: str | None
     n_bytes: int | None
     unpack: bool = False
+    sha1: str | None = None
+
+    @property
+    def published(self) -> str | None:
+        """The published checksum as ``algorithm:digits``, the better one of two."""
+        if self.sha256:
+            return f"sha256:{self.sha256}"
+        return f"sha1:{self.sha1}" if self.sha1 else None
 
 
 def read_specs(folder: Path, listing: str | None) -> list[FileSpec]:
@@ -74,7 +86,12 @@ def read_specs(folder: Path, listing: str | None) -> list[FileSpec]:
 def _spec(row: Mapping[str, str]) -> FileSpec:
     sha256, n_bytes = row["sha256"].strip().lower(), row["bytes"].strip()
     return FileSpec(
-        row["name"], row["url"], sha256 or None, int(n_bytes) if n_bytes else None, row.get("unpack") == "yes"
+        row["name"],
+        row["url"],
+        sha256 or None,
+        int(n_bytes) if n_bytes else None,
+        row.get("unpack") == "yes",
+        (row.get("sha1") or "").strip().lower() or None,
     )
 
 
@@ -174,7 +191,7 @@ class FileStore:
         for spec, digest in digests.items():
             if (spec.sha256 or recorded.get(spec.name)) not in (None, digest):
                 digests[spec] = digest_file(self.path(package, spec))  # what is remembered is no reason to blame a file
-        wrong = [spec for spec, digest in digests.items() if spec.sha256 not in (None, digest)]
+        wrong = [spec for spec, digest in digests.items() if self._is_wrong(package, spec, digest, recorded)]
         for spec in wrong:
             with contextlib.suppress(OSError):
                 self.path(package, spec).unlink()
@@ -188,19 +205,30 @@ class FileStore:
         self._hold(package, {spec: digest for spec, digest in digests.items() if spec.sha256 is None})
         return digests
 
+    def _is_wrong(self, package: str, spec: FileSpec, digest: str, recorded: Mapping[str, str]) -> bool:
+        """Whether a file is not what was published; a SHA-1 is made only of files that are not recorded."""
+        if spec.sha256 is not None or spec.sha1 is None:
+            return spec.sha256 not in (None, digest)
+        return recorded.get(spec.name) != digest and digest_file(self.path(package, spec), "sha1") != spec.sha1
+
     def _hold(self, package: str, digests: Mapping[FileSpec, str]) -> None:
-        """Hold files without a published checksum to what they were at first use, and say so that once."""
+        """Hold files without a published SHA-256 to what they were at first use, and say so that once."""
         from isocortex.progress import Reporter
 
         if not digests:
             return
         folder, paths = self.root / package, {spec.name: self.path(package, spec) for spec in digests}
         new = hold_to_record(folder, paths, {spec.name: digest for spec, digest in digests.items()})
-        if new:
-            (self.reporter or Reporter()).line(
-                f"No checksum is published for {shorten(new, 3)}. The SHA-256 of the {len(new)} files as they are now "
-                f"is recorded in {folder / RECORD}, and every later use is compared with it."
-            )
+        known = {spec.name for spec in digests if spec.sha1 is not None}
+        for names, what in (
+            ([name for name in new if name not in known], "No checksum is published for {}."),
+            ([name for name in new if name in known], "Only a SHA-1 is published for {}, and it is right."),
+        ):
+            if names:
+                (self.reporter or Reporter()).line(
+                    f"{what.format(shorten(names, 3))} The SHA-256 of the {len(names)} files as they are now "
+                    f"is recorded in {folder / RECORD}, and every later use is compared with it."
+                )
 
     def adopt(self, package: str, specs: Sequence[FileSpec], folder: Path) -> list[FileSpec]:
         """Copy files from anywhere below a folder; returns those that are not there.
@@ -217,21 +245,22 @@ class FileStore:
         if not folder.is_dir():
             raise FilesError(f"{folder} is not a folder. --from takes a folder that holds the files at any depth.")
         wanted = set(self.missing(package, specs))
-        names = {PurePosixPath(spec.name).name for spec in specs if spec in wanted or spec.sha256 is None}
+        names = {PurePosixPath(spec.name).name for spec in specs if spec in wanted or spec.published is None}
         by_name: dict[str, list[Path]] = {}
         for path in sorted(folder.rglob("*")):
             if path.name in names and path.is_file():
                 by_name.setdefault(path.name, []).append(path)
         found = {spec: by_name.get(PurePosixPath(spec.name).name, []) for spec in specs}
-        unlisted = {spec: one for spec, paths in found.items() if spec.sha256 is None and (one := _one(spec, paths))}
+        unlisted = {spec: one for spec, paths in found.items() if spec.published is None and (one := _one(spec, paths))}
         self._adopt_unlisted(package, unlisted)
-        listed = [spec for spec in specs if spec in wanted and spec.sha256 is not None]
+        listed = [spec for spec in specs if spec in wanted and spec.published is not None]
         adopted = {spec for spec in listed if self._adopt_listed(package, spec, found[spec])}
         return [spec for spec in specs if spec in wanted and spec not in adopted and spec not in unlisted]
 
     def _adopt_listed(self, package: str, spec: FileSpec, candidates: Sequence[Path]) -> bool:
         for path in candidates:
-            if _has_size(path, spec.n_bytes) and digest_file(path) == spec.sha256:
+            algorithm, _, digits = (spec.published or "").partition(":")
+            if _has_size(path, spec.n_bytes) and digest_file(path, algorithm) == digits:
                 copy_file(path, self.path(package, spec))
                 return True
         return False
@@ -268,9 +297,10 @@ class FileStore:
                     self.reporter.step(f"{what}: downloading", number, len(missing))
 
     def _download_one(self, package: str, spec: FileSpec) -> None:
-        known = spec.sha256 or read_record(self.root / package).get(spec.name)
-        expected = "expected" if spec.sha256 else f"was recorded in {self.root / package / RECORD}"
-        retrieve(spec.url, self.path(package, spec), n_bytes=spec.n_bytes, sha256=known, expected=expected)
+        recorded = None if spec.published else read_record(self.root / package).get(spec.name)
+        checksum = spec.published or (f"sha256:{recorded}" if recorded else None)
+        expected = "expected" if spec.published else f"was recorded in {self.root / package / RECORD}"
+        retrieve(spec.url, self.path(package, spec), n_bytes=spec.n_bytes, checksum=checksum, expected=expected)
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""A file from the network: several attempts, its checksum, and whole or not at all (through pooch)."""
+"""A file from the network: several attempts unless it is refused, its checksum, whole or not at all (through pooch)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Generator
 from pathlib import Path
 
 from isocortex.errors import FilesError
-from isocortex.files.download import download
+from isocortex.files.download import RefusalError, download
 from isocortex.files.network_words import in_plain_words
 
 N_ATTEMPTS = 3
 
 
-def retrieve(url: str, path: Path, *, n_bytes: int | None, sha256: str | None, expected: str) -> None:
+def retrieve(url: str, path: Path, *, n_bytes: int | None, checksum: str | None, expected: str) -> None:
     """Download a file to its place, after which it is there whole and as its checksum says.
 
     Parameters
     ----------
-    n_bytes, sha256
-        What is known of it; without a checksum the answer must look like the file (``isocortex.files.download``).
+    n_bytes, checksum
+        What is known of it, the checksum as ``algorithm:digits``; without one the answer must look like the file
+        (``isocortex.files.download``).
     expected
         For the message: where the checksum comes from.
 
@@ -31,11 +32,11 @@ def retrieve(url: str, path: Path, *, n_bytes: int | None, sha256: str | None, e
     """
     import pooch
 
-    attempts = _Attempts(path.name, n_bytes, is_known=sha256 is not None)
+    attempts = _Attempts(path.name, n_bytes, is_known=checksum is not None)
     remote = pooch.create(
         path.parent,
         base_url="",
-        registry={path.name: f"sha256:{sha256}" if sha256 else None},
+        registry={path.name: checksum},
         urls={path.name: url},
         retry_if_failed=N_ATTEMPTS - 1,
     )
@@ -43,9 +44,9 @@ def retrieve(url: str, path: Path, *, n_bytes: int | None, sha256: str | None, e
         path.unlink(missing_ok=True)  # pooch keeps what is there where it knows no checksum
         with _silent(pooch.get_logger()):
             remote.fetch(path.name, downloader=attempts)  # pyright: ignore[reportArgumentType]
-    except (OSError, ValueError) as error:  # a wrong checksum is a ValueError, too
+    except (OSError, ValueError, RefusalError) as error:  # a wrong checksum is a ValueError, too
         damaged = "does not match the known hash" in str(error)
-        said = str(error) if isinstance(error, ValueError) else in_plain_words(error)  # the first are our own words
+        said = in_plain_words(error) if isinstance(error, OSError) else str(error)  # the first are our own words
         cause = f"the file has another checksum than {expected}" if damaged else said
         raise FilesError(
             f"{url} could not be downloaded in {attempts.n} attempt{'s' if attempts.n != 1 else ''}: {cause}. Nothing "

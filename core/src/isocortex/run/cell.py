@@ -156,8 +156,8 @@ class CellWork:
 
     def _warnings(self, comparison: Comparison, scores: xr.Dataset, layers: Sequence[Activations]) -> list[str]:
         """What was dropped, guessed or found odd on the way to the scores, each once."""
-        stimuli = self.dataset.stimuli
         dataset = self.dataset.select(**self.card.select)
+        stimuli = dataset.stimuli
         said = [stimuli.warnings, dataset.warnings, *(one.warnings for one in layers), comparison.warnings]
         said.append(said_of_equal_stimuli(comparison, stimuli.equal, stimuli.ids))
         said += [said_of_neuroids_without(dataset, self.card.summary_by), said_of_left_out(comparison, scores)]

@@ -20,7 +20,7 @@ from isocortex.testing.outcomes import CheckSkipped, expect
 from isocortex.testing.probe import HEAVY
 from isocortex.testing.processes import run_probe
 
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_SHA256, _SHA1 = re.compile(r"[0-9a-fA-F]{64}"), re.compile(r"[0-9a-fA-F]{40}")
 _URL = re.compile(r"(https?|ftp)://\S+")
 #: what would be read as something else on the command line
 _RESERVED = re.compile(r"\s|@|::|^(folder|activations):")
@@ -118,7 +118,7 @@ def _pattern_problem(pattern: str) -> bool:
 
 
 def check_files(tested: PackageUnderTest) -> None:
-    """Lists of files are CSV with name, url, sha256 and bytes; lists of published scores can be read."""
+    """Lists of files are CSV with name, url, sha256 (or sha1) and bytes; lists of published scores can be read."""
     from isocortex.files.file_store import read_specs
 
     for card in tested.cards():
@@ -131,6 +131,10 @@ def check_files(tested: PackageUnderTest) -> None:
             expect(
                 spec.sha256 is None or _SHA256.fullmatch(spec.sha256),
                 f"{where}: sha256 of {spec.name!r} must be 64 hexadecimal digits, or empty where none is published.",
+            )
+            expect(
+                spec.sha1 is None or (_SHA1.fullmatch(spec.sha1) and spec.sha256 is None),
+                f"{where}: sha1 of {spec.name!r} must be 40 hexadecimal digits, and is for files without a sha256.",
             )
             expect(_URL.fullmatch(spec.url), f"{where}: the url of {spec.name!r} must be complete; found {spec.url!r}.")
             expect(

@@ -67,13 +67,15 @@ class FixedModel(ModelPlugin):
 
 
 class Pixels(FixedModel):
-    """Colours of an image at 64 x 64 pixels."""
+    """Colours of an image at 64 x 64 pixels, or at ``options.size``."""
 
     def build(self) -> LoadedModel:
         """Make the model."""
-        from isocortex_baselines.pixels import pixels
+        from isocortex_baselines.pixels import SIZE, pixels
 
-        return StimulusFunctions({"pixels": lambda stimulus: pixels(stimulus.array)}, ("channel", "height", "width"))
+        size = int(self.card.options.get("size", SIZE))
+        functions: dict[str, LayerFunction] = {"pixels": lambda stimulus: pixels(stimulus.array, size)}
+        return StimulusFunctions(functions, ("channel", "height", "width"))
 
 
 class GaborPyramid(FixedModel):

@@ -185,6 +185,7 @@ class AccuracyComparison(Comparison):
     ) -> None:
         super().__init__(preparation)
         self.division = division
+        self.warnings = division.warnings
         self.settings = settings
         self.labels = trials.of_stimuli(settings.label)
         self.n_stimuli = len(self.labels)

@@ -102,6 +102,7 @@ class ErrorConsistencyComparison(Comparison):
         super().__init__(preparation)
         self.observers = observers
         self.division = division
+        self.warnings = division.warnings
         self.readout = readout
         self.n_stimuli = len(division.test)
         self.ceilings = over_participants(observers.by_subject(observers.with_others()))

@@ -1,7 +1,8 @@
 """A model's outputs for the choices of a task: its own units, where they are named, or a linear readout of features.
 
 The readout is the field's (Rajalingham et al. 2018; Schrimpf et al. 2018, doi:10.1101/407007): features z-scored on the
-fitting stimuli, then multinomial logistic regression. It is fitted on stimuli that are never tested.
+fitting stimuli, then multinomial logistic regression. It is fitted on stimuli that are never tested, unless a benchmark
+asks for what was published with one that is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from isocortex.activations import Activations
 from isocortex.errors import DataError, shorten, suggest
 from isocortex.typing import Array
 from isocortex_metrics.numerics.threads import few_threads
+from isocortex_metrics.target.splits import folds
 
 if TYPE_CHECKING:
     from isocortex_metrics.behaviour.trials import Trials
@@ -37,6 +39,11 @@ class ReadoutSettings(BaseModel):
     """The setting ``readout``: how probabilities of choices are made of a layer's features."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    fit: Literal["column", "folds", "same"] = Field(
+        default="column",
+        description="fitted on the stimuli that fit_column names, on the other folds, or on the tested ones themselves",
+    )
+    n_folds: int = Field(default=5, ge=2, description="folds of fit = 'folds', each with its share of every label")
     fit_column: str = Field(default="split", description="column of stimuli or trials with the words 'fit' and 'test'")
     label: str = Field(default="truth", description="column with what the fitting stimuli are to be called")
     c: float = Field(default=1e-3, gt=0, description="inverse strength of the L2 penalty, C of scikit-learn")
@@ -44,11 +51,31 @@ class ReadoutSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Division:
-    """Stimuli that are tested, and those that a readout is fitted on with their labels."""
+    """Stimuli that are tested, and those that a readout is fitted on with their labels.
+
+    Attributes
+    ----------
+    test, fit, labels
+        Stimuli that are tested; those that are fitted, and a label of each.
+    parts
+        Where each tested stimulus belongs to one of several such divisions: these; then nothing is fitted here.
+    """
 
     test: tuple[str, ...]
     fit: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    parts: tuple[Division, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What has to be said of a readout that has seen what it is tested on."""
+        n_same = len(set(self.test) & set(self.fit))
+        if not n_same:
+            return ()
+        return (
+            f"Overlapping: the readout is fitted on {n_same} of the {len(self.test)} stimuli that it is tested on, so "
+            "that the value is too high. A readout with fit = 'folds' is fitted on other stimuli.",
+        )
 
 
 def divide(trials: Trials, readout: ReadoutSettings | None) -> Division:
@@ -68,10 +95,12 @@ def divide(trials: Trials, readout: ReadoutSettings | None) -> Division:
     >>> table = pd.DataFrame({"stimulus_id": list("abc"), "truth": ["dog", "cat", "dog"],
     ...                       "split": ["fit", "fit", "test"]})
     >>> divide(trials_of(table, "accuracy"), ReadoutSettings())
-    Division(test=('c',), fit=('a', 'b'), labels=('dog', 'cat'))
+    Division(test=('c',), fit=('a', 'b'), labels=('dog', 'cat'), parts=())
     """
     if readout is None:
         return Division(trials.ids)
+    if readout.fit != "column":
+        return _over_all(trials.ids, _labels(trials, readout), readout)
     part = trials.of_stimuli(readout.fit_column)
     found = {word: part.count(word) for word in dict.fromkeys(part)}
     if set(found) != {FIT, TEST}:
@@ -82,10 +111,31 @@ def divide(trials: Trials, readout: ReadoutSettings | None) -> Division:
     fit, test = (
         tuple(name for name, word in zip(trials.ids, part, strict=True) if word == kind) for kind in (FIT, TEST)
     )
-    labels = trials.only(fit).of_stimuli(readout.label)
+    return Division(test, fit, _labels(trials.only(fit), readout))
+
+
+def _labels(trials: Trials, readout: ReadoutSettings) -> tuple[str, ...]:
+    labels = trials.of_stimuli(readout.label)
     if len(set(labels)) < 2:
-        raise DataError(f"A readout needs at least 2 labels; the {len(fit)} fitting stimuli have {shorten(labels)}.")
-    return Division(test, fit, labels)
+        raise DataError(f"A readout needs at least 2 labels; the {len(labels)} fitting stimuli have {shorten(labels)}.")
+    return labels
+
+
+def _over_all(ids: tuple[str, ...], labels: tuple[str, ...], readout: ReadoutSettings) -> Division:
+    """All stimuli are tested, each by a readout of the other folds, or all by one readout of them all."""
+    if readout.fit == "same":
+        return Division(ids, ids, labels)
+    parts: list[Division] = []
+    for train, test in folds(len(ids), n_folds=readout.n_folds, n_repeats=1, strata=labels):
+        fitted = tuple(labels[place] for place in train)
+        absent = sorted(set(labels) - set(fitted))
+        if absent:
+            raise DataError(
+                f"{shorten(absent)} have too few stimuli for {readout.n_folds} folds: all of them are in one. Use "
+                "fewer folds (readout.n_folds), or leave these stimuli out."
+            )
+        parts.append(Division(tuple(ids[place] for place in test), tuple(ids[place] for place in train), fitted))
+    return Division(ids, parts=tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -142,6 +192,8 @@ def choice_outputs(activations: Activations, division: Division, readout: Readou
     >>> outputs.names, [rows.tolist() for _, rows in outputs.blocks()]
     (('dog', 'cat'), [[[0.2, 0.8], [0.9, 0.1]]])
     """
+    if division.parts:
+        return _crossed(activations, division, readout)
     if readout is not None:
         order = (*division.fit, *division.test)
         blocks = activations.blocks(order, max(1, _BLOCK_VALUES // len(order)))
@@ -162,6 +214,21 @@ def choice_outputs(activations: Activations, division: Division, readout: Readou
             f"{len(names)} names, {len(set(names))} of them different."
         )
     return ChoiceOutputs(activations.layer, names, partial(_row_blocks, activations, division.test))
+
+
+def _crossed(activations: Activations, division: Division, readout: ReadoutSettings | None) -> ChoiceOutputs:
+    """Outputs of the readouts of all parts, in the order of the tested stimuli."""
+    place = {name: row for row, name in enumerate(division.test)}
+    names: tuple[str, ...] = ()
+    found = np.empty((0, 0))
+    for part in division.parts:
+        outputs = choice_outputs(activations, part, readout)
+        if not names:
+            names = outputs.names
+            found = np.empty((len(division.test), len(names)))
+        rows = [place[name] for name in part.test]
+        found[rows] = np.concatenate([values for _, values in outputs.blocks()])
+    return ChoiceOutputs(activations.layer, names, lambda: iter([(slice(0, len(found)), found)]))
 
 
 def _row_blocks(activations: Activations, ids: tuple[str, ...]) -> Iterator[tuple[slice, Array]]:

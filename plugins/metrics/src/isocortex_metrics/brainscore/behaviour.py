@@ -111,6 +111,7 @@ class _HalvingsComparison(Comparison):
         super().__init__(preparation)
         self.trials = trials
         self.division = division
+        self.warnings = division.warnings
         self.readout = readout
         self.n_stimuli = len(trials.stimulus_id)
         #: patterns of both halves of each halving

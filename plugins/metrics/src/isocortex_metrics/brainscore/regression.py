@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset, stimulus_order
-from isocortex.errors import DataError, SettingsError, shorten
+from isocortex.errors import SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import internal_consistency
@@ -39,7 +39,7 @@ from isocortex_metrics.brainscore.splits import (
 from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.target.responses import labels_of, refuse_seed, responses_of
-from isocortex_metrics.target.splits import MIN_TEST
+from isocortex_metrics.target.splits import fixed_split
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -338,7 +338,7 @@ class RidgeCvSplit(MetricPlugin):
         refuse_seed(seed, self.card.id)
         rows = brainscore_rows(target, metric=self.card.id)
         responses = responses_of(target, self.card.id)
-        split, how = fixed_split(target, responses, rows, chosen.split_column)
+        split, how = split_of_rows(target, responses, rows, chosen.split_column)
         return RegressionComparison(
             rows,
             stimulus_order(responses),
@@ -350,7 +350,7 @@ class RidgeCvSplit(MetricPlugin):
         )
 
 
-def fixed_split(
+def split_of_rows(
     target: Dataset | xr.DataArray, responses: xr.DataArray, rows: Rows, column: str | None
 ) -> tuple[Split, str]:
     """Training and test stimuli as a column of the stimuli says, and how they were found.
@@ -373,14 +373,5 @@ def fixed_split(
         split = brainscore_splits(len(rows.stimulus_id), rows.labels)[0]
         return split, "no column split: the first of Brain-Score's ten draws"
     of_stimulus = dict(zip(canonical, labels, strict=True))
-    words = np.array([of_stimulus[name] for name in rows.stimulus_id])
-    unknown = sorted(set(words) - {"train", "test"})
-    if unknown:
-        raise DataError(f"The column {column or 'split'!r} must say train or test; found {shorten(unknown)}.")
-    split = Split(np.flatnonzero(words == "train"), np.flatnonzero(words == "test"))
-    if min(len(split.train), len(split.test)) < MIN_TEST:
-        raise DataError(
-            f"A fixed split needs at least {MIN_TEST} training and test stimuli; the column {column or 'split'!r} has "
-            f"{len(split.train)} and {len(split.test)}."
-        )
+    split = fixed_split([of_stimulus[name] for name in rows.stimulus_id], column or "split")
     return split, f"fixed, column {column or 'split'}"

@@ -6,10 +6,10 @@ them; they never take part in finding them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from isocortex.data import Dataset
 from isocortex.errors import SettingsError
@@ -22,6 +22,7 @@ from isocortex_metrics.target.splits import draw_splits
 if TYPE_CHECKING:
     import xarray as xr
 
+    from isocortex.activations import Activations
     from isocortex.interfaces import Split
 
 #: components where none are asked for, as far as the training stimuli allow
@@ -31,12 +32,31 @@ DEFAULT_COMPONENTS = 1000
 class PcaRidgeSettings(RidgeSettings):
     """Settings of ``pca-ridge``."""
 
-    n_components: int | None = Field(
-        default=None, ge=1, description="principal components; default 1000, or as many as the training stimuli allow"
+    n_components: int | list[int] | None = Field(
+        default=None,
+        description="principal components, or several numbers of which the training stimuli choose one; default 1000, "
+        "or as many as the training stimuli allow",
+    )
+    layer: Literal["nested", "on-test"] = Field(
+        default="nested",
+        description="one of several layers is chosen within the training stimuli, or on the test stimuli themselves, "
+        "which is marked optimistic",
     )
     alpha: float | None = Field(
         default=None, gt=0, description="fixed penalty, as scikit-learn's Ridge(alpha); default: leave-one-out"
     )
+
+    @field_validator("n_components")
+    @classmethod
+    def _some(cls, value: int | list[int] | None) -> int | list[int] | None:
+        if value is not None and (value == [] or min(as_several(value)) < 1):
+            raise ValueError(f"expected 1 or more components, found {value}")
+        return value
+
+
+def as_several(value: int | list[int]) -> list[int]:
+    """One number, or several, as a list."""
+    return [value] if isinstance(value, int) else value
 
 
 class PcaRidge(MetricPlugin):
@@ -66,29 +86,35 @@ class PcaRidge(MetricPlugin):
         return PcaRidgeComparison(responses, splits, chosen, n_components, device=device, preparation=preparation)
 
 
-def components_for(splits: list[Split], asked: int | None) -> int:
-    """Number of components: what was asked for, or 1000 where the training stimuli allow as many.
+def components_for(splits: list[Split], asked: int | list[int] | None) -> tuple[int, ...]:
+    """Numbers of components: what was asked for, ascending, or 1000 where the training stimuli allow as many.
+
+    Of several numbers, those beyond what the training stimuli allow stand for all components that there are.
 
     n stimuli, centred by their mean, span at most n − 1 directions.
 
     Raises
     ------
     SettingsError
-        More were asked for than the smallest training set allows.
+        One number was asked for, and it is more than the smallest training set allows.
 
     Examples
     --------
     >>> from isocortex_metrics.target.splits import folds
-    >>> components_for(folds(50), None), components_for(folds(50), 8)
-    (39, 8)
+    >>> components_for(folds(50), None), components_for(folds(50), 8), components_for(folds(50), [16, 4])
+    ((39,), (8,), (4, 16))
     """
     n_train = min(len(split.train) for split in splits)
-    if asked is not None and asked > n_train - 1:
+    if asked is None:
+        return (min(DEFAULT_COMPONENTS, n_train - 1),)
+    if not isinstance(asked, int):
+        return tuple(sorted({min(number, n_train - 1) for number in asked}))
+    if asked > n_train - 1:
         raise SettingsError(
-            f"pca-ridge was asked for {asked} principal components, but {n_train} training stimuli (of the smallest "
-            f"split) have at most {n_train - 1}. Set n_components to {n_train - 1} or less, or leave it away."
+            f"pca-ridge was asked for {asked} principal components, but {n_train} training stimuli (of the "
+            f"smallest split) have at most {n_train - 1}. Set n_components to {n_train - 1} or less, or leave it away."
         )
-    return min(DEFAULT_COMPONENTS, n_train - 1) if asked is None else asked
+    return (asked,)
 
 
 class PcaRidgeComparison(RidgeComparison):
@@ -101,7 +127,7 @@ class PcaRidgeComparison(RidgeComparison):
     settings
         Of the metric.
     n_components
-        How many components of the training stimuli are kept.
+        How many components of the training stimuli are kept; of several, the training stimuli choose.
     """
 
     def __init__(
@@ -109,7 +135,7 @@ class PcaRidgeComparison(RidgeComparison):
         responses: xr.DataArray,
         splits: list[Split],
         settings: PcaRidgeSettings,
-        n_components: int,
+        n_components: tuple[int, ...],
         *,
         device: str = "cpu",
         preparation: Preparation = Preparation(),
@@ -123,8 +149,14 @@ class PcaRidgeComparison(RidgeComparison):
         )
         self.alpha = settings.alpha
         self.n_components = n_components
+        self.on_test = settings.layer == "on-test"
 
     @property
     def plan(self) -> FitPlan:
-        """What is fitted in each split; scores hold explained_variance, mse and n_components beside those of ridge."""
+        """What is fitted in each split; scores hold explained_variance, r2_score, mse and n_components, too."""
         return FitPlan(self.alpha, self.n_components, self.keep)
+
+    def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
+        scores = super()._scored(activations, splits)
+        # without it core reads out the layer that is best on the test stimuli, and says so
+        return scores.drop_vars("selection") if self.on_test else scores

@@ -11,8 +11,8 @@ from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import like, to_numpy
 from isocortex_metrics.numerics.correlation import pearson, signed_square
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split
-from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, SplitFit, fit_split
+from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error, r2_score
 from isocortex_metrics.numerics.gram import SplitBasis, split_basis
 
 
@@ -25,13 +25,14 @@ class FitPlan:
     alpha
         Penalty on the scale of the features, as scikit-learn's ``Ridge(alpha)``; None: chosen by leave-one-out.
     n_components
-        Principal components of the training stimuli that are regressed on; None: all features.
+        Principal components of the training stimuli that are regressed on; of several numbers the one that does best
+        within the training stimuli, by the mean over neuroids of the selection; None: all features.
     keep
         "prediction", "alpha", "training_r2": what to return beside the scores.
     """
 
     alpha: float | None = None
-    n_components: int | None = None
+    n_components: tuple[int, ...] | None = None
     keep: tuple[str, ...] = ()
 
 
@@ -52,7 +53,8 @@ def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> d
     Returns
     -------
     numpy arrays (n_neuroids,): r, null (no prediction, or a response that does not vary), selection (see
-    ``dual_ridge.SplitFit``); with components n_components (how many there are, no dims), explained_variance and mse;
+    ``dual_ridge.SplitFit``); with components n_components (how many there are, no dims), explained_variance, r2_score
+    and mse;
     with ``keep`` alpha (log10 of the multiple of the mean eigenvalue), alpha_at_bound (−1 lowest, 0 inside, 1 highest
     of the grid), training_r2 (sign(r) r² of the fit on its own training stimuli), prediction (n_test, n_neuroids).
 
@@ -67,16 +69,14 @@ def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> d
     with_training = "training_r2" in plan.keep
     # predictions for the training stimuli come from the same product as those for the test stimuli
     basis = split_basis(gram, train, np.concatenate([test, train]) if with_training else test)
-    if plan.n_components is not None:
-        basis = leading(basis, plan.n_components)
-    grid = _grid(basis, plan.alpha)
-    fit = fit_split(basis, like(responses[train], gram), grid)
+    basis, grid, fit = _best_fit(basis, like(responses[train], gram), plan)
     deviation, mean, alpha_index = to_numpy(fit.deviation), to_numpy(fit.mean), to_numpy(fit.alpha_index)
     of_test = deviation[: len(test)]
     r, null = pearson(of_test, responses[test])
     found = {"r": r, "null": null, "selection": to_numpy(fit.selection)}
     if plan.n_components is not None:
         found["explained_variance"] = explained_variance(of_test, responses[test])
+        found["r2_score"] = r2_score(of_test + mean, responses[test])
         found["mse"] = mean_squared_error(of_test + mean, responses[test])
         found["n_components"] = np.array(int((to_numpy(basis.values) > 0).sum()))
     if "alpha" in plan.keep:
@@ -86,6 +86,21 @@ def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> d
     if "prediction" in plan.keep:
         found["prediction"] = of_test + mean
     return found
+
+
+def _best_fit(basis: SplitBasis, responses: Array, plan: FitPlan) -> tuple[SplitBasis, Array, SplitFit]:
+    """The fit of the number of components that does best within the training stimuli; the first of equal ones."""
+    best: tuple[SplitBasis, Array, SplitFit] | None = None
+    highest = -np.inf
+    for n_components in plan.n_components or (None,):
+        part = basis if n_components is None else leading(basis, n_components)
+        grid = _grid(part, plan.alpha)
+        fit = fit_split(part, responses, grid)
+        within = float(np.mean(to_numpy(fit.selection)))
+        if best is None or within > highest:
+            best, highest = (part, grid, fit), within
+    assert best is not None
+    return best
 
 
 def leading(basis: SplitBasis, n_components: int) -> SplitBasis:

@@ -71,6 +71,28 @@ def mean_squared_error(prediction: Array, response: Array, weights: Array | None
     return squared.mean(axis=0) if weights is None else _shares(weights) @ squared
 
 
+def r2_score(prediction: Array, response: Array) -> Array:
+    """Coefficient of determination of each column, 1 − Σ (y − p)² / Σ (y − ȳ)², ȳ over these stimuli.
+
+    Equal to scikit-learn's ``r2_score``, and never above ``explained_variance``: here a constant offset costs, too.
+    0 where the response does not vary.
+
+    Parameters
+    ----------
+    prediction, response
+        (n_stimuli, n_columns) float64.
+
+    Examples
+    --------
+    >>> y = np.array([[1.0], [2.0], [3.0]])
+    >>> r2_score(y + 1, y).tolist(), r2_score(0.5 * y, y).tolist()
+    ([-0.5], [-0.75])
+    """
+    total = ((response - response.mean(axis=0)) ** 2).sum(axis=0)
+    rest = ((response - prediction) ** 2).sum(axis=0)
+    return np.where(total > 0, 1.0 - rest / np.where(total > 0, total, 1.0), 0.0)
+
+
 def out_of_sample_r2(error: Array, total: Array, weights: Array | None = None) -> Array:
     r"""R² on stimuli that took no part in the fit: 1 − Σ error / Σ total of squared deviations.
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from isocortex.data import Dataset, stimulus_order
-from isocortex.errors import DataError, SettingsError
+from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Split
 from isocortex.typing import Array
 from isocortex_metrics.target.responses import labels_of
@@ -184,11 +184,15 @@ class SplitSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    scheme: str = Field(default="k-fold", description="k-fold, or leave-one-group-out: each group of 'group' in turn")
+    scheme: str = Field(
+        default="k-fold",
+        description="k-fold; leave-one-group-out: each group of 'group' in turn; fixed: as 'split_column' says",
+    )
     n_folds: int = Field(default=5, ge=2, description="folds per repeat")
     n_repeats: int = Field(default=2, ge=1, description="times the folds are drawn")
     stratify: str | None = Field(default=None, description="stimulus column of which every fold gets its share")
     group: str | None = Field(default=None, description="column whose stimuli are never on both sides")
+    split_column: str = Field(default="split", description="column with the words train and test, for scheme = 'fixed'")
 
     @field_validator("scheme")
     @classmethod
@@ -216,10 +220,49 @@ def _each_group(n_stimuli: int, labels: Labels, settings: SplitSettings, seed: i
     return leave_one_group_out(labels["group"])
 
 
-#: scheme → splits of so many stimuli in canonical order, from their labels ("stratify", "group"), settings and seed
+def fixed_split(words: Sequence[str] | Array, column: str) -> Split:
+    """The one split that a column of stimuli declares.
+
+    Parameters
+    ----------
+    words
+        (n_stimuli,) "train" or "test".
+    column
+        Its name, for messages.
+
+    Raises
+    ------
+    DataError
+        Other words, or fewer than three stimuli in one of the parts.
+
+    Examples
+    --------
+    >>> fixed_split(["train"] * 3 + ["test"] * 3, "split").test.tolist()
+    [3, 4, 5]
+    """
+    found = np.asarray(words, dtype=str)
+    unknown = sorted(set(found.tolist()) - {"train", "test"})
+    if unknown:
+        raise DataError(f"The column {column!r} must say train or test; found {shorten(unknown)}.")
+    split = Split(np.flatnonzero(found == "train"), np.flatnonzero(found == "test"))
+    if min(len(split.train), len(split.test)) < MIN_TEST:
+        raise DataError(
+            f"A fixed split needs at least {MIN_TEST} training and test stimuli; the column {column!r} has "
+            f"{len(split.train)} and {len(split.test)}."
+        )
+    return split
+
+
+def _declared(n_stimuli: int, labels: Labels, settings: SplitSettings, seed: int) -> list[Split]:
+    del n_stimuli, seed
+    return [fixed_split([str(word) for word in labels["split"]], settings.split_column)]
+
+
+#: scheme → splits of so many stimuli in canonical order, from labels ("stratify", "group", "split"), settings, seed
 SCHEMES: dict[str, Callable[[int, Labels, SplitSettings, int], list[Split]]] = {
     "k-fold": _k_fold,
     "leave-one-group-out": _each_group,
+    "fixed": _declared,
 }
 
 
@@ -229,7 +272,7 @@ def draw_splits(
     """Splits of the stimuli in canonical order; a data set may ask for ``stratify`` or ``group``, settings go first.
 
     Stimuli of a data set that hold the same under several IDs are kept together as one, and with the groups that they
-    belong to.
+    belong to. Only a split that is declared (scheme = "fixed") is taken as it is.
 
     Raises
     ------
@@ -253,6 +296,9 @@ def draw_splits(
         raise SettingsError("Splits are stratified or grouped, not both; give 'stratify' or 'group'.")
     stimulus_id = stimulus_order(responses)
     labels = {name: labels_of(target, responses, str(column), stimulus_id) for name, column in asked.items() if column}
+    if settings.scheme == "fixed":
+        declared = labels_of(target, responses, settings.split_column, stimulus_id)
+        return SCHEMES[settings.scheme](len(stimulus_id), {"split": declared}, settings, seed)
     first = first_equal(target, stimulus_id)
     if first == list(stimulus_id):
         return SCHEMES[settings.scheme](len(stimulus_id), labels, settings, seed)
