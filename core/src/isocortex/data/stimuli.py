@@ -92,6 +92,7 @@ class StimulusSet:
         self.ids: tuple[str, ...] = tuple(labels(names, "stimulus_id", f"The stimulus set {id!r}"))
         self._sources: tuple[Path | Stimulus, ...] = tuple(source for _, source in pairs)
         self._read = read or READERS.get(modality)
+        self._whole: tuple[StimulusSet, tuple[int, ...]] | None = None
         self._check_ids()
         self.table: pd.DataFrame = self._fitted(table)
 
@@ -146,6 +147,31 @@ class StimulusSet:
     def __iter__(self) -> Iterator[Stimulus]:
         return (self.load(index) for index in range(len(self)))
 
+    def only(self, ids: Iterable[str]) -> StimulusSet:
+        """Some of the stimuli, in canonical order, whatever the order in which they are named.
+
+        Raises
+        ------
+        DataError
+            A stimulus that is not there, or none is named.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> sounds = {name: Stimulus(name, "audio", np.zeros(9, "float32"), 8000.0) for name in "abc"}
+        >>> StimulusSet("demo", "audio", sounds).only(["c", "a"]).ids
+        ('a', 'c')
+        """
+        wanted = set(ids)
+        absent = sorted(wanted.difference(self.ids))
+        if absent:
+            raise DataError(f"The stimulus set {self.id!r} has no {shorten(absent)}; it has {shorten(self.ids, 3)}.")
+        places = tuple(place for place, name in enumerate(self.ids) if name in wanted)
+        sources = [(self.ids[place], self._sources[place]) for place in places]
+        part = StimulusSet(self.id, self.modality, sources, table=self.table, read=self._read, warnings=self._warnings)
+        part._whole = self, places
+        return part
+
     def batch(self, index: Sequence[int]) -> StimulusBatch:
         """The stimuli at these places of the canonical order."""
         return StimulusBatch(self, tuple(index))
@@ -179,6 +205,9 @@ class StimulusSet:
 
         Two files that were saved differently may hold the same; ``content_digests`` tells them apart, this does not.
         """
+        if self._whole is not None:  # they are read once, for all selections
+            whole, places = self._whole
+            return tuple(whole.contents[place] for place in places)
         return contents_of(self, digest_loaded)
 
     @cached_property
