@@ -92,12 +92,12 @@ def closed(
     said: list[str] = []
     gone: Array = np.isnan(responses.values)
     if gone.any():
-        incomplete: Array = gone.any(axis=1)
+        incomplete = np.asarray(gone.any(axis=1))
         if gaps == "drop-trials" and incomplete.any():
             places = np.flatnonzero(incomplete)
             said.append(_dropped(where, "trials", places, len(gone), "are not there for all neuroids"))
-        kept: Array = ~(incomplete if gaps == "drop-trials" else gone.all(axis=1))
-        responses = _in_order(responses.isel(presentation=np.flatnonzero(kept)), stimulus_id)
+        left_out = incomplete if gaps == "drop-trials" else np.asarray(gone.all(axis=1))
+        responses = _in_order(responses.isel(presentation=np.flatnonzero(~left_out)), stimulus_id)
     empty: Array = trial_counts(responses, stimulus_id) == 0
     if empty.any():
         dropping = _DROPPING.get(gaps)
@@ -153,7 +153,7 @@ def filled(values: Array) -> Array:
 
 
 def _refusal(where: str, empty: Array, stimulus_id: Sequence[str], neuroid_id: Array) -> str:
-    stimuli = [stimulus_id[place] for place in np.flatnonzero(empty.any(axis=1))]
+    stimuli = [stimulus_id[place] for place in np.flatnonzero(empty.any(axis=1)).tolist()]
     neuroids = neuroid_id[empty.any(axis=0)]
     return (
         f"{where!r} has no trial of {len(stimuli)} of {len(stimulus_id)} stimuli ({shorten(stimuli, 3)}) for "
@@ -170,7 +170,7 @@ def _dropped(where: str, what: str, names: Sequence[str] | Array, total: int, wh
 def _without_stimuli(
     where: str, responses: xr.DataArray, empty: Array, stimulus_id: Sequence[str]
 ) -> tuple[xr.DataArray, str]:
-    bad: Array = empty.any(axis=1)
+    bad = np.asarray(empty.any(axis=1))
     if bad.all():
         raise DataError(
             f"Each of {len(bad)} stimuli of {where!r} lacks trials of some neuroid, so that none is left. Drop "
@@ -187,7 +187,7 @@ def _without_neuroids(
     where: str, responses: xr.DataArray, empty: Array, stimulus_id: Sequence[str]
 ) -> tuple[xr.DataArray, str]:
     del stimulus_id
-    bad: Array = empty.any(axis=0)
+    bad = np.asarray(empty.any(axis=0))
     if bad.all():
         raise DataError(
             f"Each of {len(bad)} neuroids of {where!r} lacks trials of some stimulus, so that none is left. Drop "

@@ -110,7 +110,7 @@ def scans_of(responses: xr.DataArray, metric: str) -> Array:
     >>> scans_of(make_responses(np.arange(6.0).reshape(2, 3, 1), ["a", "b", "c"]), "demo")[:, :, 0].tolist()
     [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     """
-    gone: Array = np.isnan(responses.values).any(axis=0)
+    gone = np.asarray(np.isnan(responses.values).any(axis=0))
     if gone.any():
         raise DataError(
             f"{metric} needs the same repetitions of every stimulus for all neuroids; {int(gone.sum())} of {len(gone)} "
