@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 import zipfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ import isocortex as package
 from isocortex.data import Dataset, averaged, repetitions
 from isocortex.errors import AlignmentError, DataError, FilesError
 from isocortex.interfaces import DataFiles
-from isocortex_cowley2023 import read_means, read_trials
+from isocortex_cowley2023 import read_means, read_trials, source_files
 from isocortex_cowley2023.responses import MOST_BYTES
 from isocortex_cowley2023.source_files import AbsentError, present
 from plugins.cowley2023.tests import recordings
@@ -230,6 +234,42 @@ def test_what_is_absent_is_said_with_where_to_get_it(isocortex, tmp_path: Path) 
     (tmp_path / "cowley_v4_210325_trials.npz").write_bytes(b"something else")
     done = isocortex("fetch", "-b", "Cowley2023.210325.rsa", "--from", str(tmp_path))
     assert done.returncode == 1, "a copy with another checksum is none"
+
+
+class Serving(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def test_files_come_from_the_repository_and_verify_brings_none(
+    isocortex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = recordings.counts_of(50, 640, 10, seed=3)
+    cloned(tmp_path, counts)
+    handler = partial(Serving, directory=str(tmp_path / "clone"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        read = source_files.read_specs
+        monkeypatch.setattr(
+            source_files,
+            "read_specs",
+            lambda *about: [replace(spec, url=f"{here}/{spec.name}") for spec in read(*about)],
+        )
+        verified = isocortex("fetch", "-b", "Cowley2023.210325.rsa", "--verify")
+        assert verified.returncode == 1
+        assert "The trials 210325 of Cowley et al. 2023 are not in" in verified.stderr
+        with pytest.raises(AbsentError):
+            present("trials 210325")
+        fetched = isocortex("fetch", "-b", "Cowley2023.210325.rsa")
+        server.shutdown()
+    assert fetched.returncode == 0, fetched.stderr
+    assert "No checksum is published" in fetched.stderr
+    data = package.load_dataset("Cowley2023.210325")
+    assert data.responses is not None
+    np.testing.assert_array_equal(repetitions(data.responses), counts.transpose(2, 1, 0))
+    verified = isocortex("fetch", "-b", "Cowley2023.210325.rsa", "--verify")
+    assert verified.returncode == 0, verified.stderr
 
 
 def test_an_archive_that_lacks_an_image_is_refused(tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ class V4Responses(DatasetPlugin):
             They are not to be had, or differ from what was expected.
         """
         session = self._option("session")
-        return [path for part in (self._option("kind"), "images") for path in bring(f"{part} {session}", source)]
+        return [
+            path
+            for part in (self._option("kind"), "images")
+            for path in bring(f"{part} {session}", source, offline=self.offline)
+        ]
 
     def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
         """Make the data set: presentations by trials, NaN where a trial was not shown; coordinates region and subject.
