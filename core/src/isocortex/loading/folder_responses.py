@@ -163,8 +163,8 @@ def without_gaps(responses: xr.DataArray, policy: str) -> Found:
     if policy == REFUSE:
         raise DataError(
             f"{counted}: {shorten(map(str, responses['neuroid_id'].values[neuroids]))}. Fill them, or say in "
-            f'{SETTINGS_FILE} what is to be left out: gaps = "{DROP_NEUROIDS}" or "{DROP_TRIALS}"; or "{KEEP}", for means '
-            "of each neuroid over the trials that it has."
+            f'{SETTINGS_FILE} what is to be left out: gaps = "{DROP_NEUROIDS}" or "{DROP_TRIALS}"; or "{KEEP}", for '
+            "means of each neuroid over the trials that it has."
         )
     dim, whole = ("neuroid", ~neuroids) if policy == DROP_NEUROIDS else ("presentation", ~trials)
     if not whole.any():
