@@ -128,7 +128,7 @@ def test_each_neuron_is_predicted_best_by_its_own_network(load: Any, base: Path)
 def squeezenet(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The row with its trained weights."""
     torch = pytest.importorskip("torch")
-    pytest.importorskip("torchvision")
+    pytest.importorskip("isocortex_vision")
     from safetensors.torch import save_file
 
     path = realdata / "networks" / "squeezenet1_1_imagenet.npz"
