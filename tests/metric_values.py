@@ -135,7 +135,7 @@ def target(kind: str) -> Any:
                 for stimulus, label, chosen in zip(stimulus_ids(), truth, choice, strict=True):
                     others = [other for other in LABELS if other != label]
                     row = {"stimulus_id": stimulus, "subject": subject, "repetition": repetition, "choice": chosen}
-                    rows.append({**row, "truth": label, "dist_obj": others[repetition % 2]})
+                    rows.append({**row, "truth": label, "dist_obj": others[repetition % 2], "texture": others[0]})
         table = pd.DataFrame(rows)
         two = [
             chosen if chosen in (a, b) else b

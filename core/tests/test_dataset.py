@@ -10,14 +10,8 @@ import pytest
 import xarray as xr
 from hypothesis import given, strategies as st
 
-from isocortex.data.dataset import (
-    Dataset,
-    averaged,
-    check_responses,
-    make_responses,
-    repetitions,
-    stimulus_order,
-)
+from isocortex.data.dataset import Dataset, averaged, make_responses, repetitions, stimulus_order
+from isocortex.data.response_checks import check_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError
 
@@ -101,7 +95,7 @@ def test_whole_numbers_become_float64_and_float32_stays() -> None:
 # --- responses: what is refused ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_values_that_are_not_finite_are_counted_and_named(value: float) -> None:
     responses = presentations([("a", 0), ("b", 0)], n_neuroids=4)
     responses[0, 2] = responses[1, 2] = responses[1, 3] = value
@@ -194,18 +188,19 @@ def test_averages_and_repetitions_with_unequal_counts(counts: list[int], random:
     groups = frame.groupby(level=0, sort=False)
     np.testing.assert_allclose(averaged(responses), groups.mean().to_numpy(), rtol=1e-13)
     assert stimulus_order(responses) == tuple(groups.mean().index)
-    n_common = min(counts)
-    heads = np.stack([group.to_numpy()[:n_common] for _, group in groups], axis=1)
-    np.testing.assert_array_equal(repetitions(responses), heads)
-    assert repetitions(responses).shape == (n_common, len(counts), 2)
+    trials = repetitions(responses)
+    assert trials.shape == (max(counts), len(counts), 2)
+    for place, (_, group) in enumerate(groups):
+        np.testing.assert_array_equal(trials[: len(group), place], group.to_numpy())
+        assert np.isnan(trials[len(group) :, place]).all()
 
 
-def test_unequal_repetitions_in_a_data_set_take_the_first_ones() -> None:
+def test_unequal_repetitions_in_a_data_set_are_all_there() -> None:
     rows = [("b", 2), ("a", 1), ("b", 0), ("a", 0), ("b", 1)]
     dataset = Dataset("demo", stimulus_set("ab"), responses=presentations(rows, 1))
     assert dataset.responses is not None
-    expected = [[[value_of("a", 0)], [value_of("b", 0)]], [[value_of("a", 1)], [value_of("b", 1)]]]
-    assert repetitions(dataset.responses).tolist() == expected
+    expected = [[value_of("a", 0), value_of("b", 0)], [value_of("a", 1), value_of("b", 1)], [np.nan, value_of("b", 2)]]
+    np.testing.assert_array_equal(repetitions(dataset.responses)[:, :, 0], expected)
     assert averaged(dataset.responses).tolist() == [[value_of("a") + 5], [value_of("b") + 10]]
 
 

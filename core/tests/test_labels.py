@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 from isocortex.activations.layer import Activations
-from isocortex.data.dataset import Dataset, averaged, check_responses, make_responses
+from isocortex.data.dataset import Dataset, averaged, make_responses
+from isocortex.data.response_checks import check_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError
 

@@ -392,6 +392,19 @@ def test_gaps_are_refused_or_left_out_as_was_said_and_counted(folder: Path, kind
     gone = {(IDS[stimulus], str(count)) for count, stimulus, _ in zip(*np.nonzero(GAPS), strict=True)}
     assert table_of(found) == {key: value for key, value in expected(TRIALS, sites).items() if key[:2] not in gone}
     assert any("left out 3 trials, of the stimuli: " in text for text in found.warnings)
+    (folder / "dataset.toml").write_text('gaps = "keep"\n')
+    found = loaded(folder)
+    gone = {(IDS[stimulus], str(count), sites[site]) for count, stimulus, site in zip(*np.nonzero(GAPS), strict=True)}
+    there = {key: value for key, value in table_of(found).items() if not np.isnan(value)}
+    assert there == {key: value for key, value in expected(TRIALS, sites).items() if key not in gone}
+    assert any(f"3 are missing for some neuroids (1 of 3: {sites[1]})" in text for text in found.warnings)
+
+
+def test_kept_gaps_leave_every_neuroid_a_trial_of_every_stimulus(folder: Path) -> None:
+    np.save(folder / "responses.npy", np.where(np.arange(9)[:, None] == 4, np.nan, TRIALS))
+    (folder / "dataset.toml").write_text('gaps = "keep"\n')
+    with pytest.raises(DataError, match=r"has no trial of 1 of 9 stimuli .* for 3 of 3 neuroids"):
+        loaded(folder)
 
 
 def test_a_policy_that_leaves_nothing_and_one_that_is_unknown_are_refused(folder: Path) -> None:
@@ -400,7 +413,7 @@ def test_a_policy_that_leaves_nothing_and_one_that_is_unknown_are_refused(folder
     with pytest.raises(DataError, match=r'would leave nothing. Would "drop-trials" do'):
         loaded(folder)
     (folder / "dataset.toml").write_text('gaps = "fill"\n')
-    with pytest.raises(UsageError, match=r"gaps must be one of refuse, drop-neuroids, drop-trials; found 'fill'"):
+    with pytest.raises(UsageError, match=r"gaps must be one of refuse, drop-neuroids, drop-trials, keep; found 'fill'"):
         loaded(folder)
 
 

@@ -139,6 +139,31 @@ def test_spatial_mean(axes: tuple[str, ...]) -> None:
     np.testing.assert_array_equal(reduce_output(tokens, "spatial-mean", "layer"), tokens.array)
 
 
+@pytest.mark.parametrize("n_cells", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("of_torch", [True, False])
+def test_means_over_the_cells_of_a_grid_are_those_of_adaptive_pooling(n_cells: int, *, of_torch: bool) -> None:
+    torch = pytest.importorskip("torch")
+    array = np.random.default_rng(0).normal(size=(5, 4, 13, 6)).astype(np.float32)
+    expected = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(array).double(), n_cells).numpy()
+    given_array = torch.from_numpy(array) if of_torch else array
+    found = reduce_output(LayerOutput(given_array, ("channel", "height", "width")), f"spatial-mean-{n_cells}", "layer")
+    np.testing.assert_allclose(found, expected.reshape(5, -1), rtol=0, atol=1e-6)
+    turned = LayerOutput(array.transpose(0, 2, 3, 1), ("height", "width", "channel"))
+    found = reduce_output(turned, f"spatial-mean-{n_cells}", "layer")
+    np.testing.assert_allclose(found, expected.transpose(0, 2, 3, 1).reshape(5, -1), rtol=0, atol=1e-6)
+
+
+def test_a_map_that_is_no_larger_than_the_grid_stays_as_it_is() -> None:
+    small = output((2, 3, 4, 9), ("channel", "height", "width"))
+    found = reduce_output(small, "spatial-mean-4", "layer")
+    assert found.shape == (2, 3 * 4 * 4)
+    tokens = output((2, 5), ("channel",))
+    np.testing.assert_array_equal(reduce_output(tokens, "spatial-mean-4", "layer"), tokens.array)
+    assert parse_reduction("spatial-mean-4+projection-16") == ["spatial-mean-4", "projection-16"]
+    with pytest.raises(SettingsError, match="'spatial-mean-0' is no reduction"):
+        parse_reduction("spatial-mean-0")
+
+
 def test_flatten_keeps_the_order_of_axes() -> None:
     values = np.arange(24).reshape(2, 3, 4)
     found = reduce_output(LayerOutput(values, ("channel", "time")), "flatten", "layer")

@@ -98,10 +98,10 @@ class Rdm(DatasetPlugin):
         return Dataset(self.card.id, stimuli, rdm=synthetic_rdm(stimuli.ids, None, 0.0, 0))
 
 class Damaged(DatasetPlugin):
-    """Puts NaN into responses that were checked already."""
+    """Puts an infinite value into responses that were checked already."""
     def load(self, files, stimuli):
         made = Dataset(self.card.id, stimuli, responses=noise(stimuli.ids))
-        made.responses.values[0, 0] = np.nan
+        made.responses.values[0, 0] = np.inf
         return made
 
 class Unsorted(DatasetPlugin):

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import MetricCard
-from isocortex.data.dataset import Dataset, averaged, check_responses, stimulus_order
+from isocortex.data.dataset import Dataset, averaged, stimulus_order
+from isocortex.data.response_checks import check_responses
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
 from isocortex.testing import CheckFailed, check_metric

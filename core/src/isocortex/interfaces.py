@@ -176,6 +176,9 @@ class StimuliPlugin(ABC):
 class DatasetPlugin(ABC):
     """What a brain did with a set of stimuli."""
 
+    #: never use the network; set by whoever makes the plugin
+    offline: bool = False
+
     def __init__(self, card: DatasetCard) -> None:
         self.card = card
 
@@ -185,6 +188,8 @@ class DatasetPlugin(ABC):
 
     def fetch(self, source: Path | None = None) -> Sequence[Path]:
         """Bring files here that the card cannot list, as they have no address or checksum; none by default.
+
+        From the folder ``source`` or, unless ``offline``, from the network.
 
         Raises
         ------

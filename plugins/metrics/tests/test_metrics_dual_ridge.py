@@ -80,6 +80,25 @@ def test_alpha_and_selection_equal_a_search_by_refitting() -> None:
     np.testing.assert_allclose(fit.selection, 1 - errors.min(axis=0) / without, rtol=1e-12)
 
 
+def test_leaving_out_without_the_intercept_would_always_take_the_smallest_alpha() -> None:
+    """The trap: on a centred Gram matrix y − ŷ vanishes with alpha, but 1 − H does not unless H holds the intercept."""
+    n_neuroids = 50
+    features, responses = problem(200, n_neuroids)
+    centred = features[TRAIN] - features[TRAIN].mean(axis=0)
+    gram, target = centred @ centred.T, responses[TRAIN] - responses[TRAIN].mean(axis=0)
+    found = {}
+    for intercept in (0.0, 1 / N_TRAIN):
+        errors = []
+        for alpha in ALPHA_GRID * np.trace(gram) / (N_TRAIN - 1):
+            hat = gram @ np.linalg.inv(gram + alpha * np.eye(N_TRAIN))
+            errors.append((((target - hat @ target) / (1 - hat.diagonal() - intercept)[:, None]) ** 2).sum(axis=0))
+        found[intercept] = np.argmin(errors, axis=0)
+    assert (found[0.0] == 0).sum() == n_neuroids, "the trap is there"
+    chosen = fit_split(basis_of(features), responses[TRAIN]).alpha_index
+    assert chosen.tolist() == found[1 / N_TRAIN].tolist(), "and ours does not fall into it"
+    assert np.median(chosen) > 5
+
+
 def test_gram_over_blocks_equals_the_product() -> None:
     features, _ = problem(50)
     centred = features - features.mean(axis=0)

@@ -180,17 +180,21 @@ def test_the_ceiling_is_what_a_perfect_model_reaches() -> None:
 
 def test_halves_that_cannot_be_are_refused() -> None:
     values, stimuli = flat(measured(2, n_stimuli=4))
-    with pytest.raises(DataError, match=r"found 4 stimuli, of which 1 were shown once: 3. Without repetitions"):
+    with pytest.raises(DataError, match=r"found 4 stimuli, of which 1 were shown less often: 3. Without rep"):
         half_correlations(values[:-1], stimuli[:-1])
     with pytest.raises(DataError, match="found 1 stimuli"):
         half_correlations(values[:2], np.array([0, 0]))
     with pytest.raises(DataError, match=r"found \(8, 60\) and 7"):
         half_correlations(values, stimuli[:-1])
-    with pytest.raises(DataError, match="finite"):
-        half_correlations(np.where(values > 1, np.nan, values), stimuli)
+    with pytest.raises(DataError, match="infinite"):
+        half_correlations(np.where(values > 1, np.inf, values), stimuli)
+    gone = values.copy()
+    gone[5, 7] = np.nan
+    with pytest.raises(DataError, match="of which 1 were shown less often: 1"):
+        half_correlations(gone, stimuli)
     with pytest.raises(SettingsError, match="at least 1; found 0"):
         half_correlations(values, stimuli, n_halvings=0)
-    with pytest.raises(DataError, match="shown once"):
+    with pytest.raises(DataError, match="shown less often"):
         from_halves(make_responses(np.ones((3, 2)), ["a", "b", "c"]))
 
 

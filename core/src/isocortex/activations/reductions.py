@@ -1,11 +1,12 @@
 """Reducing a layer's output where it lies, batch by batch: (n_stimuli, …) → (n_stimuli, n_units).
 
 A reduction is named by steps joined with "+": ``time-mean``, ``time-max``, ``time-first``, ``time-last``,
-``spatial-mean``, ``flatten``, ``projection-N`` (sparse random projection to N units; layers with at most N units are
-left as they are), ``srp-N`` and ``srp-N-SEED`` (scikit-learn's sparse random projection, as published). Outputs are
-numpy arrays or torch tensors: what a GPU computed is reduced there, and only the result leaves it. Every step works on
-each stimulus alone, and projections are drawn by layer or by size, so that batches do not matter. On an accelerator
-nothing is ever in double precision, which MPS does not know. What is left over is flattened in the order of its axes.
+``spatial-mean``, ``spatial-mean-N`` (over the cells of a grid), ``flatten``, ``projection-N`` (sparse random projection
+to N units; layers with at most N units are left as they are), ``srp-N`` and ``srp-N-SEED`` (scikit-learn's sparse
+random projection, as published). Outputs are numpy arrays or torch tensors: what a GPU computed is reduced there, and
+only the result leaves it. Every step works on each stimulus alone, and projections are drawn by layer or by size, so
+that batches do not matter. On an accelerator nothing is ever in double precision, which MPS does not know. What is left
+over is flattened in the order of its axes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ PROJECTION_BLOCK = 65_536
 #: drawn blocks that are remembered, 9 bytes per feature: at most 150 MB
 _REMEMBERED_BLOCKS = 256
 _SPATIAL = ("height", "width")
+_GRID = re.compile(r"spatial-mean-([1-9][0-9]?)")
 _PROJECTION = re.compile(r"projection-(?P<n>[1-9][0-9]*)|srp-(?P<n_srp>[1-9][0-9]*)(?:-(?P<seed>[0-9]{1,9}))?")
 
 
@@ -81,6 +83,8 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
     for step in parse_reduction(reduction):
         if step in STEPS:
             output = STEPS[step](output)
+        elif grid := _GRID.fullmatch(step):
+            output = _grid_mean(output, int(grid[1]))
         else:
             projection = _PROJECTION.fullmatch(step)
     _refuse_padding(output, reduction, layer)
@@ -135,10 +139,10 @@ def parse_reduction(reduction: str) -> list[str]:
     """
     steps = reduction.split("+")
     for step in steps:
-        if step not in STEPS and not _PROJECTION.fullmatch(step):
-            known = [*STEPS, "projection-N", "srp-N", "srp-N-SEED"]
+        if step not in STEPS and not _GRID.fullmatch(step) and not _PROJECTION.fullmatch(step):
+            known = [*STEPS, "spatial-mean-N", "projection-N", "srp-N", "srp-N-SEED"]
             raise SettingsError(f"{step!r} is no reduction.{suggest(step, known)} Known: {', '.join(known)}.")
-    if sum(step not in STEPS for step in steps) > 1:
+    if sum(_PROJECTION.fullmatch(step) is not None for step in steps) > 1:
         raise SettingsError(f"{reduction!r} projects more than once; keep one of its projections.")
     return steps
 
@@ -220,6 +224,27 @@ def _spatial_mean(output: LayerOutput) -> LayerOutput:
         return output
     rest = tuple(name for name in output.axes if name not in _SPATIAL)
     return replace(output, array=_mean(output.array, axes), axes=rest)
+
+
+def _grid_mean(output: LayerOutput, n_cells: int) -> LayerOutput:
+    """Mean over each cell of a grid, n_cells × n_cells: adaptive average pooling, cell i from ⌊iL/n⌋ up to ⌈(i+1)L/n⌉.
+
+    A side of a map that has no more places than the grid stays as it is.
+    """
+    if not set(_SPATIAL) <= set(output.axes):
+        return output
+    array = output.array
+    for name in _SPATIAL:
+        axis = output.axes.index(name) + 1
+        length = array.shape[axis]
+        if length > n_cells:
+            values = namespace(array).moveaxis(array, axis, 0)
+            cells = [
+                _mean(values[place * length // n_cells : -(-(place + 1) * length // n_cells)], 0)
+                for place in range(n_cells)
+            ]
+            array = namespace(array).moveaxis(namespace(array).stack(cells), 0, axis)
+    return replace(output, array=array)
 
 
 STEPS: dict[str, Callable[[LayerOutput], LayerOutput]] = {

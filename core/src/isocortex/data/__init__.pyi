@@ -5,6 +5,7 @@ from .dataset import (
     repetitions as repetitions,
     stimulus_order as stimulus_order,
 )
+from .gaps import Gaps as Gaps, close_gaps as close_gaps
 from .media import resample as resample
 from .pictures import read_image as read_image
 from .response_checks import check_responses as check_responses

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from isocortex.data.gaps import Gaps, check_gaps, filled, with_trials
 from isocortex.data.labels import label, labels
 from isocortex.data.numbers import real_numbers, refuse_range
-from isocortex.data.response_checks import check_responses, refuse_not_finite, refuse_other_types, with_text_labels
+from isocortex.data.response_checks import check_trials, refuse_not_finite, refuse_other_types, with_text_labels
 from isocortex.data.suspect_columns import suspect_columns
 from isocortex.errors import AlignmentError, DataError, shorten, suggest
 from isocortex.files.digests import digest_array, digest_of, jsonable
@@ -33,8 +34,9 @@ class Dataset:
     stimuli
         The stimuli; their order is the canonical order.
     responses
-        Dims ("presentation", "neuroid"), float. Coordinates on presentation: ``stimulus_id`` and, where stimuli were
-        shown several times, ``repetition``; on neuroid: ``neuroid_id``, and as far as known ``region``, ``subject``, …
+        Dims ("presentation", "neuroid"), float; a trial that is not there is NaN. Coordinates on presentation:
+        ``stimulus_id`` and, where stimuli were shown several times, ``repetition``; on neuroid: ``neuroid_id``, and as
+        far as known ``region``, ``subject``, …
     rdm
         Dims ("subject", "pair") or ("subject", "session", "pair"), float; coordinates ``stimulus_a`` and
         ``stimulus_b`` on pair, ``subject`` on subject.
@@ -45,11 +47,16 @@ class Dataset:
         What else belongs to the data: units, licence, versions. Must be JSON-able.
     warnings
         What was dropped, guessed or found odd when the data were read; results keep it.
+    gaps
+        What is done where a neuroid has no trial of a stimulus: "refuse", "drop-stimuli" or "drop-neuroids"; or
+        "drop-trials", to use only presentations that are there for all neuroids. What is dropped is a warning.
 
     Raises
     ------
     DataError, AlignmentError
-        Wrong dimensions, NaN, duplicates, unknown stimuli, stimuli without responses.
+        Wrong dimensions, values that are not finite, duplicates, unknown stimuli, stimuli without responses.
+    SettingsError
+        Another word for ``gaps``.
 
     Examples
     --------
@@ -68,11 +75,20 @@ class Dataset:
     trials: pd.DataFrame | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     warnings: tuple[str, ...] = ()
+    gaps: Gaps = "refuse"
 
     def __post_init__(self) -> None:
+        check_gaps(self.gaps)
         given = [kind for kind in ("responses", "rdm", "trials") if getattr(self, kind) is not None]
         if len(given) != 1:
             raise DataError(f"Data set {self.id!r} needs exactly one of responses, rdm and trials; found {given}.")
+        if self.responses is not None:
+            checked = check_trials(self.id, self.responses)
+            _refuse_unknown(self.id, self.stimuli, set(checked["stimulus_id"].values.tolist()))
+            stimuli, responses, said = with_trials(self.id, self.stimuli, checked, self.gaps)
+            object.__setattr__(self, "stimuli", stimuli)
+            object.__setattr__(self, "responses", responses)
+            object.__setattr__(self, "warnings", tuple(dict.fromkeys([*self.warnings, *said])))
         ordered = _CHECKS[given[0]](self.id, self.stimuli, getattr(self, given[0]))
         object.__setattr__(self, given[0], ordered)
         object.__setattr__(self, "_given_warnings", tuple(self.warnings))
@@ -83,7 +99,7 @@ class Dataset:
         if self.responses is None:
             return []
         names = self.responses["neuroid_id"].values.tolist()
-        return suspect_columns(self.responses.values, names, f"neuroids of {self.id!r}")
+        return suspect_columns(filled(self.responses.values), names, f"neuroids of {self.id!r}")
 
     @property
     def kind(self) -> str:
@@ -224,9 +240,10 @@ def make_responses(
 
 
 def repetitions(responses: xr.DataArray) -> Array:
-    """Return (n_repetitions, n_stimuli, n_neuroids) float64 of what every stimulus has; stimuli in order of appearance.
+    """Return all trials, (n_repetitions, n_stimuli, n_neuroids) float64; stimuli in order of appearance.
 
-    With unequal counts the first ones of each stimulus are taken, as many as every stimulus has.
+    Trials that are not there are NaN: those beyond the last of a stimulus that was shown less often than others, and
+    those that a neuroid lacks.
 
     Examples
     --------
@@ -240,13 +257,15 @@ def repetitions(responses: xr.DataArray) -> Array:
     places: dict[str, list[int]] = {}
     for place, name in enumerate(ids):
         places.setdefault(name, []).append(place)
-    n_repetitions = min(len(rows) for rows in places.values())
-    rows = np.array([rows[:n_repetitions] for rows in places.values()])  # (n_stimuli, n_repetitions)
-    return responses.values.astype(np.float64)[rows.T]
+    n_repetitions = max(len(rows) for rows in places.values())
+    rows = np.array([[*rows, *[-1] * (n_repetitions - len(rows))] for rows in places.values()])
+    trials = responses.values.astype(np.float64)[rows.T]  # (n_repetitions, n_stimuli, n_neuroids)
+    trials[rows.T < 0] = np.nan
+    return trials
 
 
 def averaged(responses: xr.DataArray) -> Array:
-    """Return (n_stimuli, n_neuroids) float64: the mean over all repetitions, stimuli in order of appearance.
+    """Return (n_stimuli, n_neuroids) float64: each neuroid's mean over its own trials, stimuli in order of appearance.
 
     Examples
     --------
@@ -259,8 +278,15 @@ def averaged(responses: xr.DataArray) -> Array:
     ids = responses["stimulus_id"].values.astype(str)
     names, inverse = _codes(ids)
     sums = np.zeros((len(names), responses.shape[1]))
-    np.add.at(sums, inverse, responses.values.astype(np.float64))
-    return sums / np.bincount(inverse, minlength=len(names))[:, None]
+    values = responses.values.astype(np.float64)
+    gone = np.isnan(values)
+    np.add.at(sums, inverse, np.where(gone, 0.0, values) if gone.any() else values)
+    counts = np.bincount(inverse, minlength=len(names))[:, None]
+    if gone.any():
+        missing = np.zeros(sums.shape, dtype=np.intp)
+        np.add.at(missing, inverse, gone)
+        counts = counts - missing
+    return sums / counts
 
 
 def stimulus_order(responses: xr.DataArray) -> tuple[str, ...]:
@@ -277,10 +303,9 @@ def _codes(ids: Array) -> tuple[list[str], Array]:
 
 
 def _checked_responses(where: str, stimuli: StimulusSet, responses: xr.DataArray) -> xr.DataArray:
-    """Responses in canonical order, repetitions of a stimulus in their own order."""
+    """Checked responses in canonical order, repetitions of a stimulus in their own order."""
     import numpy as np
 
-    responses = check_responses(where, responses)
     ids = responses["stimulus_id"].values.astype(str)
     _same_stimuli(where, stimuli, set(ids))
     rank = {name: place for place, name in enumerate(stimuli.ids)}
@@ -291,17 +316,21 @@ def _checked_responses(where: str, stimuli: StimulusSet, responses: xr.DataArray
 
 
 def _same_stimuli(where: str, stimuli: StimulusSet, found: set[str]) -> None:
+    _refuse_unknown(where, stimuli, found)
+    silent = [name for name in stimuli.ids if name not in found]
+    if silent:
+        raise AlignmentError(
+            f"{len(silent)} of {len(stimuli)} stimuli of {where!r} have no responses: {shorten(silent)}. "
+            "Remove them from the stimuli (gaps = 'drop-stimuli' does), or add their responses."
+        )
+
+
+def _refuse_unknown(where: str, stimuli: StimulusSet, found: set[str]) -> None:
     unknown = sorted(found - set(stimuli.ids))
     if unknown:
         raise AlignmentError(
             f"{where!r} has responses for {len(unknown)} stimuli that are not in {stimuli.id!r}: {shorten(unknown)}. "
             f"The stimuli are {shorten(stimuli.ids, 3)}.{suggest(unknown[0], stimuli.ids)}"
-        )
-    silent = [name for name in stimuli.ids if name not in found]
-    if silent:
-        raise AlignmentError(
-            f"{len(silent)} of {len(stimuli)} stimuli of {where!r} have no responses: {shorten(silent)}. "
-            "Remove them from the stimuli, or add their responses."
         )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from isocortex.data.gaps import closed
 from isocortex.data.labels import text_array
 from isocortex.data.numbers import real_numbers, refuse_range
 from isocortex.data.suspect_columns import CONTINUOUS
@@ -20,12 +21,27 @@ if TYPE_CHECKING:
 def check_responses(where: str, responses: xr.DataArray) -> xr.DataArray:
     """Check dimensions, coordinates and values of responses, whatever the stimuli are; labels become text.
 
+    A trial that is not there is NaN: it may be missing for some neuroids, as long as each neuroid has one of every
+    stimulus. Presentations of which no neuroid has a trial go.
+
     Raises
     ------
     DataError
         Something else than a DataArray, wrong dimensions, missing coordinates, continuous stimuli, labels that are
-        missing, values that are NaN, masked, complex or beyond the range of metrics, duplicated neuroids or
-        presentations.
+        missing, values that are infinite, masked, complex or beyond the range of metrics, a neuroid without a trial of
+        a stimulus, duplicated neuroids or presentations.
+    """
+    checked = check_trials(where, responses)
+    return closed(where, checked, "refuse", tuple(dict.fromkeys(checked["stimulus_id"].values.tolist())))[0]
+
+
+def check_trials(where: str, responses: xr.DataArray) -> xr.DataArray:
+    """As ``check_responses``, but trials may be missing wherever they do.
+
+    Raises
+    ------
+    DataError
+        As ``check_responses``, but for gaps.
     """
     import numpy as np
 
@@ -43,8 +59,10 @@ def check_responses(where: str, responses: xr.DataArray) -> xr.DataArray:
     if np.issubdtype(real_numbers(responses.values, f"Responses of {where!r}").dtype, np.integer):
         responses = responses.astype(np.float64)
     responses = with_text_labels(where, responses)
-    refuse_not_finite(where, responses, "neuroid_id", "neuroid")
-    refuse_range(responses.values, responses["neuroid_id"].values.tolist(), f"Responses of {where!r}", "neuroid")
+    gaps = np.isnan(responses.values)
+    values = np.where(gaps, 0, responses.values) if gaps.any() else responses.values
+    refuse_not_finite(where, responses.copy(data=values), "neuroid_id", "neuroid")
+    refuse_range(values, responses["neuroid_id"].values.tolist(), f"Responses of {where!r}", "neuroid")
     names = twice(responses["neuroid_id"].values)
     if names:
         raise DataError(f"neuroid_id must be unique in {where!r}; found more than once: {shorten(names)}.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
 
 NAME = "responses"
-REFUSE, DROP_NEUROIDS, DROP_TRIALS = GAPS
+REFUSE, DROP_NEUROIDS, DROP_TRIALS, KEEP = GAPS
 
 Settings = Mapping[str, Any]
 Found = tuple["xr.DataArray", list[str]]
@@ -140,7 +140,8 @@ def without_gaps(responses: xr.DataArray, policy: str) -> Found:
     Parameters
     ----------
     policy
-        "refuse"; "drop-neuroids": those with a gap in any trial; "drop-trials": those with a gap in any neuroid.
+        "refuse"; "drop-neuroids": those with a gap in any trial; "drop-trials": those with a gap in any neuroid;
+        "keep": nothing is left out, and the data set counts what is missing.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def without_gaps(responses: xr.DataArray, policy: str) -> Found:
     if responses.dims != ("presentation", "neuroid") or responses.dtype.kind != "f":
         return responses, []
     gaps = np.isnan(responses.values)
-    if not gaps.any():
+    if not gaps.any() or policy == KEEP:
         return responses, []
     trials, neuroids = gaps.any(axis=1), gaps.any(axis=0)
     counted = (
@@ -162,7 +163,8 @@ def without_gaps(responses: xr.DataArray, policy: str) -> Found:
     if policy == REFUSE:
         raise DataError(
             f"{counted}: {shorten(map(str, responses['neuroid_id'].values[neuroids]))}. Fill them, or say in "
-            f'{SETTINGS_FILE} what is to be left out: gaps = "{DROP_NEUROIDS}" or "{DROP_TRIALS}".'
+            f'{SETTINGS_FILE} what is to be left out: gaps = "{DROP_NEUROIDS}" or "{DROP_TRIALS}"; or "{KEEP}", for '
+            "means of each neuroid over the trials that it has."
         )
     dim, whole = ("neuroid", ~neuroids) if policy == DROP_NEUROIDS else ("presentation", ~trials)
     if not whole.any():

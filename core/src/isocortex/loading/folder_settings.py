@@ -24,7 +24,7 @@ _KEYS: dict[str, type] = {
     "benchmark": dict,
 }
 #: what may become of gaps in the responses
-GAPS = ("refuse", "drop-neuroids", "drop-trials")
+GAPS = ("refuse", "drop-neuroids", "drop-trials", "keep")
 #: fields of a benchmark row that the folder decides itself
 _DECIDED = frozenset({*Card.model_fields, "dataset", "metric"}) - {"title", "licence", "reference", "notes"}
 

@@ -219,6 +219,7 @@ def _brought(resolver: Resolver, need: Need, source: Path | None) -> str:
     paths = _listed(resolver, card, source)
     if need.kind == "dataset":
         plugin = cast("DatasetPlugin", make_plugin("dataset", card))
+        plugin.offline = resolver.files.offline
         paths += _checked(plugin.fetch(source), card)
     return describe_paths(paths) if paths else "needs no files"
 

@@ -76,7 +76,7 @@ def internal_consistency(responses: xr.DataArray) -> InternalConsistency | None:
 
     Returns
     -------
-    None where there are no repetitions, or where some stimulus is absent from a half of them.
+    None where there are no repetitions, or where some stimulus is absent from a half of them for some neuroid.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def split_half_consistency(
     Parameters
     ----------
     values
-        (n_presentations, n_neuroids).
+        (n_presentations, n_neuroids), NaN where a trial is not there.
     stimulus
         (n_presentations,) number of the stimulus, from 0.
     repetition
@@ -144,9 +144,10 @@ def split_half_consistency(
     width = max(1, _BLOCK_VALUES // len(values))
     for start in range(0, values.shape[1], width):
         block = values[:, start : start + width].astype(np.float64)
-        block -= block.mean(axis=0)  # keeps the digits of what varies
+        gone = np.isnan(block)
+        block -= np.nanmean(block, axis=0) if gone.any() else block.mean(axis=0)  # keeps the digits of what varies
         for row, (first, second) in enumerate(means):
-            r = _correlation(first @ block, second @ block)
+            r = _correlation(_over_trials(first, block, gone), _over_trials(second, block, gone))
             found[row, start : start + width] = 2 * r / np.where(r > -1, 1 + r, np.nan)
     return found
 
@@ -167,6 +168,18 @@ def _averaging(stimulus: Array, inside: Array) -> Any:
     columns = np.flatnonzero(inside)
     rows = stimulus[columns]
     return csr_array((1 / counts[rows], (rows, columns)), shape=(len(counts), len(stimulus)))
+
+
+def _over_trials(averaging: Any, block: Array, gone: Array) -> Array:
+    """Means (n_stimuli, n_columns) over the trials that are there, as xarray skips those that are not."""
+    if not gone.any():
+        return averaging @ block
+    weight = averaging @ (~gone).astype(np.float64)
+    if (weight == 0).any():
+        raise DataError(
+            f"{int((weight == 0).any(axis=1).sum())} stimuli are absent from a half of some neuroids' trials."
+        )
+    return (averaging @ np.where(gone, 0.0, block)) / weight
 
 
 def _correlation(first: Array, second: Array) -> Array:

@@ -14,7 +14,7 @@ from isocortex.interfaces import Ceiling
 from isocortex.scoring import of_neuroids
 from isocortex.typing import Array
 from isocortex_metrics.ceilings.inter_subject import inter_subject, shared_neuroids
-from isocortex_metrics.ceilings.reliability import reliability
+from isocortex_metrics.ceilings.reliability import reliability, reliability_of_trials
 from isocortex_metrics.ceilings.split_half import split_half_reliability
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ class Estimate(NamedTuple):
 
 
 def from_repetitions(responses: xr.DataArray) -> Estimate | None:
-    """The reliability over all pairs of repetitions; None where some stimulus has a single one.
+    """The reliability of each neuroid's mean over its own trials; None where no stimulus was shown twice.
+
+    Where all stimuli have equally many trials, it is that over all pairs of repetitions, by Spearman and Brown; else
+    ``reliability_of_trials``, over the trials that are there.
 
     Parameters
     ----------
@@ -56,25 +59,31 @@ def from_repetitions(responses: xr.DataArray) -> Estimate | None:
     >>> from_repetitions(make_responses(np.ones((3, 2)), ["a", "b", "c"])) is None
     True
     """
-    counts = np.unique(responses["stimulus_id"].values.astype(str), return_counts=True)[1]
-    if counts.min() == 1:
+    trials = repetitions(responses)
+    if np.isnan(trials).any():
+        c = reliability_of_trials(trials)
+        counts = (~np.isnan(trials)).sum(axis=0)
+        name = f"reliability of means over {counts.min()} to {counts.max()} trials, by variances"
+        return Estimate(name, c) if np.isfinite(c).any() else None
+    n_repetitions, n_stimuli = trials.shape[:2]
+    if n_repetitions == 1:
         return None
-    c = reliability(repetitions(responses), n_averaged=1 / float(np.mean(1 / counts)))
+    c = reliability(trials, n_averaged=1 / float(np.mean(1 / np.full(n_stimuli, n_repetitions))))
     return Estimate("Spearman-Brown reliability over repetitions", c)
 
 
 def from_halves(responses: xr.DataArray) -> Estimate:
-    """The reliability over random halves of all presentations, which may be unequally many.
+    """The reliability over random halves of each neuroid's own trials, which may be unequally many.
 
     Parameters
     ----------
     responses
-        Dims ("presentation", "neuroid"), checked, every stimulus at least twice.
+        Dims ("presentation", "neuroid"), checked; every neuroid has at least two trials of every stimulus.
 
     Raises
     ------
     DataError
-        A stimulus that was shown once.
+        A neuroid with a single trial of a stimulus.
 
     Examples
     --------

@@ -8,6 +8,9 @@ from isocortex.errors import DataError
 from isocortex.typing import Array
 from isocortex_metrics.numerics.correlation import signed_square
 
+#: means that vary less than this share of their size are constant, up to rounding
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)
+
 
 def reliability(repetitions: Array, n_averaged: float | None = None) -> Array:
     r"""Reliability of the mean over repetitions: c = m r̄ / (1 + (m − 1) r̄), r̄ the mean correlation between repetitions.
@@ -49,6 +52,41 @@ def reliability(repetitions: Array, n_averaged: float | None = None) -> Array:
     divisor = 1 + (m - 1) * mean_r
     # towards opposite repetitions c goes to minus infinity; rounding must not turn its sign, so it is kept finite
     return m * mean_r / np.where(divisor > 1e-12, divisor, 1.0)
+
+
+def reliability_of_trials(trials: Array) -> Array:
+    r"""Reliability of means over unequally many trials: c_j = 1 − mean_i(s²_j / k_ij) / var_i(ȳ_ij).
+
+    ȳ_ij is neuroid j's mean over its own k_ij trials of stimulus i, var_i is taken over stimuli (n − 1), and s²_j is
+    the variance over trials (k − 1), averaged over the stimuli of which the neuroid has two or more.
+
+    Parameters
+    ----------
+    trials
+        (n_trials, n_stimuli, n_neuroids) float64, NaN where a trial is not there; at least one of every stimulus.
+
+    Returns
+    -------
+    (n_neuroids,), not clipped: below 0 where means vary less than their noise; NaN for a neuroid that has no stimulus
+    twice, or whose means do not vary. Memory: two copies of the trials.
+
+    Examples
+    --------
+    >>> trials = np.array([[[0.0], [4.0], [8.0]], [[2.0], [4.0], [np.nan]]])  # s² = 1, k = 2, 2, 1; means 1, 4, 8
+    >>> reliability_of_trials(trials).round(6).tolist()
+    [0.945946]
+    """
+    there = ~np.isnan(trials)
+    counts = there.sum(axis=0)
+    means = np.where(there, trials, 0.0).sum(axis=0) / counts
+    squares = np.where(there, trials - means, 0.0) ** 2
+    twice = counts >= 2
+    variances = np.where(twice, squares.sum(axis=0) / np.maximum(counts - 1, 1), 0.0)
+    n_twice = twice.sum(axis=0)
+    noise = np.where(n_twice > 0, variances.sum(axis=0) / np.maximum(n_twice, 1), np.nan)
+    spread = means.var(axis=0, ddof=1)
+    varies = spread > (_ROUNDING * np.abs(means).max(axis=0)) ** 2
+    return 1.0 - noise * (1 / counts).mean(axis=0) / np.where(varies, spread, np.nan)
 
 
 def unbiased_reliability(c: Array, n_stimuli: int) -> Array:

@@ -11,7 +11,7 @@ from isocortex.typing import Array
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
-def spearman_brown(r: Array | float, n: float) -> Array:
+def spearman_brown(r: Array | float, n: Array | float) -> Array:
     r"""Reliability of the mean of n measurements from that of one: n r / (1 + (n − 1) r).
 
     Parameters
@@ -19,7 +19,7 @@ def spearman_brown(r: Array | float, n: float) -> Array:
     r
         Any shape: correlation of two single measurements (for halves: of two halves, n = 2).
     n
-        How many times more is averaged.
+        How many times more is averaged; one number, or one for each r.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def spearman_brown(r: Array | float, n: float) -> Array:
     >>> spearman_brown(np.array([0.5, -0.6]), 3).tolist()
     [0.75, nan]
     """
-    if not n > 0:
+    if not np.all(np.asarray(n) > 0):
         raise SettingsError(f"Spearman-Brown needs a positive number of measurements; found n = {n}.")
     r = np.asarray(r, dtype=np.float64)
     divisor = 1 + (n - 1) * r
@@ -74,12 +74,12 @@ def half_correlations(responses: Array, stimuli: Array, n_halvings: int = 100, s
     """Correlation over stimuli between means of two random halves of the repetitions, for each halving.
 
     Every stimulus is halved by itself: of its k presentations ⌊k/2⌋ go to either half; of an odd number one, drawn
-    anew each time, is left out.
+    anew each time, is left out. Where trials are missing for some neuroids, each neuroid's own trials are halved.
 
     Parameters
     ----------
     responses
-        (n_presentations, n_neuroids).
+        (n_presentations, n_neuroids), NaN where a trial is not there.
     stimuli
         (n_presentations,): the stimulus of each, as names or numbers; any order, any number of times from two on.
     n_halvings
@@ -89,12 +89,14 @@ def half_correlations(responses: Array, stimuli: Array, n_halvings: int = 100, s
 
     Returns
     -------
-    (n_halvings, n_neuroids), NaN where a half does not vary. Memory beyond it: one copy of the responses.
+    (n_halvings, n_neuroids), NaN where a half does not vary. Memory beyond it: one copy of the responses, with gaps
+    six.
 
     Raises
     ------
     DataError
-        A stimulus shown once, fewer than two stimuli, or responses that do not fit or are not finite.
+        A neuroid with fewer than two trials of a stimulus, fewer than two stimuli, or responses that do not fit or are
+        infinite.
     SettingsError
         No halvings.
 
@@ -108,6 +110,8 @@ def half_correlations(responses: Array, stimuli: Array, n_halvings: int = 100, s
         raise SettingsError(f"n_halvings must be at least 1; found {n_halvings}.")
     values, codes, counts = _checked(responses, stimuli)
     half = counts // 2
+    if counts.ndim == 2:
+        return _of_own_trials(values, codes, counts, n_halvings, seed)
     starts, begins = np.cumsum(counts) - counts, np.cumsum(half) - half
     grouped = np.repeat(np.arange(len(counts)), counts)
     stream = np.random.default_rng([seed, *b"halves"])
@@ -121,8 +125,32 @@ def half_correlations(responses: Array, stimuli: Array, n_halvings: int = 100, s
     return found
 
 
+def _of_own_trials(values: Array, codes: Array, counts: Array, n_halvings: int, seed: int) -> Array:
+    """As ``half_correlations``, for counts (n_stimuli, n_neuroids): one order of the trials is drawn for all neuroids,
+    and each takes its own first and second ⌊k/2⌋ in it.
+    """
+    there = ~np.isnan(values)
+    values, half = np.where(there, values, 0.0), counts // 2
+    grouped = np.sort(codes)
+    starts = np.searchsorted(grouped, np.arange(len(counts)))
+    before = (np.cumsum(counts, axis=0) - counts)[grouped]
+    stream = np.random.default_rng([seed, *b"halves"])
+    found = np.empty((n_halvings, values.shape[1]))
+    for number in range(n_halvings):
+        order = np.lexsort((stream.random(len(codes)), codes))
+        place = np.cumsum(there[order], axis=0) - 1 - before
+        sides = (place < half[grouped], (place >= half[grouped]) & (place < 2 * half[grouped]))
+        means = (
+            np.add.reduceat(np.where(side & there[order], values[order], 0.0), starts, axis=0) / half for side in sides
+        )
+        found[number] = column_correlation(*means)
+    return found
+
+
 def _checked(responses: Array, stimuli: Array) -> tuple[Array, Array, Array]:
-    """Responses as float64, number of each presentation's stimulus, and how often each stimulus was shown."""
+    """Responses as float64, number of each presentation's stimulus, and how many trials there are of each stimulus:
+    (n_stimuli,), or with gaps (n_stimuli, n_neuroids).
+    """
     values = np.asarray(responses, dtype=np.float64)
     names, codes, counts = np.unique(np.asarray(stimuli), return_inverse=True, return_counts=True)
     if values.ndim != 2 or len(values) != len(codes):
@@ -130,13 +158,19 @@ def _checked(responses: Array, stimuli: Array) -> tuple[Array, Array, Array]:
             f"Split halves need responses (n_presentations, n_neuroids) and a stimulus for each presentation; found "
             f"{values.shape} and {len(codes)}."
         )
-    if not np.isfinite(values).all():
-        raise DataError("Split halves need responses that are finite; found NaN or infinite values. Leave them out.")
+    if np.isinf(values).any():
+        raise DataError("Split halves need responses that are finite; found infinite values. Leave them out.")
+    gone = np.isnan(values)
+    if gone.any():
+        counts = np.zeros((len(names), values.shape[1]), dtype=np.intp)
+        np.add.at(counts, codes, ~gone)
     if len(names) < 2 or counts.min(initial=2) < 2:
-        once = shorten(names[counts < 2]) or "none"
+        bad = counts.reshape(len(names), -1).min(axis=1) < 2
+        once = shorten(names[bad]) or "none"
         raise DataError(
-            f"Split halves need at least 2 stimuli, each shown at least twice; found {len(names)} stimuli, of which "
-            f"{int((counts < 2).sum())} were shown once: {once}. Without repetitions there is no such ceiling."
+            f"Split halves need at least 2 stimuli, each shown at least twice to every neuroid; found {len(names)} "
+            f"stimuli, of which {int(bad.sum())} were shown less often: {once}. Without repetitions there is no such "
+            "ceiling."
         )
     return values, codes, counts
 
@@ -146,7 +180,8 @@ def split_half_reliability(responses: Array, stimuli: Array, n_halvings: int = 1
 
     c = n r̄ / (1 + (n − 1) r̄), r̄ the mean of ``half_correlations`` and n how much less noise variance the mean over all
     presentations has than that over one half: n = mean(1/⌊k/2⌋) / mean(1/k) over stimuli shown k times; 2 where all k
-    are even. The mean is taken before the formula, which is not linear and runs to −∞ for halves that disagree.
+    are even; with gaps k is each neuroid's own. The mean is taken before the formula, which is not linear and runs to
+    −∞ for halves that disagree.
 
     Parameters
     ----------
@@ -170,6 +205,6 @@ def split_half_reliability(responses: Array, stimuli: Array, n_halvings: int = 1
     >>> bool(abs(found[0] - 4 / 5) < 0.05)  # variance of the signal 1, of the mean of four noises 1/4
     True
     """
-    counts = np.unique(np.asarray(stimuli), return_counts=True)[1]
     mean_r = half_correlations(responses, stimuli, n_halvings, seed).mean(axis=0)
-    return spearman_brown(mean_r, float(np.mean(1 / (counts // 2)) / np.mean(1 / counts)))
+    counts = _checked(responses, stimuli)[2]
+    return spearman_brown(mean_r, np.mean(1 / (counts // 2), axis=0) / np.mean(1 / counts, axis=0))

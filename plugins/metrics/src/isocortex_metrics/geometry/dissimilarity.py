@@ -248,10 +248,13 @@ def crossvalidated_distance(repetitions: Array, *, standardise: bool = False) ->
     Noise that is independent between repetitions does not add to it, so that it can be negative. Walther et al. 2016,
     NeuroImage 137, "crossnobis" without whitening.
 
+    Where trials are missing, products are averaged over all pairs of different trials that each neuroid p has:
+    d_ij = Σ_p ((ȳ_ip − ȳ_jp)² − s²_ip / k_ip − s²_jp / k_jp) / P.
+
     Parameters
     ----------
     repetitions
-        x (n_repetitions, n_stimuli, n_neuroids), at least two repetitions.
+        x (n_repetitions, n_stimuli, n_neuroids), NaN where a trial is not there; at least two of every stimulus.
     standardise
         Divide every neuroid by its standard deviation over stimuli (root mean square over repetitions), which leaves
         the mean over noise at 0; a neuroid that does not vary counts as 0.
@@ -263,7 +266,7 @@ def crossvalidated_distance(repetitions: Array, *, standardise: bool = False) ->
     Raises
     ------
     DataError
-        A single repetition.
+        A single repetition, or a neuroid with a single trial of a stimulus.
 
     Examples
     --------
@@ -276,6 +279,8 @@ def crossvalidated_distance(repetitions: Array, *, standardise: bool = False) ->
             "The cross-validated distance multiplies differences of different repetitions, so that every stimulus "
             f"needs at least 2; found {n_repetitions}. Use another dissimilarity, or responses that are not averaged."
         )
+    if np.isnan(repetitions).any():
+        return _of_own_trials(repetitions, standardise=standardise)
     values = repetitions - repetitions.mean(axis=1, keepdims=True)
     if standardise:
         spread = np.sqrt(np.mean(values**2, axis=(0, 1)))
@@ -286,6 +291,30 @@ def crossvalidated_distance(repetitions: Array, *, standardise: bool = False) ->
     crossed = to_numpy(gram([values.sum(axis=0)])) - sum(to_numpy(gram([one])) for one in values)
     crossed /= n_repetitions * (n_repetitions - 1) * n_neuroids
     return upper_triangle(np.add.outer(crossed.diagonal(), crossed.diagonal())) - 2.0 * upper_triangle(crossed)
+
+
+def _of_own_trials(trials: Array, *, standardise: bool) -> Array:
+    """As ``crossvalidated_distance``, over the trials that each neuroid has."""
+    there = ~np.isnan(trials)
+    counts = there.sum(axis=0)
+    few = (counts < 2).any(axis=1)
+    if few.any():
+        raise DataError(
+            "The cross-validated distance multiplies differences of different repetitions, so that every neuroid needs "
+            f"at least 2 trials of every stimulus; {int(few.sum())} of {len(few)} stimuli have fewer. Use another "
+            "dissimilarity, or leave those stimuli out."
+        )
+    means = np.where(there, trials, 0.0).sum(axis=0) / counts  # (n_stimuli, n_neuroids)
+    noise = (np.where(there, trials - means, 0.0) ** 2).sum(axis=0) / (counts - 1) / counts
+    means = means - means.mean(axis=0)
+    if standardise:
+        spread = np.sqrt((means**2 + noise * (counts - 1)).mean(axis=0))
+        varies = spread > _FLAT * np.nanmax(np.abs(trials), axis=(0, 1))
+        scale = np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)
+        means, noise = means * scale, noise * scale**2
+    gram = to_numpy(linear_kernel([means], len(means)))
+    size = gram.diagonal() - noise.sum(axis=1)
+    return upper_triangle(np.add.outer(size, size) - 2.0 * gram) / means.shape[1]
 
 
 def upper_triangle(matrix: Array) -> Array:

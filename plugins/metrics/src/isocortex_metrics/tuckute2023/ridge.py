@@ -102,7 +102,7 @@ def scans_of(responses: xr.DataArray, metric: str) -> Array:
     Raises
     ------
     DataError
-        One repetition, or not the same number for every stimulus.
+        One repetition, not the same number for every stimulus, or trials that are missing for some neuroids.
 
     Examples
     --------
@@ -110,6 +110,13 @@ def scans_of(responses: xr.DataArray, metric: str) -> Array:
     >>> scans_of(make_responses(np.arange(6.0).reshape(2, 3, 1), ["a", "b", "c"]), "demo")[:, :, 0].tolist()
     [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     """
+    gone = np.asarray(np.isnan(responses.values).any(axis=0))
+    if gone.any():
+        raise DataError(
+            f"{metric} needs the same repetitions of every stimulus for all neuroids; {int(gone.sum())} of {len(gone)} "
+            f"lack some: {shorten(responses['neuroid_id'].values[gone])}. Leave out those neuroids, or the trials that "
+            "are not there for all (gaps = 'drop-trials')."
+        )
     names = stimulus_order(responses)
     rank = {name: place for place, name in enumerate(names)}
     of_stimulus = np.array([rank[name] for name in responses["stimulus_id"].values.astype(str)])
