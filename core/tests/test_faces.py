@@ -65,3 +65,9 @@ def test_a_face_imports_nothing_before_it_is_used(folder: Path) -> None:
     loaded = set(done.stdout.split())
     assert not {name.partition(".")[0] for name in loaded} & HEAVY
     assert {name for name in loaded if name.partition(".")[0] == "isocortex"} == {"isocortex", package(folder)}
+
+
+def test_the_room_of_results_is_there_once_isocortex_is_imported() -> None:
+    code = "import isocortex, sys; assert 'isocortex.results' not in sys.modules; print(callable(isocortex.results))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

@@ -1,6 +1,6 @@
 """What is kept and shown: results, raw scores, provenance, paired comparisons, tables.
 
-Once it is imported, the room can be called: ``isocortex.results(folder)`` is ``isocortex.load_results(folder)``.
+The room can be called: ``isocortex.results(folder)`` is ``isocortex.load_results(folder)``.
 """
 
 import sys
