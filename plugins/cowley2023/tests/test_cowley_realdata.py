@@ -121,6 +121,28 @@ def test_each_neuron_is_predicted_best_by_its_own_network(load: Any, base: Path)
     assert "no held-out score" in run(base, "info", "Cowley2023.190923.identity").stdout
 
 
+@pytest.mark.long
+def test_networks_reach_what_is_stated_with_them_on_the_second_half_of_the_images(load: Any, realdata: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from isocortex_cowley2023.compact_model import preprocessed
+    from isocortex_cowley2023.compact_networks import CompactNetworks, filters_of, joined, states_of_arrays
+    from isocortex_cowley2023.responses import read_arrays
+
+    data: Dataset = load("Cowley2023.190923")
+    assert data.responses is not None
+    arrays = read_arrays(realdata / "cowley2023" / "cowley_v4_190923_compact_models.npz")
+    n_networks = 2  # of 33, as each takes six seconds
+    states = states_of_arrays(arrays, 33)[:n_networks]
+    networks = CompactNetworks(filters_of(states)).eval()
+    networks.load_state_dict(joined(states))
+    places = np.arange(600, 1200).reshape(-1, 20)
+    with torch.inference_mode():
+        found = torch.cat([networks(preprocessed(data.stimuli.batch(part.tolist()))) for part in places]).numpy()
+    response = data.responses.values[600:]
+    r = [np.corrcoef(found[:, place], response[:, place])[0, 1] for place in range(n_networks)]
+    np.testing.assert_allclose(r, arrays["r_test_half"][:n_networks], rtol=0, atol=1e-5)
+
+
 # --- networks that were trained on photographs ------------------------------------------------------------------------
 
 
