@@ -15,7 +15,7 @@ import xarray as xr
 
 from isocortex.errors import DataError
 from isocortex.files.array_files import check_hdf5, check_netcdf, load_npy
-from isocortex.loading.folder_dataset import read_netcdf
+from isocortex.loading.folder_arrays import read_netcdf
 
 VALUES = np.arange(1, 2001, dtype=np.float64).reshape(100, 20)
 RESPONSES = xr.DataArray(VALUES, dims=("presentation", "neuroid"), name="responses")

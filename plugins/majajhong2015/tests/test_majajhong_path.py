@@ -232,11 +232,11 @@ def load(published: Path, tmp_path: Path):
     return package.load_dataset("MajajHong2015public")
 
 
-def rewrite(published: Path, listed: Listed, change) -> None:
+def rewrite(published: Path, listed: Listed, change, name: str = FILE) -> None:
     """Another assembly in place of the published one."""
-    with xr.open_dataset(published / FILE) as opened:
+    with xr.open_dataset(published / name) as opened:
         changed = change(opened.load())
-    changed.to_netcdf(published / FILE)
+    changed.to_netcdf(published / name)
     listed(published)
 
 
@@ -285,6 +285,28 @@ def test_a_file_without_repetitions_is_refused_and_a_gap_is_said(
     rewrite(whole, listed, lambda file: file.isel(presentation=np.flatnonzero(kept)))
     (said,) = load(whole, tmp_path).warnings
     assert said.startswith(f"1 of 60 stimuli lack a repetition between their first and their last: {first}.")
+
+
+def test_what_a_site_lacks_is_left_out_of_its_means_alone(published: Path, tmp_path: Path, listed: Listed) -> None:
+    def gaps(file: xr.Dataset) -> xr.Dataset:
+        values = file["data"].values.copy()
+        values[np.random.default_rng(6).random(values.shape) < 0.02] = np.nan
+        return file.assign(data=(file["data"].dims, values))
+
+    rewrite(published, listed, gaps)
+    file = plain.read_assembly(published / FILE)
+    responses = load(published, tmp_path).responses
+    order = sorted(set(file["image_id"].tolist()))
+    expected = [np.nanmean(file["data"][file["image_id"] == name, :, 0].astype(float), axis=0) for name in order]
+    np.testing.assert_allclose(averaged(responses), expected, rtol=0, atol=1e-12)
+    write_majajhong(published, n_bins=2)
+    name = "assy_dicarlo_MajajHong2015_temporal_public.nc"
+    rewrite(published, listed, gaps, name)
+    run_in_process(("fetch", "-b", "MajajHong2015public.IT-temporal-pls", "--from", str(published)), tmp_path, {})
+    file = plain.read_assembly(published / name)
+    over_time = package.load_dataset("MajajHong2015public.temporal").responses
+    expected = [np.nanmean(file["data"][file["image_id"] == one].astype(float), axis=0).ravel() for one in order]
+    np.testing.assert_allclose(over_time.values, expected, rtol=0, atol=1e-12)
 
 
 def test_images_that_are_not_the_listed_ones_are_refused(published: Path, tmp_path: Path, listed: Listed) -> None:
