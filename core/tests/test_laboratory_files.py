@@ -330,7 +330,7 @@ def test_a_trial_that_one_participant_lacks_is_a_gap(folder: Path) -> None:
     found = loaded(folder)
     sites = [f"S{n}/neuroid{k}" for n in (1, 2) for k in range(3)]
     assert table_of(found) == expected(np.concatenate([TRIALS[:2]] * 2, axis=2), sites)
-    assert any("left out 9 trials" in text for text in found.warnings)
+    assert any("9 of 27 trials of 'mine' are not there for all neuroids" in text for text in found.warnings)
 
 
 @pytest.mark.parametrize(
@@ -379,25 +379,33 @@ def test_gaps_are_refused_or_left_out_as_was_said_and_counted(folder: Path, kind
     with_gaps(folder, kind)
     with pytest.raises(DataError, match=r"3 of 81 responses are gaps|3 cells are not numeric"):
         loaded(folder)
-    (folder / "dataset.toml").write_text('gaps = "drop-neuroids"\n')
-    found = loaded(folder)
-    order = found.responses["neuroid_id"].values.tolist()
-    assert sorted(order) == sorted([sites[0], sites[2]])
-    assert table_of(found) == expected(TRIALS[..., [0, 2]], [sites[0], sites[2]])
-    [said] = [text for text in found.warnings if "gaps" in text]
-    assert said.startswith("3 of 81 responses are gaps, in 3 of 27 trials and 1 of 3 neuroids")
-    assert f"left out 1 neuroids: {sites[1]}" in said
+    gone = {(IDS[stimulus], str(count), sites[site]) for count, stimulus, site in zip(*np.nonzero(GAPS), strict=True)}
+    for policy in ("keep", "drop-neuroids", "drop-stimuli"):  # every neuroid has some trial of every stimulus
+        (folder / "dataset.toml").write_text(f'gaps = "{policy}"\n')
+        found = loaded(folder)
+        there = {key: value for key, value in table_of(found).items() if not np.isnan(value)}
+        assert there == {key: value for key, value in expected(TRIALS, sites).items() if key not in gone}
+        assert any(f"3 are missing for some neuroids (1 of 3: {sites[1]})" in text for text in found.warnings)
     (folder / "dataset.toml").write_text('gaps = "drop-trials"\n')
     found = loaded(folder)
-    gone = {(IDS[stimulus], str(count)) for count, stimulus, _ in zip(*np.nonzero(GAPS), strict=True)}
-    assert table_of(found) == {key: value for key, value in expected(TRIALS, sites).items() if key[:2] not in gone}
-    assert any("left out 3 trials, of the stimuli: " in text for text in found.warnings)
-    (folder / "dataset.toml").write_text('gaps = "keep"\n')
+    trials = {key[:2] for key in gone}
+    assert table_of(found) == {key: value for key, value in expected(TRIALS, sites).items() if key[:2] not in trials}
+    assert any("3 of 27 trials of 'mine' are not there for all neuroids and were dropped" in t for t in found.warnings)
+
+
+def test_a_neuroid_or_a_stimulus_without_a_trial_is_dropped_as_was_said(folder: Path) -> None:
+    holes = TRIALS.copy()
+    holes[:, 4, 1] = np.nan
+    np.save(folder / "responses.npy", holes)
+    names = ["neuroid0", "neuroid1", "neuroid2"]
+    (folder / "dataset.toml").write_text('gaps = "drop-neuroids"\n')
     found = loaded(folder)
-    gone = {(IDS[stimulus], str(count), sites[site]) for count, stimulus, site in zip(*np.nonzero(GAPS), strict=True)}
-    there = {key: value for key, value in table_of(found).items() if not np.isnan(value)}
-    assert there == {key: value for key, value in expected(TRIALS, sites).items() if key not in gone}
-    assert any(f"3 are missing for some neuroids (1 of 3: {sites[1]})" in text for text in found.warnings)
+    assert table_of(found) == expected(TRIALS[..., [0, 2]], [names[0], names[2]])
+    assert any("1 of 3 neuroids of 'mine' have no trial of some stimuli and were dropped" in t for t in found.warnings)
+    (folder / "dataset.toml").write_text('gaps = "drop-stimuli"\n')
+    found = loaded(folder)
+    assert table_of(found) == {key: value for key, value in expected(TRIALS, names).items() if key[0] != IDS[4]}
+    assert any("1 of 9 stimuli of 'mine' have no trial for some neuroids and were dropped" in t for t in found.warnings)
 
 
 def test_kept_gaps_leave_every_neuroid_a_trial_of_every_stimulus(folder: Path) -> None:
@@ -410,10 +418,12 @@ def test_kept_gaps_leave_every_neuroid_a_trial_of_every_stimulus(folder: Path) -
 def test_a_policy_that_leaves_nothing_and_one_that_is_unknown_are_refused(folder: Path) -> None:
     np.save(folder / "responses.npy", np.where(np.eye(9, 3, dtype=bool), np.nan, VALUES))
     (folder / "dataset.toml").write_text('gaps = "drop-neuroids"\n')
-    with pytest.raises(DataError, match=r'would leave nothing. Would "drop-trials" do'):
+    with pytest.raises(DataError, match=r"lacks trials of some stimulus, so that none is left"):
         loaded(folder)
     (folder / "dataset.toml").write_text('gaps = "fill"\n')
-    with pytest.raises(UsageError, match=r"gaps must be one of refuse, drop-neuroids, drop-trials, keep; found 'fill'"):
+    with pytest.raises(
+        UsageError, match=r"gaps must be one of refuse, keep, drop-neuroids, drop-stimuli, drop-trials; found 'fill'"
+    ):
         loaded(folder)
 
 

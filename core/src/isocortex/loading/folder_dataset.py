@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from isocortex.catalogue.cards import BenchmarkCard, DatasetCard, StimuliCard
-from isocortex.data.response_checks import check_responses
 from isocortex.errors import DataError, UsageError, shorten
 from isocortex.files.disk import home_expanded_name
 from isocortex.files.file_store import DataFiles
@@ -137,14 +136,21 @@ class FolderDataset(DatasetPlugin):
 
         del files
         path = Path(self.card.options["path"])
-        responses, said = read_responses(path, stimuli, settings_of(path))
-        responses = check_responses(self.card.id, responses)
+        settings = settings_of(path)
+        responses, said = read_responses(self.card.id, path, stimuli, settings)
         neuroids = path / "neuroids.csv"
         if is_there(neuroids):
             with about(neuroids):
                 responses, unused = _with_neuroids(responses, read_table(neuroids, "neuroid_id"), neuroids)
             said += unused
-        return Dataset(self.card.id, stimuli, responses=responses, warnings=tuple(said))
+        gaps = str(settings.get("gaps", "refuse"))
+        return Dataset(
+            self.card.id,
+            stimuli,
+            responses=responses,
+            warnings=tuple(said),
+            gaps="refuse" if gaps == "keep" else gaps,  # pyright: ignore[reportArgumentType]
+        )
 
 
 def _with_neuroids(responses: xr.DataArray, table: pd.DataFrame, path: Path) -> tuple[xr.DataArray, list[str]]:

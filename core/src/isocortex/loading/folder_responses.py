@@ -1,6 +1,6 @@
 """The responses in a data set folder: one file in any of the formats that are read, or one per participant.
 
-What a file lacks is a gap. Gaps are refused, or left out in the way that ``dataset.toml`` says, and counted.
+What a file lacks is a gap. Gaps are refused, unless ``dataset.toml`` says what the data set is to do with them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.data.dataset import make_responses
 from isocortex.data.labels import label
+from isocortex.data.response_checks import check_trials
 from isocortex.data.suspect_columns import CONTINUOUS
 from isocortex.errors import DataError, shorten
 from isocortex.files.not_fetched import is_of_the_system
@@ -26,19 +27,22 @@ if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
 
 NAME = "responses"
-REFUSE, DROP_NEUROIDS, DROP_TRIALS, KEEP = GAPS
+REFUSE = GAPS[0]
 
 Settings = Mapping[str, Any]
 Found = tuple["xr.DataArray", list[str]]
 
 
-def read_responses(path: Path, stimuli: StimulusSet, settings: Settings) -> Found:
-    """The responses in a folder, and warnings of what was left out or guessed.
+def read_responses(where: str, path: Path, stimuli: StimulusSet, settings: Settings) -> Found:
+    """The responses in a folder, NaN where there is a gap, and warnings of what was not used or guessed.
 
     Parameters
     ----------
+    where
+        For messages: the name of the data set.
     settings
-        Of ``dataset.toml``: ``variable`` names the array of a file with several, ``gaps`` says what becomes of gaps.
+        Of ``dataset.toml``: ``variable`` names the array of a file with several; ``gaps``, where it is there and not
+        "refuse", lets gaps be.
 
     Raises
     ------
@@ -56,8 +60,10 @@ def read_responses(path: Path, stimuli: StimulusSet, settings: Settings) -> Foun
     place = folder if read is _of_participants else path / found[0]
     responses, said = read(place, stimuli, settings)
     with about(place):
-        responses, left_out = without_gaps(responses, str(settings.get("gaps", REFUSE)))
-    return responses, said + left_out
+        responses = check_trials(where, responses)
+        if settings.get("gaps", REFUSE) == REFUSE:
+            refuse_gaps(responses)
+    return responses, said
 
 
 def is_there(path: Path) -> bool:
@@ -134,47 +140,26 @@ def _array(values: Any, trial: Any, coords: Mapping[str, Any], name: str) -> xr.
 # --- gaps -------------------------------------------------------------------------------------------------------------
 
 
-def without_gaps(responses: xr.DataArray, policy: str) -> Found:
-    """Responses without NaN, by leaving out what holds one; and a warning that counts it.
-
-    Parameters
-    ----------
-    policy
-        "refuse"; "drop-neuroids": those with a gap in any trial; "drop-trials": those with a gap in any neuroid;
-        "keep": nothing is left out, and the data set counts what is missing.
+def refuse_gaps(responses: xr.DataArray) -> None:
+    """Refuse checked responses that hold NaN, and count them.
 
     Raises
     ------
     DataError
-        There are gaps and they are refused, or nothing would be left.
+        There are some; the message says what else could be done.
     """
     import numpy as np
 
-    if responses.dims != ("presentation", "neuroid") or responses.dtype.kind != "f":
-        return responses, []
     gaps = np.isnan(responses.values)
-    if not gaps.any() or policy == KEEP:
-        return responses, []
+    if not gaps.any():
+        return
     trials, neuroids = gaps.any(axis=1), gaps.any(axis=0)
-    counted = (
+    raise DataError(
         f"{int(gaps.sum())} of {gaps.size} responses are gaps, in {int(trials.sum())} of {gaps.shape[0]} trials and "
-        f"{int(neuroids.sum())} of {gaps.shape[1]} neuroids"
+        f"{int(neuroids.sum())} of {gaps.shape[1]} neuroids: "
+        f"{shorten(map(str, responses['neuroid_id'].values[neuroids]))}. Fill them, or say in {SETTINGS_FILE} what is "
+        f"to be done: gaps = {', '.join(repr(word) for word in GAPS[1:])}."
     )
-    if policy == REFUSE:
-        raise DataError(
-            f"{counted}: {shorten(map(str, responses['neuroid_id'].values[neuroids]))}. Fill them, or say in "
-            f'{SETTINGS_FILE} what is to be left out: gaps = "{DROP_NEUROIDS}" or "{DROP_TRIALS}"; or "{KEEP}", for '
-            "means of each neuroid over the trials that it has."
-        )
-    dim, whole = ("neuroid", ~neuroids) if policy == DROP_NEUROIDS else ("presentation", ~trials)
-    if not whole.any():
-        other = DROP_TRIALS if policy == DROP_NEUROIDS else DROP_NEUROIDS
-        raise DataError(f'{counted}: gaps = "{policy}" would leave nothing. Would "{other}" do?')
-    gone = responses["neuroid_id" if dim == "neuroid" else "stimulus_id"].values[~whole]
-    what = "neuroids" if dim == "neuroid" else "trials, of the stimuli"
-    return responses.isel({dim: whole}), [
-        f'{counted}; gaps = "{policy}" left out {len(gone)} {what}: {shorten(map(str, gone))}.'
-    ]
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------

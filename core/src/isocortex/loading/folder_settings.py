@@ -23,8 +23,9 @@ _KEYS: dict[str, type] = {
     "gaps": str,
     "benchmark": dict,
 }
-#: what may become of gaps in the responses
-GAPS = ("refuse", "drop-neuroids", "drop-trials", "keep")
+#: what may become of gaps in the responses: refused, kept where every neuroid has some trial of every stimulus, or
+#: dropped as ``isocortex.data.Dataset`` does
+GAPS = ("refuse", "keep", "drop-neuroids", "drop-stimuli", "drop-trials")
 #: fields of a benchmark row that the folder decides itself
 _DECIDED = frozenset({*Card.model_fields, "dataset", "metric"}) - {"title", "licence", "reference", "notes"}
 
