@@ -44,6 +44,20 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(scope="session")
+def cache_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache folder of a worker, for tests that compute the same slow activations."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def kept_cache(own_folders: Path, cache_of_all: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder of this test is that of all tests which ask for this; its data folder is its own."""
+    assert own_folders != cache_of_all
+    monkeypatch.setenv("ISOCORTEX_CACHE", str(cache_of_all))
+    return cache_of_all
+
+
+@pytest.fixture(scope="session")
 def realdata() -> Path:
     """The folder of real recordings, sounds and images, or a skip."""
     folder = Path(os.environ.get("ISOCORTEX_REALDATA", ROOT.parent / "shared" / "realdata"))

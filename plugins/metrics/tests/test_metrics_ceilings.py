@@ -136,7 +136,7 @@ def test_what_cannot_be_estimated_is_refused_in_one_line(metric: str) -> None:
         compared(metric, once, ceiling="halves")
 
 
-def test_a_row_of_a_benchmark_picks_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_of_a_benchmark_picks_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_cache: Path) -> None:
     pytest.importorskip("isocortex_baselines")
     pytest.importorskip("isocortex_simulated")
     rows = "".join(

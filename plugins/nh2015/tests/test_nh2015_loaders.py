@@ -151,7 +151,7 @@ def test_a_file_with_other_contents_is_refused(tmp_path, changes, message):
 def test_nan_in_the_responses_is_refused(tmp_path):
     damaged = responses()
     damaged[2, 4] = np.nan
-    with pytest.raises(DataError, match=r"1 values that are not finite.*speech"):
+    with pytest.raises(DataError, match=r"no trial of 1 of 5 stimuli .* \(speech\): what is there is not finite"):
         load(tmp_path, R=damaged)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ def one_thread() -> Iterator[None]:
     """Tests run side by side; threads of small matrices only get into each other's way."""
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(autouse=True)
+def one_cache(kept_cache: Path) -> Path:
+    """Cortices are made of the activations of slow models, which are computed once for all tests of a worker."""
+    return kept_cache
 
 
 @pytest.fixture
