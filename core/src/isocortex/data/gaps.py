@@ -60,9 +60,13 @@ def trial_counts(responses: xr.DataArray, stimulus_id: Sequence[str]) -> Array:
     """
     rank = {name: place for place, name in enumerate(stimulus_id)}
     rows = np.array([rank[name] for name in responses["stimulus_id"].values.astype(str)], dtype=np.intp)
-    counts = np.zeros((len(rank), responses.shape[1]), dtype=np.intp)
-    np.add.at(counts, rows, ~np.isnan(responses.values))
-    return counts
+    gone = np.isnan(responses.values)
+    shown = np.bincount(rows, minlength=len(rank))[:, None]
+    if not gone.any():
+        return np.broadcast_to(shown, (len(rank), responses.shape[1]))
+    missing = np.zeros((len(rank), responses.shape[1]), dtype=np.intp)
+    np.add.at(missing, rows, gone)
+    return shown - missing
 
 
 def closed(
