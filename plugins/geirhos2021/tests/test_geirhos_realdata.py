@@ -190,7 +190,7 @@ def weights(realdata, tmp_path_factory) -> Callable[[str], Variant]:
 def test_trained_networks_name_silhouettes_and_edges(datasets, weights, data_set, model, n_right, kappa) -> None:
     network = model.partition("/")[2]
     if "timm" in network:
-        pytest.importorskip("timm")
+        pytest.importorskip("isocortex_vision.timm_model").import_timm()
     variant, dataset = weights(network), datasets(f"Geirhos2021.{data_set}")
     from isocortex.extraction.extractor import activations_in_memory
 
