@@ -231,6 +231,44 @@ def test_what_a_matlab_file_expands_to_is_bounded_before_it_is_kept(
     assert peak < 20e6
 
 
+@pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
+def test_damaged_files_give_values_or_one_message(tmp_path: Path, name: str, write: Any) -> None:
+    """Bytes changed, cut out and blown up: no error of a library, and no end of the process."""
+    path, draw = tmp_path / name, np.random.default_rng(5)
+    write(path, {"resp": TRIALS, "stimulus_id": IDS, "neuroid_id": SITES})
+    good, said = path.read_bytes(), list[str]()
+    for _ in range(150):
+        content = bytearray(good)
+        for _ in range(int(draw.integers(1, 4))):
+            place = int(draw.integers(len(content) - 8))
+            change = (content[place : place + 1].translate(draw.bytes(256)), b"\xff" * 8, b"", b"\0" * 8)
+            content[place : place + int(draw.choice([1, 8]))] = change[int(draw.integers(4))]
+        path.write_bytes(content)
+        try:
+            for array in arrays_in(path):
+                read_array(path, array)
+            read_labels(path, "stimulus_id"), read_labels(path, "neuroid_id")
+        except IsocortexError as error:
+            said.append(str(error))
+    assert len(said) > 30
+    assert [text for text in said if name not in text] == []
+
+
+def test_older_files_of_matlab_hold_every_type_and_say_what_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    arrays = {dtype: (100 * VALUES).astype(dtype) for dtype in ("f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")}
+    io.savemat(path, {**arrays, "flag": VALUES > 0, "table": np.array([["ab", "c"], ["", "é"]], dtype=object)})
+    assert set(arrays_in(path)) == set(arrays)
+    for dtype, values in arrays.items():
+        found = read_array(path, dtype)
+        np.testing.assert_array_equal(found, values)
+        assert found.dtype == values.dtype
+    assert read_labels(path, "table") == ["ab", "", "c", "é"], "column by column, as MATLAB counts"
+    io.savemat(path, {"x": VALUES}, format="4")
+    with pytest.raises(DataError, match=r"a.mat cannot be read as a MATLAB file: .* version 4"):
+        arrays_in(path)
+
+
 # --- long tables ------------------------------------------------------------------------------------------------------
 
 HEADER = "stimulus_id,neuroid_id,repetition,region,rate"

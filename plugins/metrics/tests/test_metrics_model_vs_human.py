@@ -224,3 +224,8 @@ def test_bad_input_is_refused() -> None:
     comparison.rules = replace(comparison.rules, ceiling_mode="r_over_sqrt_c")
     with pytest.raises(SettingsError, match="not offered"):
         comparison.summarise(comparison.score(layer(outputs())))
+
+
+def test_a_readout_of_the_tested_stimuli_is_said() -> None:
+    assert not any("Overlapping" in text for text in against(readout={"fit": "folds", "n_folds": 2}).warnings)
+    assert any("Overlapping" in text for text in against(readout={"fit": "same"}).warnings)

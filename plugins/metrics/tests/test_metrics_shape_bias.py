@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import isocortex
 from isocortex.activations.layer import Activations
 from isocortex.errors import DataError, SettingsError
 from isocortex.scoring.stats import draw_counts
+from isocortex_metrics.target.splits import folds
 
 LABELS = ["ape", "bee", "cat", "dog"]
 #: every shape with every texture, four times: 16 of 64 are no conflict
@@ -115,3 +119,20 @@ def test_bad_input_is_refused() -> None:
         against(trials().assign(texture=lambda table: table["truth"]))
     with pytest.raises(DataError, match="1 of 4 choices have no unit of 'logits' named after them: dog"):
         against(trials()).score(Activations("logits", IDS, [layer().array(IDS)[:, :3]], units=LABELS[:3]))
+
+
+def test_readouts_are_cross_fitted_and_one_that_saw_the_tested_stimuli_is_said() -> None:
+    """Decisions of scikit-learn's readouts, each about stimuli of another fold."""
+    features = layer().array(IDS) + np.eye(4)[[LABELS.index(shape) for shape, _ in PAIRS]]
+    shapes, decisions = np.array([shape for shape, _ in PAIRS]), np.empty(len(PAIRS), dtype=object)
+    for train, test in folds(len(IDS), n_folds=2, n_repeats=1, strata=shapes.tolist()):
+        readout = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, solver="newton-cg"))
+        decisions[test] = readout.fit(features[train], shapes[train]).predict(features[test])
+    by_shape, by_texture = counted([decisions[n] for n in conflicts()], [PAIRS[n] for n in conflicts()])
+    comparison = against(trials(), readout={"fit": "folds", "n_folds": 2})
+    found = comparison.summarise(comparison.score_all({"a": Activations("a", IDS, [features])}))
+    assert found.value == pytest.approx(by_shape / (by_shape + by_texture), abs=1e-9)
+    assert not any("Overlapping" in text for text in comparison.warnings)
+    same = against(trials(), readout={"fit": "same"})
+    assert any("Overlapping: the readout is fitted on 48 of the 48" in text for text in same.warnings)
+    assert any("16 of 64 stimuli" in text for text in same.warnings)

@@ -19,7 +19,7 @@ from isocortex.catalogue.rows import Catalogue, Row, is_pattern
 from isocortex.errors import FilesError, IsocortexError
 from isocortex.files.disk import cache_folder, check_writable, data_folder
 from isocortex.files.file_store import FileStore
-from isocortex.files.libraries import unmet_requirements
+from isocortex.files.libraries import installed_version, unmet_requirements
 from isocortex.loading.resolver import Resolver, make_plugin, variant_of
 
 WIDTH = 80
@@ -45,11 +45,11 @@ def examine(results: Path) -> Report:
     """
     catalogue = Catalogue.discover()
     report: Report = {
-        "isocortex": _version("isocortex"),
+        "isocortex": installed_version("isocortex"),
         "python": platform.python_version(),
         "interpreter": sys.executable,
         "platform": platform.platform(),
-        "versions": {name: found for name in LIBRARIES if (found := _version(name))},
+        "versions": {name: found for name in LIBRARIES if (found := installed_version(name))},
         "devices": _devices(),
         "folders": {name: _folder(path) for name, path in _places(results).items()},
         "plugins": {item.package: item.version for item in catalogue.plugins},
@@ -70,20 +70,11 @@ def examine(results: Path) -> Report:
 # --- what there is ----------------------------------------------------------------------------------------------------
 
 
-def _version(distribution: str) -> str | None:
-    from importlib.metadata import version
-
-    try:
-        return version(distribution)
-    except Exception:  # not installed, or with metadata that cannot be read
-        return None
-
-
 def _devices() -> dict[str, Any]:
     from isocortex.devices import free_memory
 
     found: dict[str, Any] = {"cpu": {"cores": os.cpu_count(), "free_bytes": free_memory("cpu")}}
-    if _version("torch") is None:
+    if installed_version("torch") is None:
         return found
     try:
         import torch

@@ -25,7 +25,7 @@ def public_version(distribution: str) -> str | None:
     >>> public_version("a-distribution-that-nobody-wrote") is None
     True
     """
-    version = _version(distribution)
+    version = installed_version(distribution)
     return None if version is None else version.partition("+")[0]
 
 
@@ -73,7 +73,7 @@ def unmet_requirements(requires: Iterable[str]) -> list[str]:
             continue
         if one.marker is not None and not one.marker.evaluate({"extra": ""}):
             continue
-        here = _version(one.name)
+        here = installed_version(one.name)
         if here is None:
             found.append(f"{line}, which is not installed")
         elif not one.specifier.contains(here, prereleases=True):
@@ -95,12 +95,13 @@ def _is_ours(name: str) -> bool:
     return name == "isocortex" or name.startswith("isocortex-")
 
 
-def _version(distribution: str) -> str | None:
+def installed_version(distribution: str) -> str | None:
+    """Version of an installed distribution; None: it is not installed, or has metadata that cannot be read."""
     from importlib.metadata import version
 
     try:
         return version(_canonical(distribution))
-    except Exception:  # not installed, or with metadata that cannot be read
+    except Exception:  # whatever metadata of others lead the library to
         return None
 
 

@@ -62,7 +62,7 @@ def read_responses(where: str, path: Path, stimuli: StimulusSet, settings: Setti
     with about(place):
         responses = check_trials(where, responses)
         if settings.get("gaps", REFUSE) == REFUSE:
-            refuse_gaps(responses)
+            refuse_missing(responses)
     return responses, said
 
 
@@ -140,7 +140,7 @@ def _array(values: Any, trial: Any, coords: Mapping[str, Any], name: str) -> xr.
 # --- gaps -------------------------------------------------------------------------------------------------------------
 
 
-def refuse_gaps(responses: xr.DataArray) -> None:
+def refuse_missing(responses: xr.DataArray) -> None:
     """Refuse checked responses that hold NaN, and count them.
 
     Raises

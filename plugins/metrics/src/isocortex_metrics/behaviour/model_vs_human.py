@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset
@@ -19,6 +19,7 @@ from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation,
 from isocortex.scoring import draw_counts, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
+from isocortex_metrics.behaviour.error_consistency import ErrorConsistencySettings
 from isocortex_metrics.behaviour.observers import (
     Observers,
     cohen_kappa,
@@ -26,7 +27,7 @@ from isocortex_metrics.behaviour.observers import (
     shares_between,
     shares_with_model,
 )
-from isocortex_metrics.behaviour.readout import Division, ReadoutSettings, choice_outputs, divide
+from isocortex_metrics.behaviour.readout import Division, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import Trials, trials_of
 
 if TYPE_CHECKING:
@@ -127,21 +128,12 @@ def among_observers(observers: Observers, measure: str) -> Array:
 # --- the metric -------------------------------------------------------------------------------------------------------
 
 
-class ModelVsHumanSettings(BaseModel):
-    """Settings of ``model-vs-human``."""
+class ModelVsHumanSettings(ErrorConsistencySettings):
+    """Settings of ``model-vs-human``: those of ``error-consistency``, and data sets."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    label: str = Field(default="truth", description="column with the right answer to each stimulus")
-    condition: str = Field(
-        default="condition",
-        description="column (of trials or stimuli) of conditions, which are averaged; '' puts all trials together",
-    )
     data_set: str = Field(
         default="data_set",
         description="column (of trials or stimuli) of data sets, averaged last; where there is none, all is one",
-    )
-    readout: ReadoutSettings | None = Field(
-        default=None, description="fit probabilities of the choices on features; default: units are the choices"
     )
 
 
@@ -201,7 +193,7 @@ class ModelVsHumanComparison(Comparison):
         preparation: Preparation = Preparation(),
     ) -> None:
         super().__init__(preparation)
-        self.division, self.readout = division, settings.readout
+        self.division, self.readout, self.warnings = division, settings.readout, division.warnings
         self.n_stimuli = len(division.test)
         self.labels = trials.of_stimuli(settings.label)
         condition = condition_column(trials, settings.condition, given="condition" in settings.model_fields_set)

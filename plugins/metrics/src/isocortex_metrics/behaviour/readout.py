@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -65,6 +65,20 @@ class Division:
     fit: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     parts: tuple[Division, ...] = ()
+
+    def testing(self, ids: Sequence[str]) -> Division:
+        """The same, with some of the tested stimuli alone: what is fitted stays.
+
+        Examples
+        --------
+        >>> halves = (Division(("a", "b"), ("c",), ("dog",)), Division(("c",), ("a", "b"), ("cat", "dog")))
+        >>> [part.test for part in Division(("a", "b", "c"), parts=halves).testing(["b"]).parts]
+        [('b',)]
+        """
+        wanted = set(ids)
+        inside = [(part, [name for name in part.test if name in wanted]) for part in self.parts]
+        parts = tuple(part.testing(names) for part, names in inside if names)
+        return replace(self, test=tuple(ids), parts=parts)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -149,13 +149,14 @@ class ShapeBiasComparison(Comparison):
                 "nothing to decide between. Expected stimuli whose shape and texture are of different categories."
             )
         n_alike = len(shapes) - len(ids)
+        self.division = division.testing(ids)
+        self.warnings = self.division.warnings
         if n_alike:
-            self.warnings = (
+            self.warnings += (
                 f"{n_alike} of {len(shapes)} stimuli of {trials.where} have one category as {settings.shape!r} and "
                 f"{settings.texture!r}: they are no conflict, and shape-bias leaves them out.",
             )
         conflicts = tested.only(ids)
-        self.division = type(division)(tuple(ids), division.fit, division.labels)
         self.readout = settings.readout
         self.n_stimuli = len(ids)
         self.shapes, self.textures = conflicts.of_stimuli(settings.shape), conflicts.of_stimuli(settings.texture)
