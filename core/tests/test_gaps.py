@@ -140,3 +140,13 @@ def test_stimuli_keep_their_order_where_the_first_trial_of_some_is_gone() -> Non
     assert stimulus_order(found) == tuple(IDS)
     expected = np.array([[one[~np.isnan(one)].mean() for one in row] for row in values.transpose(1, 2, 0)])
     np.testing.assert_allclose(averaged(found), expected, rtol=0, atol=1e-12)
+
+
+def test_of_selected_neuroids_only_their_own_gaps_are_said() -> None:
+    values = trials((1, 0, 1))[..., :3]
+    made = make_responses(values, IDS, neuroid={"neuroid_id": ["n0", "n1", "n2"], "region": ["A", "B", "B"]})
+    data = Dataset("demo", stimuli(), responses=made)
+    assert any("missing for some neuroids (1 of 3: n1)" in text for text in data.warnings)
+    assert data.select(region="A").warnings == ()
+    [said] = data.select(region="B").warnings
+    assert "missing for some neuroids (1 of 2: n1)" in said

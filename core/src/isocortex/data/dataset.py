@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from isocortex.data.gaps import Gaps, check_gaps, filled, with_trials
+from isocortex.data.gaps import Gaps, check_gaps, filled, missing_for_some, with_trials
 from isocortex.data.labels import label, labels
 from isocortex.data.numbers import real_numbers, refuse_range
 from isocortex.data.response_checks import check_trials, refuse_not_finite, refuse_other_types, with_text_labels
@@ -92,14 +92,15 @@ class Dataset:
         ordered = _CHECKS[given[0]](self.id, self.stimuli, getattr(self, given[0]))
         object.__setattr__(self, given[0], ordered)
         object.__setattr__(self, "_given_warnings", tuple(self.warnings))
-        object.__setattr__(self, "warnings", tuple(dict.fromkeys([*self.warnings, *self._suspect()])))
+        object.__setattr__(self, "warnings", tuple(dict.fromkeys([*self.warnings, *self._said_of_responses()])))
 
-    def _suspect(self) -> list[str]:
-        """Warnings of neuroids that are probably none."""
+    def _said_of_responses(self) -> list[str]:
+        """Warnings of trials that some neuroids lack, and of neuroids that are probably none."""
         if self.responses is None:
             return []
         names = self.responses["neuroid_id"].values.tolist()
-        return suspect_columns(filled(self.responses.values), names, f"neuroids of {self.id!r}")
+        suspect = suspect_columns(filled(self.responses.values), names, f"neuroids of {self.id!r}")
+        return missing_for_some(self.id, self.responses) + suspect
 
     @property
     def kind(self) -> str:

@@ -109,7 +109,7 @@ def closed(
             raise DataError(_refusal(where, empty, stimulus_id, responses["neuroid_id"].values))
         responses, what = dropping(where, responses, empty, stimulus_id)
         said.append(what)
-    return responses, [*said, *_missing_for_some(where, responses)]
+    return responses, said
 
 
 def _in_order(responses: xr.DataArray, stimulus_id: Sequence[str]) -> xr.DataArray:
@@ -206,7 +206,7 @@ def _without_neuroids(
 _DROPPING = {"drop-stimuli": _without_stimuli, "drop-neuroids": _without_neuroids}
 
 
-def _missing_for_some(where: str, responses: xr.DataArray) -> list[str]:
+def missing_for_some(where: str, responses: xr.DataArray) -> list[str]:
     """A warning of trials that some neuroids have and others have not."""
     gone = np.isnan(responses.values)
     if not gone.any():
@@ -252,6 +252,6 @@ def close_gaps(responses: xr.DataArray, gaps: Gaps) -> xr.DataArray:
     check_gaps(gaps)
     ids = tuple(dict.fromkeys(map(str, responses["stimulus_id"].values)))
     found, said = closed("the responses", responses, gaps, ids)
-    for text in said:
+    for text in [*said, *missing_for_some("the responses", found)]:
         warnings.warn(text, stacklevel=2)
     return found
