@@ -1,3 +1,4 @@
+from .frames import layers_frame as layers_frame, row_name as row_name, rows_frame as rows_frame, seed_sets as seed_sets
 from .records import (
     cell_folder as cell_folder,
     open_scores as open_scores,

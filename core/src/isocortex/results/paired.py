@@ -17,8 +17,9 @@ import numpy as np
 
 from isocortex.errors import StoreError, UsageError, shorten, suggest
 from isocortex.files.digests import short
+from isocortex.results.frames import row_name
 from isocortex.results.result import Result, read_results
-from isocortex.results.scores_file import WHOLE, stored_draws
+from isocortex.results.scores_file import stored_draws
 from isocortex.scoring.stats import false_discovery_rate, interval, paired_p
 from isocortex.scoring.summary import Summary
 from isocortex.typing import Array
@@ -119,17 +120,6 @@ def compare_results(
 
 def _name(result: Result) -> str:
     return f"{result.model}@{result.variant}"
-
-
-def row_name(region: str | None) -> str:
-    """What a row is called; a region without a name ("") is no whole, and neither is one that is called "all".
-
-    Examples
-    --------
-    >>> row_name(None), row_name("all"), row_name("V1")
-    ('all', "'all'", 'V1')
-    """
-    return WHOLE if region is None else f"'{region}'" if region == WHOLE else region
 
 
 def _is_model(result: Result, pattern: str) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.errors import printable, shorten, without_credentials
-from isocortex.results.paired import FEW_PARTICIPANTS, row_name
+from isocortex.results.frames import row_name
+from isocortex.results.paired import FEW_PARTICIPANTS
 from isocortex.scoring.stages import Stage
 
 if TYPE_CHECKING:
