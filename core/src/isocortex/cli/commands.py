@@ -35,7 +35,7 @@ class FolderOrFile(click.Path):
 
 
 #: commands of core that are imported when they are asked for
-_IN_THEIR_MODULES = {"cache": "isocortex.cli.cache"}
+_IN_THEIR_MODULES = {"cache": "isocortex.cli.cache", "new": "isocortex.cli.new"}
 
 
 class Group(click.Group):
