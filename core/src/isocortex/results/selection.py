@@ -54,9 +54,11 @@ class Selection:
         >>> Selection.of("NH2015*").benchmarks
         ('NH2015*',)
         """
-        return cls(
-            *((item,) if isinstance(item, str) else tuple(item) for item in (benchmarks, models, regions)), against
-        )
+        return cls(_listed(benchmarks), _listed(models), _listed(regions), against)
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def selected_results(results: Sequence[Result], chosen: Selection) -> list[Result]:
@@ -94,11 +96,13 @@ def selected_rows(frame: pd.DataFrame, regions: Sequence[str]) -> pd.DataFrame:
     UsageError
         A region that none of the rows has.
     """
-    failed = frame["status"] == "failed" if "status" in frame else frame["region"].isna()
-    for pattern in () if failed.all() else regions:
-        require(pattern, frame.loc[~failed, "region"], "region")
-    kept = frame["region"].map(lambda name: matches(name, regions)).astype(bool) | failed
-    return frame[kept].reset_index(drop=True)
+    status = frame["status"] if "status" in frame else ["scored"] * len(frame)
+    rows = list(zip(map(str, frame["region"]), (word == "failed" for word in status), strict=True))
+    known = [name for name, failed in rows if not failed]
+    for pattern in regions if known else ():
+        require(pattern, known, "region")
+    kept = [failed or matches(name, regions) for name, failed in rows]
+    return frame.loc[kept].reset_index(drop=True)
 
 
 def full_name(result: Result) -> str:
