@@ -48,7 +48,11 @@ def test_there_are_rooms_with_faces() -> None:
 def test_a_face_hands_on_what_its_stub_says(folder: Path) -> None:
     face, names = import_module(package(folder)), handed_on(folder)
     for module, name in names:
-        assert getattr(face, name) is getattr(import_module(module), name)
+        found = getattr(face, name)
+        if found is import_module("isocortex.results"):  # a room that can be called
+            assert (module, name) == ("isocortex.results.reading", "results")
+            continue
+        assert found is getattr(import_module(module), name)
     assert sorted(name for _, name in names) == sorted(face.__all__)
 
 

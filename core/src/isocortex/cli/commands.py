@@ -297,7 +297,8 @@ def show(results: Path, as_json: bool, as_csv: bool) -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
 def compare(results: Path, as_json: bool, as_csv: bool, against: str | None, **names: tuple[str, ...]) -> None:
     """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
-    from isocortex.results.paired import Selection, compare_results
+    from isocortex.results.paired import compare_results
+    from isocortex.results.selection import Selection
     from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
 
     table = compare_results(results, Selection(against=against, **names))

@@ -207,7 +207,7 @@ def _set_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
         alone = {"n_seeds": 1, "range_low": None, "range_high": None}
         return [{**row, **alone, "members": row["digest"]} for row in _records(rows)]
     first = _records(rows.iloc[:1])[0]
-    seeds = [found[1] for found in map(seed_of, rows["variant"]) if found]
+    seeds = [found[1] for found in map(seed_of, rows["variant"]) if found is not None]
     averaged = [str(name) for name, kind in rows.dtypes.items() if kind == np.float64 and name not in _OF_ONE]
     gathered = {
         **{name: rows[name].mean(skipna=False) for name in averaged},
