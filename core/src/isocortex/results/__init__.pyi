@@ -6,4 +6,5 @@ from .records import (
     write_record as write_record,
 )
 from .result import Result as Result, read_results as read_results
+from .selection import Selection as Selection, fits as fits, select_results as select_results
 from .tables import print_table as print_table, tally as tally
