@@ -1,7 +1,8 @@
 """``isocortex compare``: models against each other on the same bootstrap draws, with false-discovery control.
 
 Two results are compared where benchmark, region, statistic and target are the same and their draws are paired: drawn
-with one seed from the same stimuli and participants. Whatever cannot be compared is listed with the reason.
+with one seed from the same stimuli and participants. Where one has more draws, the first that both have are used.
+Whatever cannot be compared is listed with the reason.
 """
 
 from __future__ import annotations
@@ -149,8 +150,13 @@ def _groups(entries: Sequence[_Entry], chosen: Selection) -> dict[tuple[str, str
         if matches(row_name(entry.region), chosen.regions):
             groups.setdefault((entry.result.benchmark, entry.region), []).append(entry)
     for group in groups.values():
-        group.sort(key=lambda entry: np.nan_to_num(entry.value, nan=-np.inf), reverse=True)
+        group.sort(key=_rank)
     return groups
+
+
+def _rank(entry: _Entry) -> float:
+    """Best value first: of an error the smallest."""
+    return np.nan_to_num(entry.value if entry.summary.better == "lower" else -entry.value, nan=np.inf)
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
@@ -197,7 +203,6 @@ def _unpaired(a: _Entry, b: _Entry) -> str | None:
         "number of stimuli": (a.summary.n_stimuli, b.summary.n_stimuli),
         "number of participants": (a.summary.n_subjects, b.summary.n_subjects),
         "what was resampled": (a.summary.resampled, b.summary.resampled),
-        "number of draws": (len(a.draws), len(b.draws)),
     }
     found = [f"{name} ({first} and {second})" for name, (first, second) in facts.items() if first != second]
     parts = [part for part in {**one.digests, **other.digests} if part not in _OF_MODEL]
@@ -239,8 +244,10 @@ def _pair_head(a: _Entry, b: _Entry) -> dict[str, Any]:
 
 def _compared(a: _Entry, b: _Entry) -> dict[str, Any]:
     difference = a.value - b.value
-    low, high = interval(a.draws - b.draws)
-    p, n_draws = paired_p(a.draws, b.draws, difference)
+    shared = min(len(a.draws), len(b.draws))  # more draws of one seed begin with those of fewer
+    first, second = a.draws[:shared], b.draws[:shared]
+    low, high = interval(first - second)
+    p, n_draws = paired_p(first, second, difference)
     return {
         **_pair_head(a, b),
         "difference": difference,
