@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fnmatch
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isocortex.errors import IsocortexError, StoreError, UsageError, shorten, suggest
+from isocortex_report.selection import selected
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ def stages(
     """
     from isocortex.results import read_results
 
-    found = _selected(read_results(results), benchmarks, models)
+    found = selected(read_results(results), benchmarks, models)
     if not found:
         raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
     tables, without = _tables(found, reference)
@@ -57,28 +57,6 @@ def stages(
         _print_csv(row for rows in tables.values() for row in rows)
     else:
         _print_tables(tables, without)
-
-
-def _selected(results: Sequence[Result], benchmarks: Sequence[str], models: Sequence[str]) -> list[Result]:
-    """Results of the benchmarks and models that were asked for; every name must be known."""
-    kept = list(results)
-    for patterns, names_of, kind in (
-        (benchmarks, lambda item: (item.benchmark,), "benchmark"),
-        (models, lambda item: (item.model, f"{item.model}@{item.variant}"), "model"),
-    ):
-        for pattern in patterns:
-            known = list(dict.fromkeys(name for item in results for name in names_of(item)))
-            if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
-                raise UsageError(
-                    f"No result has the {kind} {pattern!r}.{suggest(pattern, known)} There are {shorten(known, 8)}."
-                )
-        kept = [
-            item
-            for item in kept
-            if not patterns
-            or any(fnmatch.fnmatchcase(name, pattern) for name in names_of(item) for pattern in patterns)
-        ]
-    return kept
 
 
 def _tables(results: Sequence[Result], reference: str | None) -> tuple[dict[Group, list[Row]], list[str]]:
