@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -19,7 +20,7 @@ from isocortex.catalogue.cards import (
     read_card,
 )
 from isocortex.catalogue.rows import Catalogue, Row
-from isocortex.errors import AmbiguousIDError, PluginError, UsageError
+from isocortex.errors import AmbiguousIDError, IsocortexError, PluginError, UsageError
 from isocortex.files.disk import home_expanded_name
 from isocortex.interfaces import DatasetPlugin, Executor, MetricPlugin, ModelPlugin, StimuliPlugin
 
@@ -322,6 +323,26 @@ def load_card(kind: str, name: str) -> Card:
     >>> # load_card("benchmark", "NH2015comp.ridge").reference
     """
     return resolver(offline=True).card(kind, name)
+
+
+def load_cards(kind: str, names: Iterable[str]) -> dict[str, Card]:
+    """The cards of many IDs, for which what is installed is looked through once; IDs that are not are left out.
+
+    Parameters
+    ----------
+    kind, names
+        As for ``load_card``.
+
+    Examples
+    --------
+    >>> load_cards("model", ["nothing-of-this-name"])
+    {}
+    """
+    known, found = resolver(offline=True), dict[str, Card]()
+    for name in dict.fromkeys(names):
+        with contextlib.suppress(IsocortexError):
+            found[name] = known.card(kind, name)
+    return found
 
 
 def load_stimuli(name: str) -> StimulusSet:
