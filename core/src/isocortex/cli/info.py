@@ -18,6 +18,7 @@ from isocortex.loading.resolver import FOLDER_PREFIX, Resolver, row_of, sibling,
 from isocortex.scoring.contract import Ceiling, Preparation, Rules
 
 _HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
+_HIDDEN |= {"methods", "settings_model", "constants"}
 _EMPTY: tuple[object, ...] = ("", None, [], {})
 
 

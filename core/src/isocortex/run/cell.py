@@ -7,13 +7,14 @@ import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from isocortex.catalogue.cards import DESCRIBES, OWN_PACKAGE, Variant
+from isocortex.catalogue.cards import OWN_PACKAGE, Variant
 from isocortex.devices import device_of
 from isocortex.errors import DataError
 from isocortex.extraction.cached import Extraction, Uncached, check_modality
 from isocortex.files.core_content import digest_core
-from isocortex.files.digests import digest_array, digest_of, jsonable
+from isocortex.files.digests import digest_array, digest_of
 from isocortex.files.libraries import public_version
+from isocortex.interfaces import digest_benchmark, settings_in_full
 from isocortex.loading.folder_settings import FOLDER_PACKAGE
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
@@ -79,14 +80,13 @@ class CellWork:
         self.digest = digest_of(self.digests)
 
     def _digests(self) -> dict[str, str | None]:
-        card = self.card.model_dump(mode="json", exclude={*DESCRIBES, "dataset", "metric"})
         device = device_of(self.config.device)
         return {
             "model": self.model.digest(self.variant),
             "dataset": self.dataset.digest,
             "stimuli": self.dataset.stimuli.digest,
             "metric": self.metric.digest(),
-            "benchmark": digest_of([jsonable(card), self.dataset.id, self.metric.card.id]),
+            "benchmark": digest_benchmark(self.card, self.dataset.id, self.metric.card.id),
             "run": digest_of(
                 [
                     digest_core("results"),
@@ -194,7 +194,7 @@ class CellWork:
             dataset=self.dataset.id,
             stimuli=self.dataset.stimuli.id,
             metric=cell.metric,
-            settings=jsonable(self.card.settings),
+            settings=settings_in_full(self.metric.card, self.card.settings),
             reduction=cell.reduction,
             seed=cell.seed,
             suites=list(cell.suites),

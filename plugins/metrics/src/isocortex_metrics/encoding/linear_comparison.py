@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -76,6 +77,8 @@ class LinearComparison(Comparison):
     ceiling_estimators: ClassVar[tuple[str, ...]] = tuple(ESTIMATORS)
     #: measures that ``resample`` can draw
     drawn: tuple[str, ...] = ("r", *SQUARED, "explained_variance", "mse")
+    #: "stratify" and "group": columns that the splits were drawn by, "" for none; kept with the scores
+    split_columns: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -141,7 +144,7 @@ class LinearComparison(Comparison):
             variables["prediction"] = (("split", "test", "neuroid"), stacked)
         tested = stack_tests([split.test for split in splits])
         coordinates = {**self.neuroid.coords, "test_stimulus": (("split", "test"), tested)}
-        return xr.Dataset(variables, coords=coordinates, attrs=dict(attrs))
+        return xr.Dataset(variables, coords=coordinates, attrs={**attrs, **self.split_columns})
 
     @property
     def _corrects(self) -> bool:

@@ -17,7 +17,7 @@ from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_se
 from isocortex_metrics.encoding.ridge import RidgeComparison, RidgeSettings
 from isocortex_metrics.encoding.split_fits import FitPlan
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.splits import draw_splits
+from isocortex_metrics.target.splits import columns_of, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,7 +83,9 @@ class PcaRidge(MetricPlugin):
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
         n_components = components_for(splits, chosen.n_components)
-        return PcaRidgeComparison(responses, splits, chosen, n_components, device=device, preparation=preparation)
+        found = PcaRidgeComparison(responses, splits, chosen, n_components, device=device, preparation=preparation)
+        found.split_columns = columns_of(target, chosen)
+        return found
 
 
 def components_for(splits: list[Split], asked: int | list[int] | None) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from isocortex_metrics.encoding.linear_comparison import LinearComparison
 from isocortex_metrics.encoding.split_fits import FitPlan, score_split
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.splits import SplitSettings, draw_splits
+from isocortex_metrics.target.splits import SplitSettings, columns_of, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,9 +58,11 @@ class Ridge(MetricPlugin):
         chosen = check_settings(RidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
-        return RidgeComparison(
+        comparison = RidgeComparison(
             responses, splits, noise_correction=chosen.noise_correction, device=device, preparation=preparation
         )
+        comparison.split_columns = columns_of(target, chosen)
+        return comparison
 
 
 class RidgeComparison(LinearComparison):

@@ -32,7 +32,7 @@ from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.numerics.explained import about, out_of_sample_r2
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.splits import SplitSettings, draw_splits
+from isocortex_metrics.target.splits import SplitSettings, columns_of, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +82,9 @@ class UniqueVariance(MetricPlugin):
         chosen = check_settings(UniqueVarianceSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
         splits = draw_splits(target, responses, chosen, seed)
-        return UniqueVarianceComparison(responses, splits, chosen.model_shares, device, preparation)
+        comparison = UniqueVarianceComparison(responses, splits, chosen.model_shares, device, preparation)
+        comparison.split_columns = columns_of(target, chosen)
+        return comparison
 
 
 @dataclass(frozen=True)

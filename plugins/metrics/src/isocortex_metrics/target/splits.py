@@ -266,6 +266,21 @@ SCHEMES: dict[str, Callable[[int, Labels, SplitSettings, int], list[Split]]] = {
 }
 
 
+def columns_of(target: Dataset | xr.DataArray, settings: SplitSettings) -> dict[str, str]:
+    """Stimulus columns that splits are stratified or grouped by, "" where by none: the settings', or the data set's.
+
+    Examples
+    --------
+    >>> from isocortex.data import make_responses
+    >>> columns_of(make_responses(np.ones((2, 1)), ["a", "b"]), SplitSettings(group="category"))
+    {'stratify': '', 'group': 'category'}
+    """
+    asked = {name: getattr(settings, name) for name in ("stratify", "group")}
+    if isinstance(target, Dataset) and not any(asked.values()):
+        asked = {name: target.attrs.get(name) for name in asked}
+    return {name: str(column or "") for name, column in asked.items()}
+
+
 def draw_splits(
     target: Dataset | xr.DataArray, responses: xr.DataArray, settings: SplitSettings, seed: int
 ) -> list[Split]:
@@ -289,13 +304,11 @@ def draw_splits(
     >>> len(draw_splits(responses, responses, SplitSettings(n_folds=3, n_repeats=4), seed=0))
     12
     """
-    asked = {name: getattr(settings, name) for name in ("stratify", "group")}
-    if isinstance(target, Dataset) and not any(asked.values()):
-        asked = {name: target.attrs.get(name) for name in asked}
+    asked = columns_of(target, settings)
     if all(asked.values()):
         raise SettingsError("Splits are stratified or grouped, not both; give 'stratify' or 'group'.")
     stimulus_id = stimulus_order(responses)
-    labels = {name: labels_of(target, responses, str(column), stimulus_id) for name, column in asked.items() if column}
+    labels = {name: labels_of(target, responses, column, stimulus_id) for name, column in asked.items() if column}
     if settings.scheme == "fixed":
         declared = labels_of(target, responses, settings.split_column, stimulus_id)
         return SCHEMES[settings.scheme](len(stimulus_id), {"split": declared}, settings, seed)

@@ -1,0 +1,75 @@
+"""The paragraph on models: which, of what kind, with which weights and seeds, and whom to cite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from isocortex.results import Result
+from isocortex_report.paper.benchmark_text import one_line
+from isocortex_report.paper.facts import card_of
+from isocortex_report.paper.quantities import counted, listed, seeds
+
+if TYPE_CHECKING:
+    from isocortex_report.paper.citations import Citations
+
+#: more models than this are listed without their titles
+MOST_TITLES = 12
+_WEIGHTS = {
+    "pretrained": "ran with trained weights",
+    "random": "ran untrained, as initialised at random",
+    "permuted": "ran with every weight tensor shuffled",
+    "drawn": "was drawn at random",
+}
+
+
+def models_paragraph(results: Sequence[Result], citations: Citations, unsaid: list[str]) -> str:
+    """Which models were scored, and in which variants.
+
+    Parameters
+    ----------
+    results
+        That have a score.
+    citations
+        Told whom to cite.
+    unsaid
+        Told of models that are not installed.
+    """
+    variants: dict[str, list[str]] = {}
+    for result in results:
+        known = variants.setdefault(result.model, [])
+        if result.variant not in known:
+            known.append(result.variant)
+    cards = {model: card_of("model", model) for model in variants}
+    absent = [model for model, card in cards.items() if card is None]
+    if absent:
+        unsaid.append(f"what {listed([one_line(model) for model in absent])} is: no installed package knows it")
+    titles = len(variants) <= MOST_TITLES
+    names = [_named(model, cards[model], citations, with_title=titles) for model in variants]
+    separator = "; " if titles else ", "
+    text = f"{counted(len(variants), 'model')} {'was' if len(variants) == 1 else 'were'} scored"
+    lines = [f"{text[:1].upper()}{text[1:]}: {separator.join(names)}."]
+    return " ".join([*lines, *_controls(variants, cards)])
+
+
+def _named(model: str, card: Any, citations: Citations, *, with_title: bool) -> str:
+    title = f" ({card.title})" if with_title and card is not None and card.title else ""
+    return f"{one_line(model)}{title}{citations.of_card(card)}"
+
+
+def _controls(variants: dict[str, list[str]], cards: dict[str, Any]) -> list[str]:
+    """One sentence per kind of weights; what has no weights to speak of has none."""
+    by_kind: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for model, names in variants.items():
+        without = cards[model] is not None and set(cards[model].variants) == {"random"}
+        for kind in dict.fromkeys(name.partition(":")[0] for name in names):
+            of_kind = tuple(sorted({name.partition(":")[2] for name in names if name.partition(":")[0] == kind}))
+            by_kind.setdefault(("drawn" if without else kind, of_kind), []).append(one_line(model))
+    lines: list[str] = []
+    for (kind, of_kind), models in by_kind.items():
+        if kind == "file":
+            lines.append(f"{listed(models)} ran with the weights {listed([one_line(name) for name in of_kind])}.")
+        elif kind in _WEIGHTS:
+            drawn = [int(seed) for seed in of_kind if seed.isascii() and seed.isdigit()]
+            lines.append(f"{listed(models)} {_WEIGHTS[kind]}{f' ({seeds(drawn)})' if drawn else ''}.")
+    return lines
