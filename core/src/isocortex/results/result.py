@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+import os
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
@@ -17,8 +20,10 @@ from isocortex.scoring.summary import Summary
 if TYPE_CHECKING:
     import pandas as pd
 
-#: where results and failures lie below a results folder; failure.json was written by older versions
-RECORDS = ("result.json", "failures/*.json", "failure.json")
+#: names of records below a results folder; failure.json was written by older versions
+RECORDS = ("result.json", "failure.json")
+#: folder of the records of failures, each ID.json
+FAILURES = "failures"
 
 
 class Failure(BaseModel):
@@ -114,13 +119,47 @@ def read_results(folder: Path) -> list[Result]:
     """
     try:
         found_here = folder.is_dir()
-        paths = {path for pattern in RECORDS for path in folder.rglob(pattern)} if found_here else set[Path]()
+        paths = record_paths(folder) if found_here else []
     except OSError as error:
         raise StoreError(f"{folder} cannot be searched for results ({error.strerror or error}).") from error
     if not found_here:
         raise StoreError(f"There is no results folder {folder}. 'isocortex score --out {folder}' makes one.")
-    found = [_read(path) for path in sorted(paths)]
+    with no_collection():
+        found = [_read(path) for path in paths]
     return sorted(found, key=lambda result: (result.benchmark, result.model, result.variant, result.digest))
+
+
+def record_paths(folder: Path) -> list[Path]:
+    """Where records of results and failures lie below a folder, sorted; a folder that may not be read holds none.
+
+    Examples
+    --------
+    >>> record_paths(Path("no such folder"))
+    []
+    """
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder, onerror=_unless_forbidden):
+        of_failures = os.path.basename(place) == FAILURES
+        names = (name for name in (*folders, *files) if name in RECORDS or (of_failures and name.endswith(".json")))
+        found += (Path(place, name) for name in names)
+    return sorted(found)
+
+
+def _unless_forbidden(error: OSError) -> None:
+    if not isinstance(error, PermissionError):
+        raise error
+
+
+@contextmanager
+def no_collection() -> Generator[None]:
+    """Python looks for cycles again and again while many objects are made; records hold none, and take twice as long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_result(path: Path) -> Result:

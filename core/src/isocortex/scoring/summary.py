@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,6 +44,7 @@ class Summary(BaseModel):
     model_config = ConfigDict(extra="forbid")
     statistic: str = Field(description="r, r2, r2_corrected, rho, …")
     target: str = Field(description="participant, group-mean or pooled")
+    better: Literal["higher", "lower"] = Field(default="higher", description="lower: value is an error or a distance")
     value: float | None
     error: float | None = None
     error_kind: str = "none"
@@ -93,6 +94,7 @@ def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:
     return Summary(
         statistic=statistic_of(comparison, measure),
         target=_target(scores, readout),
+        better="lower" if measure in comparison.smaller_is_better else "higher",
         value=value,
         ceiled=_ceiled(comparison, value, ceiling["ceiling"], own, measure),
         layer_rule=str(scores.attrs["layer_rule"]),
