@@ -5,19 +5,21 @@ Intervals stand behind their values, or below them where that takes fewer lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 
-from isocortex.results.sheets import OPTIMISTIC, Cell, Line, Sheet, number_text, spread_text
+from isocortex.results.number_texts import Cell, number_text, spread_text
+from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
 from isocortex.results.terminal import Piece, folded, one_line, padded, width_of
 
 #: blocks of regions that are shown where no region was named
 MOST_BLOCKS = 3
 _GAP = 2
-#: names of models may take so many columns, or a third of the width
+#: names of models may take so many columns, or a third of the width; fewer where all regions then fit side by side
 _NAME_WIDTH = 24
+_LEAST_NAME_WIDTH = 18
 _LAYER_WIDTH = 20
 _HEADING_WIDTH = 12
 
@@ -87,12 +89,15 @@ class Layout:
 
 def layout_of(sheet: Sheet, width: int, *, most_blocks: int | None = MOST_BLOCKS) -> Layout:
     """Divide a sheet into blocks that fit the width; None: as many as it takes."""
-    widest = max((width_of(text) for text in (*map(_marked, sheet.lines), *(name for name, _ in sheet.below))), default=0)
+    texts = (*map(_marked, sheet.lines), *(name for name, _ in sheet.below))
+    widest = max(map(width_of, texts), default=0)
     name_width = min(widest, max(_NAME_WIDTH, width // 3))
     room = width - name_width
     beside, stacked = (_blocks(_columns(sheet, stacked=stacked), room) for stacked in (False, True))
     if len(beside) == 1:
         beside = [_with_extra(sheet, beside[0], room)]
+    elif (left := width - _needed(column for block in beside for column in block)) >= _LEAST_NAME_WIDTH:
+        name_width, beside = left, [tuple(column for block in beside for column in block)]
     blocks = beside if len(beside) == 1 or len(beside) < 2 * len(stacked) else stacked
     shown = blocks[:most_blocks]
     left_out = [column.heading for block in blocks[len(shown) :] for column in block if column.most is None]
@@ -100,9 +105,9 @@ def layout_of(sheet: Sheet, width: int, *, most_blocks: int | None = MOST_BLOCKS
 
 
 def _columns(sheet: Sheet, *, stacked: bool) -> list[Column]:
-    """The whole, the layer that is read out of each model most often, and the regions."""
+    """The whole or the only region, the layer that is read out there most often, and further regions."""
     columns = [_column(sheet, region, stacked=stacked) for region in sheet.regions]
-    if any(line.n_layers > 1 for line in sheet.lines):
+    if sheet.has_layers:
         layers = tuple((one_line(line.layer), "") for line in sheet.lines)
         columns.insert(1, Column("layer", layers, ("",) * len(sheet.below), most=_LAYER_WIDTH))
     return columns
@@ -127,8 +132,12 @@ def _with_extra(sheet: Sheet, block: Sequence[Column], room: int) -> tuple[Colum
     """A block that holds all columns, and the ceiled values where there are any and room for them."""
     texts = tuple(("" if line.ceiled is None else number_text(line.ceiled, 3), "") for line in sheet.lines)
     extra = Column("ceiled", texts, ("",) * len(sheet.below))
-    fits = sum(column.width + _GAP for column in (*block, extra)) <= room
+    fits = _needed((*block, extra)) <= room
     return (block[0], extra, *block[1:]) if fits and any(text for text, _ in texts) else tuple(block)
+
+
+def _needed(columns: Iterable[Column]) -> int:
+    return sum(column.width + _GAP for column in columns)
 
 
 def _blocks(columns: Sequence[Column], room: int) -> list[tuple[Column, ...]]:
@@ -168,7 +177,7 @@ def sheet_lines(sheet: Sheet, layout: Layout) -> Iterator[list[Piece]]:
 def _model_lines(
     line: Line, cells: Sequence[list[list[Piece]]], layout: Layout, block: Sequence[Column]
 ) -> Iterator[list[Piece]]:
-    names = folded(_marked(line), layout.name_width)
+    names = folded(_marked(line), layout.name_width, indent=2)
     for name, *parts in zip_longest(names, *cells):
         filled = [part or [Piece(" " * column.width)] for part, column in zip(parts, block, strict=True)]
         yield _joined(Piece(padded(name or "", layout.name_width)), filled)
