@@ -82,6 +82,7 @@ class Column:
 class Layout:
     """How a sheet is divided: blocks of columns, and the regions for which there was no place."""
 
+    width: int
     name_width: int
     blocks: tuple[tuple[Column, ...], ...]
     left_out: tuple[str, ...]
@@ -101,7 +102,7 @@ def layout_of(sheet: Sheet, width: int, *, most_blocks: int | None = MOST_BLOCKS
     blocks = beside if len(beside) == 1 or len(beside) < 2 * len(stacked) else stacked
     shown = blocks[:most_blocks]
     left_out = [column.heading for block in blocks[len(shown) :] for column in block if column.most is None]
-    return Layout(name_width, tuple(shown), tuple(left_out))
+    return Layout(width, name_width, tuple(shown), tuple(left_out))
 
 
 def _columns(sheet: Sheet, *, stacked: bool) -> list[Column]:
@@ -167,7 +168,7 @@ def sheet_lines(sheet: Sheet, layout: Layout) -> Iterator[list[Piece]]:
         for place, line in enumerate(sheet.lines):
             if line.group != group:
                 group = line.group
-                yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.name_width + _GAP))
+                yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.width))
             yield from _model_lines(line, [column.lines_of(place) for column in block], layout, block)
         for place, (name, _) in enumerate(sheet.below):
             below = [column.line_below(place) for column in block]

@@ -330,6 +330,8 @@ def _facts(heads: Sequence[Row], *, in_line: bool) -> tuple[str, ...]:
     facts = [f"{statistic}, {first['target']}", f"{_span(heads, 'n_stimuli')} stimuli"]
     if any(row["n_subjects"] is not None for row in heads):
         facts.append(f"{_span(heads, 'n_subjects')} participants")
+    if any(row["seed"] for row in heads):
+        facts.append(f"seed {_span(heads, 'seed')}")
     if not in_line and any(row["n_neuroids"] is not None for row in heads):
         kept, total = _span(heads, "n_neuroids"), _span(heads, "n_neuroids_total")
         facts.append(f"{kept} neuroids" if kept == total else f"{kept} of {total} neuroids")

@@ -145,7 +145,7 @@ def print_csv(results: Sequence[Result], chosen: Selection | None = None) -> Non
     for pattern in () if chosen is None else chosen.regions:
         require(pattern, frame["region"][frame["status"] == "scored"], "region")
     if chosen is not None and chosen.regions:
-        frame = frame[[fits(name, chosen.regions) for name in frame["region"]] | (frame["status"] == "failed")]
+        frame = frame[frame["region"].map(lambda name: fits(name, chosen.regions)) | (frame["status"] == "failed")]
     write_csv(frame)
 
 
