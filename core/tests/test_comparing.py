@@ -16,11 +16,11 @@ import xarray as xr
 
 import isocortex
 from isocortex.errors import StoreError, UsageError
+from isocortex.results.pair_tables import print_pairs, print_pairs_csv, print_pairs_json
 from isocortex.results.paired import Selection, compare_results
 from isocortex.results.records import write_record
 from isocortex.results.result import Failure, Result
 from isocortex.results.scores_file import write_netcdf, write_scores
-from isocortex.results.pair_tables import print_pairs, print_pairs_csv, print_pairs_json
 from isocortex.scoring.summary import Summary
 from tests.folders import image_folder
 
@@ -280,7 +280,7 @@ def test_neuroids_without_a_region_are_not_the_whole(tmp_path: Path, capsys: pyt
     lines = capsys.readouterr().out.splitlines()
     assert lines[2:6] == [
         "all: less two .900", "  one   .900        .000  [.000, .000]  1.000  1.000",
-        "'': less two .400", "  one   .500        .100  [.100, .100]   .004   .008",
+        "(no region): less two .400", "  one   .500        .100  [.100, .100]   .004   .008",
     ]  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def test_regions_that_have_no_place_are_named_and_shown_when_they_are_asked_for(
 def test_intervals_stand_below_their_values_where_that_saves_lines(shown: Shown) -> None:
     results = [with_regions("network-number-one", {"V1": -0.1, "V4": 0.2, "IT": 0.3, "PIT": 0.05})]
     beside, below = shown(results, columns=120), shown(results, columns=80)
-    assert [line for line in beside if line.startswith("network")][0].count("]") == 5
+    assert next(line for line in beside if line.startswith("network")).count("]") == 5
     value, interval = below[2], below[3]
     assert re.findall(r"-?\.\d{3}", value) == [".500", "-.100", ".200", ".300", ".050"]
     assert interval.split("]")[:2] == [" " * 20 + "[.40, .60", "  [-.20, .00"]

@@ -13,7 +13,6 @@ from isocortex.errors import IsocortexError, StoreError, UsageError, shorten, su
 
 if TYPE_CHECKING:
     from isocortex.results.result import Result
-    from isocortex.results.selection import Selection
     from isocortex.results.sheets import Order
 
 _Function = Callable[..., Any]
@@ -69,7 +68,9 @@ def show(results: Path, by: str | None, sort: str | None, **options: Any) -> Non
 
     form = _form(options)
     if (by or sort) and form in ("long", "json", "csv"):
-        raise UsageError(f"--by and --sort order the models of the table; with --{form} there is a row for each region.")
+        raise UsageError(
+            f"--by and --sort order the models of the table; with --{form} there is a row for each region."
+        )
     with no_collection():
         _show(results, form, options, by, sort)
 

@@ -1,4 +1,4 @@
-"""Numbers as texts in tables: as many decimals as a table needs, intervals in brackets, ranges over seeds in parentheses."""
+"""Numbers as texts in tables: the decimals that a table needs, intervals in brackets, ranges in parentheses."""
 
 from __future__ import annotations
 

@@ -213,4 +213,3 @@ def _typeset_row(row: Row, names: Mapping[str, str], decimals: int | None, p_dec
     region = row_name(row["region"]) or "(no region)"
     value_a = number_text(row["value_a"], decimals)
     return (region, names[row["digest_a"]], names[row["digest_b"]], value_a, value_b, f"{difference} {interval}", *rest)
-

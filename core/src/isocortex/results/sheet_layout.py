@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 
 from isocortex.results.number_texts import Cell, number_text, spread_text
 from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
@@ -22,6 +21,8 @@ _NAME_WIDTH = 24
 _LEAST_NAME_WIDTH = 18
 _LAYER_WIDTH = 20
 _HEADING_WIDTH = 12
+
+Lines = list[list[Piece]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Column:
         heading = min(width_of(self.heading), _HEADING_WIDTH)
         return max(entries, heading, max(map(width_of, self.below), default=0))
 
-    def lines_of(self, place: int) -> list[list[Piece]]:
+    def lines_of(self, place: int) -> Lines:
         """An entry as lines that are as wide as the column."""
         text, spread = self.entries[place]
         if self.most is not None:
@@ -66,16 +67,17 @@ class Column:
         beside = f" {padded(spread, self.spreads_width, right=True)}" if self.spreads_width else ""
         return [[Piece(value), Piece(padded(beside, self.width - self.values_width), "dim")]]
 
-    def line_below(self, place: int) -> Piece:
+    def line_below(self, place: int) -> list[Piece]:
         """A text below the models, at the end of the values where it is short."""
         text = self.below[place]
         if not self.stacked and width_of(text) <= self.values_width:
             text = padded(text, self.values_width, right=True)
-        return Piece(padded(text, self.width, right=self.stacked), "dim")
+        return [Piece(padded(text, self.width, right=self.stacked), "dim")]
 
-    def heading_lines(self) -> list[Piece]:
+    def heading_lines(self) -> Lines:
         """The heading in as many lines as it takes."""
-        return [Piece(padded(part, self.width, right=self.stacked), "bold") for part in folded(self.heading, self.width)]
+        parts = folded(self.heading, self.width)
+        return [[Piece(padded(part, self.width, right=self.stacked), "bold")] for part in parts]
 
 
 @dataclass(frozen=True)
@@ -163,34 +165,24 @@ def _marked(line: Line) -> str:
 def sheet_lines(sheet: Sheet, layout: Layout) -> Iterator[list[Piece]]:
     """The lines of all blocks, one after the other."""
     for block in layout.blocks:
-        yield from _side_by_side(["" for _ in range(1)], [column.heading_lines() for column in block], layout, block)
+        yield from _together([""], [column.heading_lines() for column in block], layout, block)
         group = ""
         for place, line in enumerate(sheet.lines):
             if line.group != group:
                 group = line.group
                 yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.width))
-            yield from _model_lines(line, [column.lines_of(place) for column in block], layout, block)
+            names = folded(_marked(line), layout.name_width, indent=2)
+            yield from _together(names, [column.lines_of(place) for column in block], layout, block)
         for place, (name, _) in enumerate(sheet.below):
-            below = [column.line_below(place) for column in block]
-            yield _joined(Piece(padded(name, layout.name_width), "dim"), [[piece] for piece in below])
+            yield from _together([name], [[column.line_below(place)] for column in block], layout, block, style="dim")
 
 
-def _model_lines(
-    line: Line, cells: Sequence[list[list[Piece]]], layout: Layout, block: Sequence[Column]
+def _together(
+    names: Sequence[str], cells: Sequence[Lines], layout: Layout, block: Sequence[Column], style: str = ""
 ) -> Iterator[list[Piece]]:
-    names = folded(_marked(line), layout.name_width, indent=2)
-    for name, *parts in zip_longest(names, *cells):
-        filled = [part or [Piece(" " * column.width)] for part, column in zip(parts, block, strict=True)]
-        yield _joined(Piece(padded(name or "", layout.name_width)), filled)
-
-
-def _side_by_side(
-    names: Sequence[str], headings: Sequence[Sequence[Piece]], layout: Layout, block: Sequence[Column]
-) -> Iterator[list[Piece]]:
-    for name, *parts in zip_longest(names, *headings):
-        filled = [[part or Piece(" " * column.width)] for part, column in zip(parts, block, strict=True)]
-        yield _joined(Piece(padded(name or "", layout.name_width)), filled)
-
-
-def _joined(name: Piece, columns: Sequence[Sequence[Piece]]) -> list[Piece]:
-    return [name, *(piece for column in columns for piece in (Piece(" " * _GAP), *column))]
+    """A name and the cells beside it, each of one line or several, as lines that are as wide as the block."""
+    for place in range(max(len(names), *map(len, cells))):
+        line = [Piece(padded(names[place] if place < len(names) else "", layout.name_width), style)]
+        for cell, column in zip(cells, block, strict=True):
+            line += [Piece(" " * _GAP), *(cell[place] if place < len(cell) else [Piece(" " * column.width)])]
+        yield line

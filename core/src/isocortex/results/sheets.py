@@ -140,7 +140,9 @@ class _Benches:
 
     def absent(self, benchmark: str, stimuli: str) -> dict[str, tuple[str, str]]:
         """Name → model and what stands in place of a value."""
-        failed = {shown_name(item.model, item.variant): (item.model, "failed") for item in self.failed.get(benchmark, ())}
+        failed = {
+            shown_name(item.model, item.variant): (item.model, "failed") for item in self.failed.get(benchmark, ())
+        }
         run = self.run[benchmark]
         not_run = {name: (model, "–") for name, model in self.names[stimuli].items() if name not in run}
         return {**failed, **_seeds_together(not_run)}
@@ -201,7 +203,7 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
     by_result: dict[str, list[Row]] = {}
     for row in rows:
         by_result.setdefault(row["members"], []).append(row)
-    names = _names(list(by_result.values()), benches)
+    names = _names(list(by_result.values()))
     lines = [_line(names[key], own, order) for key, own in by_result.items()]
     lines = _ordered(lines, regions, order, lower=rows[0]["better"] == "lower")
     heads = [own[0] for own in by_result.values()]
@@ -224,7 +226,7 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
     )
 
 
-def _names(results: Sequence[Sequence[Row]], benches: _Benches) -> dict[str, str]:
+def _names(results: Sequence[Sequence[Row]]) -> dict[str, str]:
     """Members → name; where one name has several results, with the seed or else the digest."""
     plain = {own[0]["members"]: shown_name(own[0]["model"], own[0]["variant"]) for own in results}
     seeds: dict[str, list[int]] = {}

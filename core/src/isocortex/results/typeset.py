@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from isocortex.results.number_texts import Cell, spread_text
 from isocortex.results.sheet_layout import value_text
-from isocortex.results.number_texts import Cell, number_text, spread_text
 from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
 from isocortex.results.terminal import one_line
 

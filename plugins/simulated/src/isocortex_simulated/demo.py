@@ -71,7 +71,9 @@ def demo(out: Path) -> None:
     n_wrong = sum(not finding.right for finding in found)
     again = " (nothing was computed again)" if all(result.cached for result in results) else ""
     print(f"{tally(results)}{again}")
-    print(f"{n_wrong} checks failed." if n_wrong else "Every check passed.", f"A page of it all: isocortex report {out}")
+    print(
+        f"{n_wrong} checks failed." if n_wrong else "Every check passed.", f"A page of it all: isocortex report {out}"
+    )
     sys.exit(1 if n_wrong else 0)
 
 
