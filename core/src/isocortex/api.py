@@ -285,7 +285,8 @@ def compare(
     --------
     >>> # isocortex.compare("results", benchmarks="NH2015comp.ridge", against="spectrotemporal")[["model_a", "q"]]
     """
-    from isocortex.results.paired import Selection, compare_results
+    from isocortex.results.paired import compare_results
+    from isocortex.results.selection import Selection
 
     def listed(names: str | Sequence[str]) -> tuple[str, ...]:
         return (names,) if isinstance(names, str) else tuple(names)
