@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -224,6 +224,9 @@ class DatasetPlugin(ABC):
 
 class MetricPlugin(Displayed, ABC):
     """A way to compare activations with a brain."""
+
+    #: what ``check_settings`` checks its settings by, which 'isocortex info' shows; None: it does not say
+    settings_schema: ClassVar[type[BaseModel] | None] = None
 
     def __init__(self, card: MetricCard) -> None:
         self.card = card

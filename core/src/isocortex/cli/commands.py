@@ -98,12 +98,17 @@ cli.add_command(list_)
 
 
 @cli.command()
-@click.argument("identity", metavar="ID")
-def info(identity: str) -> None:
-    """Show a card, with licence, citation, published scores, and ceilings where the data are here."""
+@click.argument("identity", metavar="ID|PACKAGE|FOLDER")
+@click.option("--published", is_flag=True, help="The scores that papers report for a benchmark, too.")
+def info(identity: str, published: bool) -> None:
+    """Show a card with licence and citation; of a benchmark its ceilings, where the data are here.
+
+    Of a metric also its settings and how it is defined, of a package what it brings, of 'folder:PATH' what is there: a
+    data set, or results.
+    """
     from isocortex.cli.info import describe
 
-    print(printable(describe(identity)))
+    print(printable(describe(identity, published=published)))
 
 
 @cli.command()

@@ -255,7 +255,8 @@ def _is_averaged(name: str) -> bool:
 def _mean(values: Iterable[float | None]) -> float | None:
     """None where a seed has no value."""
     found = list(values)
-    return float(np.mean(found)) if all(is_number(value) for value in found) else None
+    known = [value for value in found if is_number(value)]
+    return float(np.mean(known)) if len(known) == len(found) else None
 
 
 def is_number(value: float | None) -> TypeGuard[float]:

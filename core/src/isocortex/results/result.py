@@ -184,7 +184,7 @@ def record_paths(folder: Path) -> list[Path]:
     """
     found: list[Path] = []
     for place, folders, files in os.walk(folder, onerror=_unless_forbidden):
-        of_failures = os.path.basename(place) == FAILURES
+        of_failures = Path(place).name == FAILURES
         names = (name for name in (*folders, *files) if name in RECORDS or (of_failures and name.endswith(".json")))
         found += (Path(place, name) for name in names)
     return sorted(found)
@@ -197,7 +197,7 @@ def _unless_forbidden(error: OSError) -> None:
 
 @contextmanager
 def no_collection() -> Generator[None]:
-    """Python looks for cycles again and again while many objects are made; records hold none, and take twice as long."""
+    """Do not look for cycles again and again while records are read, which hold none: they take half the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -48,6 +48,8 @@ class ErrorConsistencySettings(BaseModel):
 class ErrorConsistency(MetricPlugin):
     """Cohen's kappa between the right and wrong answers of a model and of observers."""
 
+    settings_schema = ErrorConsistencySettings
+
     def against(
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,

@@ -49,6 +49,8 @@ class CkaSettings(BaseModel):
 class Cka(MetricPlugin):
     """Unbiased linear CKA with each participant."""
 
+    settings_schema = CkaSettings
+
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -18,8 +18,7 @@ MOST_BYTES = 2_500_000
 _SVG = "http://www.w3.org/2000/svg"
 #: what a drawing consists of; anything else is left out with all that is in it
 _PARTS = frozenset(
-    "svg g defs path line polyline polygon rect circle ellipse text tspan use image clipPath marker pattern "
-    "linearGradient radialGradient stop style title desc symbol mask".split()
+    ["svg", "g", "defs", "path", "line", "polyline", "polygon", "rect", "circle", "ellipse", "text", "tspan", "use", "image", "clipPath", "marker", "pattern", "linearGradient", "radialGradient", "stop", "style", "title", "desc", "symbol", "mask"]
 )
 _GREY = re.compile(r"#([0-9a-fA-F]{6}|[0-9a-fA-F]{3})\b|(?<![\w-])(white|black)(?![\w-])")
 #: kinds whose colours are a scale of values: they stay on white in the dark, too
