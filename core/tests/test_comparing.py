@@ -148,7 +148,6 @@ def changed(part: str, value: Any) -> dict[str, Any]:
         ({"summary": summary(0.4, draws_of(0.4), n_subjects=3)}, r"number of participants \(None and 3\)"),
         ({"summary": summary(0.4, draws_of(0.4), statistic="rho")}, r"statistic \(r and rho\)"),
         ({"summary": summary(0.4, draws_of(0.4), target="participant")}, r"target \(pooled and participant\)"),
-        ({"summary": summary(0.4, draws_of(0.4)[:-1])}, rf"number of draws \({N_DRAWS} and {N_DRAWS - 1}\)"),
         ({"summary": summary(0.4, draws_of(0.4), resampled="both")}, r"what was resampled \(stimuli and both\)"),
         (changed("dataset", "d2"), "version of the dataset"),
         (changed("stimuli", "s2"), "version of the stimuli"),

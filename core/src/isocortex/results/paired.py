@@ -197,7 +197,6 @@ def _unpaired(a: _Entry, b: _Entry) -> str | None:
         "number of stimuli": (a.summary.n_stimuli, b.summary.n_stimuli),
         "number of participants": (a.summary.n_subjects, b.summary.n_subjects),
         "what was resampled": (a.summary.resampled, b.summary.resampled),
-        "number of draws": (len(a.draws), len(b.draws)),
     }
     found = [f"{name} ({first} and {second})" for name, (first, second) in facts.items() if first != second]
     parts = [part for part in {**one.digests, **other.digests} if part not in _OF_MODEL]
@@ -239,8 +238,10 @@ def _pair_head(a: _Entry, b: _Entry) -> dict[str, Any]:
 
 def _compared(a: _Entry, b: _Entry) -> dict[str, Any]:
     difference = a.value - b.value
-    low, high = interval(a.draws - b.draws)
-    p, n_draws = paired_p(a.draws, b.draws, difference)
+    n_shared = min(len(a.draws), len(b.draws))  # the first of many draws are those of few
+    drawn_a, drawn_b = a.draws[:n_shared], b.draws[:n_shared]
+    low, high = interval(drawn_a - drawn_b)
+    p, n_draws = paired_p(drawn_a, drawn_b, difference)
     return {
         **_pair_head(a, b),
         "difference": difference,
