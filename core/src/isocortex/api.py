@@ -61,7 +61,7 @@ def run(
                 f"{'executor' if executor else 'jobs'}, or install it as a plugin."
             )
         chosen = executor_of(resolver, elsewhere, jobs if jobs > 1 else None)
-        check_writable(config.out)
+        check_writable(config.folder)
         run_on(chosen, tasks_of(planned, config))
     return runner.run(planned), planned.left_out
 

@@ -25,8 +25,10 @@ from isocortex.catalogue.cards import (
     ModelCard,
     StimuliCard,
     Variant,
+    shown_metric,
+    shown_model,
 )
-from isocortex.display import Displayed, Shown, listed
+from isocortex.display import Displayed, Shown
 from isocortex.files.code import closure, digest_closure
 from isocortex.files.digests import digest_files, digest_of, jsonable
 from isocortex.files.file_store import DataFiles
@@ -121,17 +123,7 @@ class ModelPlugin(Displayed, ABC):
         self.card = card
 
     def _shown(self) -> Shown:
-        card = self.card
-        rate = f" at {card.sample_rate:g} Hz" if card.sample_rate else ""
-        facts = {
-            "title": card.title,
-            "takes": f"{card.modality}{rate}",
-            "variants": listed(card.variants),
-            "layers": listed(card.layers),
-            "parameters": f"{card.parameters:,}" if card.parameters else "",
-            **_of_package(card),
-        }
-        return Shown(f"Model {card.id!r}", facts)
+        return shown_model(self.card)
 
     @abstractmethod
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
@@ -232,8 +224,7 @@ class MetricPlugin(Displayed, ABC):
         self.card = card
 
     def _shown(self) -> Shown:
-        facts = {"title": self.card.title, "takes": listed(self.card.accepts), **_of_package(self.card)}
-        return Shown(f"Metric {self.card.id!r}", facts)
+        return shown_metric(self.card)
 
     @abstractmethod
     def against(
@@ -321,12 +312,6 @@ class Executor(ABC):
 
 
 # --- helpers of plugins -----------------------------------------------------------------------------------------------
-
-
-def _of_package(card: ModelCard | MetricCard) -> dict[str, str]:
-    """Licence, source and package of a card, as they are shown."""
-    package = f"{card.package} {card.package_version}".strip()
-    return {"licence": card.licence, "reference": card.reference, "package": package}
 
 
 def check_settings(schema: type[_Schema], settings: Mapping[str, object], metric: str) -> _Schema:

@@ -176,6 +176,13 @@ _RUN_OPTIONS = _options(
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws splits and bootstrap samples."
 )
+@click.option(
+    "--draws",
+    type=click.IntRange(1000, 100_000),
+    metavar="N",
+    help="Bootstrap draws; a finished result that has fewer is given more. Default: 1000, or as many as it has.",
+)
+@click.option("--limit", type=click.IntRange(8), metavar="N", help="A trial on N stimuli, kept in OUT-trial.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--executor", metavar="ID", help="Where tasks run: local, processes, or one that is installed.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
@@ -212,6 +219,8 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
         out=options["out"],
         shard=parse_shard(options["shard"]) if options["shard"] else None,
         cells=tuple(options["cells"]),
+        draws=options["draws"],
+        limit=options["limit"],
     )
 
 

@@ -103,21 +103,37 @@ def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
     return xr.load_dataset(folder / "kept" / f"{name}.nc", engine="netcdf4")
 
 
-def refuse_other_values(path: Path, found: Result, again: Result) -> None:
+#: what is made of the draws, and differs where their number does
+_OF_DRAWS = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high")
+
+
+def refuse_other_values(path: Path, found: Result, again: Result, why: str = "for --keep") -> None:
     """Refuse arrays of a computation whose values are not those of the record.
+
+    Parameters
+    ----------
+    why
+        The cell was computed again.
 
     Raises
     ------
     StoreError
         They differ by more than ``TOLERANCE``.
     """
-    before, now = (item.model_dump(include={"summary", "regions"}) for item in (found, again))
+    left_out: Any = set(_OF_DRAWS) if found.n_draws != again.n_draws else set()
+    before, now = (
+        {
+            "summary": item.summary and item.summary.model_dump(exclude=left_out),
+            "regions": {name: part.model_dump(exclude=left_out) for name, part in item.regions.items()},
+        }
+        for item in (found, again)
+    )
     different = list(_differences(before, now, ""))
     if different:
         raise StoreError(
-            f"Computed again for --keep, the cell has other values than {path}: {shorten(different, 3)}. Nothing was "
-            "kept, and the result is as it was. Another machine or other numbers of threads may be the reason: keep "
-            "arrays where the result was made, or score into another --out."
+            f"Computed again {why}, the cell has other values than {path}: {shorten(different, 3)}. Nothing was "
+            "kept, and the result is as it was. Another machine or other numbers of threads may be the reason: do it "
+            "where the result was made, or score into another --out."
         )
 
 

@@ -79,6 +79,9 @@ class Result(Displayed, BaseModel):
         default_factory=list, description="what was dropped, guessed or found odd, and not refused"
     )
     scores_sha256: str | None = Field(default=None, description="of scores.nc beside the record; None: there is none")
+    n_draws: int | None = Field(default=None, description="bootstrap draws of each row; 0: the metric draws nothing")
+    draws_sha256: str | None = Field(default=None, description="of draws-N.nc; None: scores.nc holds all draws")
+    limit: int | None = Field(default=None, description="a trial on so many of the stimuli, which is no result")
     failure: Failure | None = None
     provenance: Provenance | None = None
     cached: bool = Field(default=False, exclude=True, description="found on disk, not computed by this run")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isocortex.results.result import Result
 
 #: of a task file; raised when the fields of a task change
-FORMAT = 1
+FORMAT = 2
 
 _EXACTLY = {"extra": "forbid"}
 
@@ -72,6 +72,8 @@ class Extract(Task):
         As in a benchmark and in ``RunConfig``.
     how
         Device, batch size and so on.
+    dataset, limit
+        Of a trial: the data set of which so many stimuli are taken.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _EXACTLY
@@ -82,6 +84,8 @@ class Extract(Task):
     reduction: str
     layers: tuple[str, ...]
     how: Conditions
+    dataset: str | None = None
+    limit: int | None = None
 
     @property
     def name(self) -> str:
@@ -110,7 +114,7 @@ class Score(Task):
         Device, batch size and so on.
     out
         Results folder, an absolute path.
-    keep
+    keep, draws
         As in ``RunConfig``.
     """
 
@@ -120,6 +124,7 @@ class Score(Task):
     how: Conditions
     out: str
     keep: tuple[str, ...] = ()
+    draws: int | None = None
 
     @property
     def name(self) -> str:
@@ -143,8 +148,8 @@ TASKS: dict[str, type[Extract] | type[Score]] = {"extract": Extract, "score": Sc
 
 def tasks_of(plan: Plan, config: RunConfig) -> list[Score]:
     """One task for each cell of a plan, in its order."""
-    how, out = Conditions.of(config), str(config.out.absolute())
-    return [Score(cell, how, out, config.keep) for cell in plan.cells]
+    how, out = Conditions.of(config), str(config.folder.absolute())
+    return [Score(cell, how, out, config.keep, config.draws) for cell in plan.cells]
 
 
 def extractions_of(plan: Plan, config: RunConfig) -> list[Extract]:
@@ -152,7 +157,16 @@ def extractions_of(plan: Plan, config: RunConfig) -> list[Extract]:
     how = Conditions.of(config)
     return list(
         dict.fromkeys(
-            Extract(cell.asked.model, cell.asked.variant, cell.stimuli, cell.reduction, cell.layers, how)
+            Extract(
+                cell.asked.model,
+                cell.asked.variant,
+                cell.stimuli,
+                cell.reduction,
+                cell.layers,
+                how,
+                None if cell.limit is None else cell.dataset,
+                cell.limit,
+            )
             for cell in plan.cells
         )
     )
@@ -261,7 +275,7 @@ def run_tasks(tasks: Sequence[Task], reporter: Reporter | None = None) -> list[R
 
 def _asked_alike(task: Task) -> object:
     """What scores that one runner can do have in common; extractions run one by one."""
-    return (task.how, task.out, task.keep) if isinstance(task, Score) else task
+    return (task.how, task.out, task.keep, task.draws) if isinstance(task, Score) else task
 
 
 def _score(tasks: Sequence[Score], reporter: Reporter) -> list[Result]:
@@ -271,7 +285,12 @@ def _score(tasks: Sequence[Score], reporter: Reporter) -> list[Result]:
 
     first, how = tasks[0], tasks[0].how
     config = RunConfig(
-        device=how.device, batch_size=how.batch_size, keep=first.keep, offline=how.offline, out=Path(first.out)
+        device=how.device,
+        batch_size=how.batch_size,
+        keep=first.keep,
+        draws=first.draws,
+        offline=how.offline,
+        out=Path(first.out),
     )
     with _working_in(how.folder):
         found = resolver(offline=how.offline)
@@ -285,11 +304,14 @@ def _extract(task: Extract, reporter: Reporter) -> None:
     from isocortex.devices import device_of
     from isocortex.extraction.cached import Extraction, check_modality
     from isocortex.loading.resolver import resolver
+    from isocortex.run.cell import for_trial
 
     how = task.how
     with _working_in(how.folder):
         found = resolver(offline=how.offline)
-        model, stimuli = found.model(task.model), found.stimuli(task.stimuli)
+        model = found.model(task.model)
+        limited = None if task.dataset is None else for_trial(found.dataset(task.dataset), task.limit)
+        stimuli = found.stimuli(task.stimuli) if limited is None else limited.stimuli
         check_modality(task.model, model.card, stimuli)
         variant, device = Variant.parse(task.variant), device_of(how.device, accelerated=model.accelerated)
         wanted = Extraction(
