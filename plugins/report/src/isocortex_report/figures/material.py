@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,14 +84,32 @@ class Material:
     @cached_property
     def identities(self) -> dict[str, Identity]:
         """Family and role of every model, by ID; from its card, or from its name where none is installed."""
-        import isocortex
-
         known = [*self.colours_of, *self.results]
         names = list(dict.fromkeys(result.model for result in known))
-        cards = isocortex.load_cards("model", names)
+        cards = self.cards
         trained = {result.model for result in known if weights_of(result) == "trained"}
         controls = {result.model for result in known if weights_of(result) == PERMUTED and result.variant == "fixed"}
         return {name: _identity(name, cards.get(name), name in trained, name in controls) for name in names}
+
+    @cached_property
+    def cards(self) -> Mapping[str, Any]:
+        """Cards of the models that are installed, by ID."""
+        import isocortex
+
+        return isocortex.load_cards("model", [result.model for result in (*self.colours_of, *self.results)])
+
+    @cached_property
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """Numeric tags of every model, its number of parameters among them; of one that is not installed, none."""
+        found: dict[str, dict[str, float]] = {result.model: {} for result in self.results}
+        for name, card in self.cards.items():
+            tags = {"parameters": card.parameters or None, **card.tags}
+            found[name] = {
+                tag: float(value)
+                for tag, value in tags.items()
+                if isinstance(value, int | float) and value is not True and value is not False
+            }
+        return found
 
     @cached_property
     def hues(self) -> dict[str, str]:
@@ -131,6 +149,12 @@ class Material:
     @cached_property
     def _pairs(self) -> dict[str, pd.DataFrame | str]:
         return {}
+
+    def wholes(self) -> Iterable[tuple[tuple[str, ...], pd.DataFrame]]:
+        """``groups`` of whole results alone, unless regions were asked for."""
+        for key, rows in self.groups():
+            if self.regions or key[1] == "all":
+                yield key, rows
 
     def groups(self, columns: Sequence[str] = ONE_AXIS) -> Iterable[tuple[tuple[str, ...], pd.DataFrame]]:
         """Rows that were scored, of the regions that were asked for, by what makes them comparable, in their order."""
