@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import permutations
 from pathlib import Path
 
@@ -225,3 +226,34 @@ def test_every_kind_has_a_plot_and_says_what_it_needs() -> None:
 
     assert sorted(KINDS) == sorted(plot.__all__)
     assert all(kind.needs.endswith(".") and kind.question.endswith("?") for kind in KINDS.values())
+
+
+# --- beside rsatoolbox ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "metric", "settings"), [("spearman", "rsa", {}), ("corr", "rsa", {"comparison": "pearson", "ceiling_average": "rank"})])  # noqa: E501  # fmt: skip
+def test_the_ranking_has_the_dots_and_the_ceiling_of_rsatoolbox(method, metric, settings) -> None:
+    """Its ``plot_model_comparison`` drew the same patterns; the heights were read off its axes."""
+    import xarray as xr
+
+    from isocortex.data import make_responses
+
+    golden = json.loads(Path(__file__).with_name("rsatoolbox_plot.json").read_text(encoding="utf-8"))
+    ids = [f"s{n:02}" for n in range(14)]
+    patterns = np.concatenate([np.array(values) for values in golden["participants"]], axis=1)
+    subjects = [f"P{n}" for n, values in enumerate(golden["participants"]) for _ in values[0]]
+    responses = make_responses(patterns, ids, neuroid={"subject": subjects})
+    comparison = isocortex.load_metric(metric).against(responses, settings=settings)
+    results = []
+    for name, values in golden["models"].items():
+        layer = xr.DataArray(np.array(values), dims=("stimulus_id", "unit"), coords={"stimulus_id": ids})
+        results.append(result(name, summary=comparison.summarise(comparison.score(layer))))
+    figure = one(results, "ranking")
+    drawn = {name: height for name, height in zip(golden["models"], golden["drawn"][method]["heights"], strict=True)}
+    ax = figure.draw()
+    heights = {text.get_text(): line.get_xdata()[0] for text, line in zip(ax.get_yticklabels(), [line for line in ax.lines if line.get_gid()], strict=False)}  # noqa: E501  # fmt: skip
+    assert heights == pytest.approx(drawn, abs=1e-6)
+    (band,) = ax.patches
+    assert [band.get_x(), band.get_x() + band.get_width()] == pytest.approx(
+        golden["drawn"][method]["ceiling"], abs=1e-6
+    )

@@ -15,6 +15,7 @@ from isocortex_report.figures import (
     paired,
     pairs,
     ranking,
+    rdm,
     regions,
     reliability,
     stages,
@@ -82,6 +83,10 @@ KINDS: dict[str, Kind] = {
         (
             *("agreement", agreement.figures, "Do benchmarks agree on models?"),
             "It needs two benchmarks with at least 8 models in common, controls not counted.",
+        ),
+        (
+            *("rdm", rdm.figures, "Are stimuli alike for model and brain?"),
+            "It needs a score on dissimilarities with --keep prediction, and its data set on this machine.",
         ),
     )
 }

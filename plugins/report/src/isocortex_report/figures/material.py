@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.errors import IsocortexError, StoreError
 from isocortex.files import short
 from isocortex.results import Result, layers_frame, open_scores, row_name, rows_frame, seed_sets
+from isocortex_report.figures.brain import loaded_dataset
 from isocortex_report.figures.style import CONTROL, INK, hues_of
 from isocortex_report.figures.words import form_of
 from isocortex_report.stage_rows import PERMUTED, RANDOM, weights_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from isocortex.data import Dataset
     from isocortex.interfaces import ModelCard
 
 TRAINED, FEATURES, CONTROLS, LABELS = "trained", "features", "control", "labels"
@@ -129,6 +131,32 @@ class Material:
     def by_digest(self) -> dict[str, Result]:
         """Results by digest."""
         return {result.digest: result for result in self.results}
+
+    def dataset(self, result: Result) -> Dataset | None:
+        """The data set that a result was scored on, if it is on this machine and still the same."""
+        key = result.benchmark, result.digests.get("dataset")
+        if key not in self._datasets:
+            self._datasets[key] = loaded_dataset(result)
+        return self._datasets[key]
+
+    @cached_property
+    def _datasets(self) -> dict[tuple[str, str | None], Dataset | None]:
+        return {}
+
+    def kept(self, digest: str, name: str) -> xr.Dataset | None:
+        """An array that was kept beside a result on request, or None."""
+        import isocortex
+
+        result = self.by_digest.get(digest)
+        if self.folder is None or result is None or short(digest) not in self.files:
+            return None
+        kept = self.files[short(digest)].parent / "kept" / f"{name}.nc"
+        if not kept.exists():
+            return None
+        try:
+            return isocortex.kept(result, name, kept.parent.parent)
+        except IsocortexError:
+            return None
 
     def scores(self, digest: str) -> xr.Dataset | None:
         """Raw scores of a result, or None where they are not there or damaged."""
