@@ -1,6 +1,7 @@
 from .api import compare as compare, extract as extract, load_results as load_results, score as score
 from .loading.resolver import (
     load_card as load_card,
+    load_cards as load_cards,
     load_dataset as load_dataset,
     load_metric as load_metric,
     load_model as load_model,

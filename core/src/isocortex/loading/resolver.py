@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -19,7 +20,7 @@ from isocortex.catalogue.cards import (
     read_card,
 )
 from isocortex.catalogue.rows import Catalogue, Row
-from isocortex.errors import AmbiguousIDError, PluginError, UsageError
+from isocortex.errors import AmbiguousIDError, IsocortexError, PluginError, UsageError
 from isocortex.files.disk import home_expanded_name
 from isocortex.interfaces import DatasetPlugin, Executor, MetricPlugin, ModelPlugin, StimuliPlugin
 
@@ -322,6 +323,26 @@ def load_card(kind: str, name: str) -> Card:
     >>> # load_card("benchmark", "NH2015comp.ridge").reference
     """
     return resolver(offline=True).card(kind, name)
+
+
+def load_cards(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Card]:
+    """The checked cards of many IDs at once; those that nothing is installed for, or whose row is broken, are absent.
+
+    Parameters
+    ----------
+    wanted
+        Kind and name of each, as for ``load_card``; folders too.
+
+    Examples
+    --------
+    >>> # load_cards([("metric", "ridge"), ("model", "nobody-wrote-this")]).keys()
+    """
+    found, here = dict[tuple[str, str], Card](), resolver(offline=True)
+    by_kind = {"benchmark": here.benchmark_card, "dataset": here.dataset_card, "model": here.model_card}
+    for kind, name in dict.fromkeys(wanted):
+        with contextlib.suppress(IsocortexError):
+            found[kind, name] = by_kind[kind](name) if kind in by_kind else here.card(kind, name)
+    return found
 
 
 def load_stimuli(name: str) -> StimulusSet:

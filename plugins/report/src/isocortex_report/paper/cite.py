@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isocortex.results import Result
 from isocortex_report.paper.bibtex import as_bibtex
-from isocortex_report.paper.facts import card_of
+from isocortex_report.paper.facts import cards_of
 from isocortex_report.paper.methods import methods
 from isocortex_report.paper.references import References
 from isocortex_report.paper.selection import chosen_results
@@ -33,8 +33,7 @@ def bibtex(
         No results, or none of these names.
     """
     found, _ = chosen_results(results, benchmarks, models)
-    cards = [card_of("benchmark", name) for name in dict.fromkeys(result.benchmark for result in found)]
-    known = [card for card in cards if card is not None]
+    known = [card for (kind, _), card in cards_of(found).items() if kind == "benchmark"]
     references = References(card.folder for card in known)
     entries = methods(found).entries
     keys = {entry.key for entry in entries}
