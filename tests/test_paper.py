@@ -89,7 +89,7 @@ def without_names(text: str, results: Iterable[Result]) -> str:
     for result in results:
         for kind in ("benchmark", "dataset", "stimuli", "metric", "model"):
             name = getattr(result, kind)
-            card = isocortex.load_cards([(kind, name)]).get((kind, name))
+            card = isocortex.load_cards(kind, [name]).get(name)
             text = text.replace(card.title if card and card.title else name, "")
             text = text.replace(name, "")
         for region in result.regions:

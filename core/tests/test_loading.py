@@ -45,3 +45,10 @@ def test_what_is_installed_edited_or_removed_meanwhile_is_seen(tmp_path: Path, m
     assert "again" in metrics()
     monkeypatch.setattr("sys.path", [path for path in sys.path if path != str(site)])
     assert "again" not in metrics()
+
+
+def test_cards_of_many_ids_are_those_of_each_and_what_is_not_installed_is_left_out(lab) -> None:
+    import isocortex
+
+    found = isocortex.load_cards("model", ["lab-net", "nothing", "lab-net"])
+    assert found == {"lab-net": isocortex.load_card("model", "lab-net")}

@@ -1,6 +1,7 @@
 from .resolver import (
     Resolver as Resolver,
     load_card as load_card,
+    load_cards as load_cards,
     load_dataset as load_dataset,
     load_metric as load_metric,
     load_model as load_model,

@@ -325,23 +325,23 @@ def load_card(kind: str, name: str) -> Card:
     return resolver(offline=True).card(kind, name)
 
 
-def load_cards(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Card]:
-    """The checked cards of many IDs at once; those that nothing is installed for, or whose row is broken, are absent.
+def load_cards(kind: str, names: Iterable[str]) -> dict[str, Card]:
+    """The cards of many IDs, for which what is installed is looked through once; IDs that are not are left out.
 
     Parameters
     ----------
-    wanted
-        Kind and name of each, as for ``load_card``; folders too.
+    kind, names
+        As for ``load_card``.
 
     Examples
     --------
-    >>> # load_cards([("metric", "ridge"), ("model", "nobody-wrote-this")]).keys()
+    >>> load_cards("model", ["nothing-of-this-name"])
+    {}
     """
-    found, here = dict[tuple[str, str], Card](), resolver(offline=True)
-    by_kind = {"benchmark": here.benchmark_card, "dataset": here.dataset_card, "model": here.model_card}
-    for kind, name in dict.fromkeys(wanted):
+    known, found = resolver(offline=True), dict[str, Card]()
+    for name in dict.fromkeys(names):
         with contextlib.suppress(IsocortexError):
-            found[kind, name] = by_kind[kind](name) if kind in by_kind else here.card(kind, name)
+            found[name] = known.card(kind, name)
     return found
 
 

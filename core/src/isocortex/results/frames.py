@@ -6,7 +6,7 @@ Every cell holds a number, a text or a truth; whatever figures, tables and pages
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def rows_frame(results: Iterable[Result]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [row for result in results for row in _flat_rows(result)]
+    rows = flat_rows(results)
     also = list(dict.fromkeys(name for row in rows for name in row if name.startswith("also_")))
     stage = ("stage", *(f"stage_{name}" for name in _OF_STAGE))
     columns = [*_HEAD, *_OF_SUMMARY, *stage, *also, *_OF_RESULT, "failure", "warnings"]
@@ -73,7 +73,18 @@ def rows_frame(results: Iterable[Result]) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].where(frame[name].notna(), "") for name in texts})
 
 
-def _flat_rows(result: Result) -> Iterator[dict[str, Any]]:
+def flat_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """The rows of ``rows_frame`` as they are before it is made: what does not apply is None or not there.
+
+    Examples
+    --------
+    >>> flat_rows([])
+    []
+    """
+    return [row for result in results for row in _rows_of(result)]
+
+
+def _rows_of(result: Result) -> Iterator[dict[str, Any]]:
     head = {name: getattr(result, name) for name in (*_OF_RESULT, "benchmark", "model", "variant", "status")}
     head["warnings"] = " ".join(result.warnings)
     if result.summary is None:
@@ -180,16 +191,27 @@ def seed_sets(frame: pd.DataFrame, results: Iterable[Result]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    versions = {result.digest: _versions(result) for result in results}
-    gathered: dict[tuple[Any, ...], list[int]] = {}
-    for place, row in enumerate(frame.to_dict("records")):
-        seeded = seed_of(str(row["variant"])) if row["status"] == "scored" else None
-        own = (place,) if seeded is None else (seeded[0], *(row[name] for name in _SAME), versions[row["digest"]])
-        gathered.setdefault(own, []).append(place)
-    rows = [row for places in gathered.values() for row in _set_rows(frame.iloc[places])]
+    rows = seed_rows([{str(name): value for name, value in row.items()} for row in frame.to_dict("records")], results)
     columns = [*frame.columns, "n_seeds", "range_low", "range_high", "members"]
     types = {str(name): kind for name, kind in frame.dtypes.items()} | {"n_seeds": "Int64"}
     return pd.DataFrame(rows, columns=columns).astype(types | {"range_low": "float64", "range_high": "float64"})
+
+
+def seed_rows(rows: Iterable[dict[str, Any]], results: Iterable[Result]) -> list[dict[str, Any]]:
+    """``seed_sets`` on rows of ``flat_rows``.
+
+    Examples
+    --------
+    >>> seed_rows([], [])
+    []
+    """
+    versions = {result.digest: _versions(result) for result in results}
+    gathered: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for place, row in enumerate(rows):
+        seeded = seed_of(str(row["variant"])) if row["status"] == "scored" else None
+        own = (place,) if seeded is None else (seeded[0], *(row[name] for name in _SAME), versions[row["digest"]])
+        gathered.setdefault(own, []).append(row)
+    return [row for members in gathered.values() for row in _set_rows(members)]
 
 
 _SAME = ("model", "benchmark", "region", "statistic", "target", "layer_rule", "seed")
@@ -201,30 +223,47 @@ def _versions(result: Result) -> tuple[Any, ...]:
     return (*(result.digests.get(part) for part in SHARED_DIGESTS), *result.layers)
 
 
-def _set_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _set_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for a set of seeds, or the rows as they are."""
-    if len(rows) == 1 or not rows["variant"].is_unique:
+    if len(rows) == 1 or len({row["variant"] for row in rows}) < len(rows):
         alone = {"n_seeds": 1, "range_low": None, "range_high": None}
-        return [{**row, **alone, "members": row["digest"]} for row in _records(rows)]
-    first = _records(rows.iloc[:1])[0]
-    seeds = [seed for kind, seed in filter(None, map(seed_of, rows["variant"]))]
-    averaged = [str(name) for name, kind in rows.dtypes.items() if kind == np.float64 and name not in _OF_ONE]
+        return [{**row, **alone, "members": row["digest"]} for row in rows]
+    seeds = [found[1] for found in (seed_of(row["variant"]) for row in rows) if found is not None]
+    values = [row["value"] for row in rows if is_number(row["value"])]
+    layers = [row["best_layer"] for row in rows]
     gathered = {
-        **{name: rows[name].mean(skipna=False) for name in averaged},
+        **{name: _mean(row.get(name) for row in rows) for name in rows[0] if _is_averaged(name)},
         **dict.fromkeys(_OF_ONE, None),
-        "variant": seeds_text(str(first["variant"]).partition(":")[0], seeds),
+        "variant": seeds_text(str(rows[0]["variant"]).partition(":")[0], seeds),
         "error_kind": "none",
         "resampled": "none",
-        "best_layer": rows["best_layer"].mode().iloc[0],
-        "n_null": rows["n_null"].sum(),
+        "best_layer": min(set(layers), key=lambda name: (-layers.count(name), name)),
+        "n_null": sum(row["n_null"] for row in rows),
         "n_seeds": len(rows),
-        "range_low": rows["value"].min(),
-        "range_high": rows["value"].max(),
-        "members": " ".join(rows["digest"]),
-        "warnings": " ".join(dict.fromkeys(text for text in rows["warnings"] if text)),
+        "range_low": min(values, default=None),
+        "range_high": max(values, default=None),
+        "members": " ".join(row["digest"] for row in rows),
+        "warnings": " ".join(dict.fromkeys(row["warnings"] for row in rows if row["warnings"])),
     }
-    return [first | gathered]
+    return [rows[0] | gathered]
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+def _is_averaged(name: str) -> bool:
+    return name not in _OF_ONE and (_TYPES.get(name) == "float64" or name.startswith("also_"))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None where a seed has no value."""
+    found = list(values)
+    return float(np.mean(found)) if all(is_number(value) for value in found) else None
+
+
+def is_number(value: float | None) -> TypeGuard[float]:
+    """Whether a cell holds a number: neither nothing nor NaN, which stands for nothing in a frame.
+
+    Examples
+    --------
+    >>> is_number(0.5), is_number(None), is_number(float("nan"))
+    (True, False, False)
+    """
+    return value is not None and value == value

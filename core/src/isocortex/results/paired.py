@@ -1,12 +1,12 @@
 """``isocortex compare``: models against each other on the same bootstrap draws, with false-discovery control.
 
 Two results are compared where benchmark, region, statistic and target are the same and their draws are paired: drawn
-with one seed from the same stimuli and participants. Whatever cannot be compared is listed with the reason.
+with one seed from the same stimuli and participants. Where one has more draws, the first that both have are used.
+Whatever cannot be compared is listed with the reason.
 """
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.errors import StoreError, UsageError, shorten, suggest
+from isocortex.errors import StoreError, UsageError, shorten
 from isocortex.files.digests import short
 from isocortex.results.frames import row_name
 from isocortex.results.result import Result, read_results
 from isocortex.results.scores_file import stored_draws
+from isocortex.results.selection import Selection, full_name, is_model, matches, require, selected_results
 from isocortex.scoring.stats import false_discovery_rate, interval, paired_p
 from isocortex.scoring.summary import Summary
 from isocortex.typing import Array
@@ -53,29 +54,11 @@ class _Entry:
 
     @property
     def name(self) -> str:
-        return _name(self.result)
+        return full_name(self.result)
 
     @property
     def value(self) -> float:
         return np.nan if self.summary.value is None else self.summary.value
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which results are compared; empty means all. IDs or globs; a model is ``ID`` or ``ID@variant``.
-
-    Attributes
-    ----------
-    benchmarks, models, regions
-        What takes part; the region of a whole result is called "all".
-    against
-        Compare each model with this one only.
-    """
-
-    benchmarks: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    against: str | None = None
 
 
 def compare_results(
@@ -102,7 +85,7 @@ def compare_results(
     found = read_results(folder) if isinstance(results, (str, Path)) else list(results)
     if not found:
         raise StoreError(f"There are no results to compare in {folder}. 'isocortex score' makes them.")
-    kept = _selected(found, chosen)
+    kept = selected_results(found, chosen)
     rows = [_alone(result) for result in kept if result.summary is None]
     for group in _groups(_entries(kept, folder), chosen).values():
         rows += _group_rows(group, chosen.against)
@@ -116,42 +99,6 @@ def compare_results(
 
 
 # --- which results ----------------------------------------------------------------------------------------------------
-
-
-def _name(result: Result) -> str:
-    return f"{result.model}@{result.variant}"
-
-
-def _is_model(result: Result, pattern: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for name in (result.model, _name(result)))
-
-
-def _selected(results: Sequence[Result], chosen: Selection) -> list[Result]:
-    """Results of the benchmarks and models that were asked for; every name must be known."""
-    for pattern in chosen.benchmarks:
-        _require(pattern, [result.benchmark for result in results], "benchmark")
-    asked = [*chosen.models, *([chosen.against] if chosen.against else [])]
-    for pattern in asked:
-        if not any(_is_model(result, pattern) for result in results):
-            _require(pattern, [name for result in results for name in (result.model, _name(result))], "model")
-    return [
-        result
-        for result in results
-        if _any_match(result.benchmark, chosen.benchmarks)
-        and (not chosen.models or any(_is_model(result, pattern) for pattern in asked))
-    ]
-
-
-def _any_match(name: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _require(pattern: str, names: Iterable[str], kind: str) -> None:
-    known = list(dict.fromkeys(names))
-    if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
-        raise UsageError(
-            f"No result has the {kind} {pattern!r}.{suggest(pattern, known)} There are {shorten(known, 8)}."
-        )
 
 
 def _entries(results: Sequence[Result], folder: Path) -> list[_Entry]:
@@ -197,14 +144,19 @@ def _stored_draws(path: Path, result: Result) -> dict[str | None, Array] | str:
 def _groups(entries: Sequence[_Entry], chosen: Selection) -> dict[tuple[str, str | None], list[_Entry]]:
     """Entries by benchmark and region, in their order, best value first."""
     for pattern in chosen.regions:
-        _require(pattern, [row_name(entry.region) for entry in entries], "region")
+        require(pattern, [row_name(entry.region) for entry in entries], "region")
     groups: dict[tuple[str, str | None], list[_Entry]] = {}
     for entry in entries:
-        if _any_match(row_name(entry.region), chosen.regions):
+        if matches(row_name(entry.region), chosen.regions):
             groups.setdefault((entry.result.benchmark, entry.region), []).append(entry)
     for group in groups.values():
-        group.sort(key=lambda entry: np.nan_to_num(entry.value, nan=-np.inf), reverse=True)
+        group.sort(key=_rank)
     return groups
+
+
+def _rank(entry: _Entry) -> float:
+    """Best value first: of an error the smallest."""
+    return np.nan_to_num(entry.value if entry.summary.better == "lower" else -entry.value, nan=np.inf)
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
@@ -215,7 +167,7 @@ def _group_rows(group: Sequence[_Entry], against: str | None) -> list[dict[str, 
     sound = [entry for entry in group if entry.problem is None]
     pairs = list(combinations(sound, 2))
     if against is not None:
-        named = {id(entry) for entry in sound if _is_model(entry.result, against)}
+        named = {id(entry) for entry in sound if is_model(entry.result, against)}
         pairs = [pair for pair in pairs if (id(pair[0]) in named) != (id(pair[1]) in named)]
         pairs = [(b, a) if id(a) in named else (a, b) for a, b in pairs]
     refused = {pair: reason for pair in pairs if (reason := _unpaired(*pair))}
@@ -251,7 +203,6 @@ def _unpaired(a: _Entry, b: _Entry) -> str | None:
         "number of stimuli": (a.summary.n_stimuli, b.summary.n_stimuli),
         "number of participants": (a.summary.n_subjects, b.summary.n_subjects),
         "what was resampled": (a.summary.resampled, b.summary.resampled),
-        "number of draws": (len(a.draws), len(b.draws)),
     }
     found = [f"{name} ({first} and {second})" for name, (first, second) in facts.items() if first != second]
     parts = [part for part in {**one.digests, **other.digests} if part not in _OF_MODEL]
@@ -267,7 +218,7 @@ def _unpaired(a: _Entry, b: _Entry) -> str | None:
 
 def _alone(result: Result) -> dict[str, Any]:
     reason = f"failed: {result.failure.message if result.failure else 'unknown'}"
-    return {"benchmark": result.benchmark, "seed": result.seed, "model_a": _name(result), "reason": reason}
+    return {"benchmark": result.benchmark, "seed": result.seed, "model_a": full_name(result), "reason": reason}
 
 
 def _head(entry: _Entry) -> dict[str, Any]:
@@ -293,8 +244,10 @@ def _pair_head(a: _Entry, b: _Entry) -> dict[str, Any]:
 
 def _compared(a: _Entry, b: _Entry) -> dict[str, Any]:
     difference = a.value - b.value
-    low, high = interval(a.draws - b.draws)
-    p, n_draws = paired_p(a.draws, b.draws, difference)
+    shared = min(len(a.draws), len(b.draws))  # more draws of one seed begin with those of fewer
+    first, second = a.draws[:shared], b.draws[:shared]
+    low, high = interval(first - second)
+    p, n_draws = paired_p(first, second, difference)
     return {
         **_pair_head(a, b),
         "difference": difference,

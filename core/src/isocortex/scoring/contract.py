@@ -143,6 +143,8 @@ class Contract(ABC):
     statistic: ClassVar[str] = "r"
     #: the variable that ``value`` is made of, where its name is another
     measure: ClassVar[str | None] = None
+    #: measures that are errors or distances, of which a smaller value is the better one
+    smaller_is_better: ClassVar[frozenset[str]] = frozenset()
     #: modes that fit the ceiling; one that is a reliability and no r takes "r2_over_c" or "r_over_c_squared"
     ceiling_modes: ClassVar[tuple[str, ...]] = ("r_over_sqrt_c",)
     #: what a benchmark's row may ask for; a metric with one way of its own has the first alone

@@ -30,8 +30,6 @@ TRAINED, PERMUTED, RANDOM, FIXED = "trained", "permuted", "random", "fixed"
 _KINDS = {"pretrained": TRAINED, "file": TRAINED, "permuted": PERMUTED, "random": RANDOM}
 #: digests that results must share to be wilcoxon_columns together
 _SHARED = ("dataset", "stimuli", "metric", "benchmark")
-#: measures of which zero is not what a model that knows nothing has
-_ERRORS = ("mse",)
 
 Row = dict[str, Any]
 Group = tuple[str, str, str]
@@ -99,7 +97,7 @@ def _is_predicted(part: Summary) -> bool | None:
     """Whether the value is above zero beyond its interval; None where the metric does not say, or as published."""
     if part.stage is None or part.stage.procedure != NESTED or part.interval_low is None:
         return None
-    return None if part.statistic in _ERRORS else part.interval_low > 0
+    return None if part.better == "lower" else part.interval_low > 0  # an error of zero is no sign of knowing nothing
 
 
 def rows_of(group: Group, entries: Sequence[Entry], reference: str | None) -> list[Row]:

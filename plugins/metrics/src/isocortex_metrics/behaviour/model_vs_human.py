@@ -182,6 +182,7 @@ class ModelVsHumanComparison(Comparison):
     """
 
     statistic = "kappa"
+    smaller_is_better = SMALLER_IS_BETTER
     ceiling_modes = ()
     aggregates = ("median-mean",)
 
@@ -281,7 +282,7 @@ class ModelVsHumanComparison(Comparison):
         SettingsError
             Several layers, and a measure of which a smaller value is the better one.
         """
-        if self.rules.measure in SMALLER_IS_BETTER and len(layers) > 1:
+        if self.rules.measure in self.smaller_is_better and len(layers) > 1:
             raise SettingsError(
                 f"Of {self.rules.measure!r} a smaller value is the better one, and no layer is chosen by it; "
                 f"{len(layers)} were given. Pick one with --layers."

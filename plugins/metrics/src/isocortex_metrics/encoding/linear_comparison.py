@@ -74,6 +74,7 @@ class LinearComparison(Comparison):
 
     statistic = "r"
     error_kind = WIDENED
+    smaller_is_better: ClassVar[frozenset[str]] = frozenset({"mse"})
     ceiling_estimators: ClassVar[tuple[str, ...]] = tuple(ESTIMATORS)
     #: measures that ``resample`` can draw
     drawn: tuple[str, ...] = ("r", *SQUARED, "explained_variance", "mse")

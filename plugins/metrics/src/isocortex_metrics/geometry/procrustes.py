@@ -78,6 +78,7 @@ class ProcrustesComparison(Comparison):
     """
 
     statistic = "procrustes"
+    smaller_is_better = frozenset({"angle"})
     ceiling_modes = ()
     aggregates = ("median-mean",)
 

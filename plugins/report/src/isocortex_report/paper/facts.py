@@ -16,7 +16,7 @@ from isocortex.errors import IsocortexError, PluginError
 from isocortex.results import Result, open_scores
 from isocortex_report.paper.clauses import Account, account_of
 from isocortex_report.paper.quantities import between
-from isocortex_report.paper.selection import scores_of
+from isocortex_report.selection import scores_of
 
 if TYPE_CHECKING:
     from isocortex.interfaces import BenchmarkCard, DatasetCard, MetricCard, ModelCard, StimuliCard
@@ -142,8 +142,12 @@ def cards_of(results: Iterable[Result]) -> Cards:
     import isocortex
 
     kinds = ("model", "benchmark", "dataset", "stimuli", "metric")
-    names = [(kind, str(getattr(result, kind))) for result in results for kind in kinds]
-    return isocortex.load_cards(names)
+    known = list(results)
+    return {
+        (kind, name): card
+        for kind in kinds
+        for name, card in isocortex.load_cards(kind, (str(getattr(result, kind)) for result in known)).items()
+    }
 
 
 def is_code_of(card: MetricCard, result: Result) -> bool:

@@ -1,0 +1,232 @@
+"""The folder of a report: the page, and beside it every figure, table, number and reference as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isocortex.errors import StoreError, UsageError
+from isocortex_report.page.inline_figures import MOST_BYTES, Shown, inline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from isocortex.results import Result
+    from isocortex_report.figures import Figure, Material
+    from isocortex_report.page.document import Paper
+    from isocortex_report.page.pairs import Tests
+
+#: by which a folder is known as one that may be replaced
+GENERATOR = b'<meta name="generator" content="isocortex-report'
+#: figures that are drawn for one report; each takes about a second
+MOST_FIGURES = 60
+PAGE = "index.html"
+Listed = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes
+    ----------
+    page
+        The HTML file.
+    n_figures, n_left
+        Figures that were drawn, and left out because there are too many.
+    """
+
+    page: Path
+    n_figures: int
+    n_left: int
+
+
+def write_report(folder: Path, out: Path, *, title: str | None = None, say: Callable[[str], None] = print) -> Written:
+    """Write the page of a folder of results, and the files beside it.
+
+    Parameters
+    ----------
+    folder
+        Results.
+    out
+        A folder that is not there, is empty, or holds an earlier report, which is replaced as a whole.
+    title
+        Of the page; None: from the results.
+    say
+        Where progress goes, line by line.
+
+    Raises
+    ------
+    StoreError
+        No such folder, no results in it, or it cannot be written.
+    UsageError
+        ``out`` holds something else.
+    """
+    from isocortex.results import read_results
+    from isocortex_report.figures import Material
+
+    results = read_results(folder)
+    if not results:
+        raise StoreError(f"{folder} holds no results yet. 'isocortex score' makes them.")
+    with report_folder(out) as made:
+        material = Material(results, folder)
+        shown, files, n_left = _figures(material, made, say)
+        paper = _paper(results, made, files)
+        _page(material, folder, made, shown, paper, files, title)
+    return Written(out / PAGE, len(shown), n_left)
+
+
+# --- the folder -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def report_folder(out: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``out`` when all is written; an earlier report is there until then.
+
+    Raises
+    ------
+    UsageError
+        ``out`` is no folder, or one that holds something else than a report.
+    StoreError
+        It cannot be written.
+    """
+    from isocortex.files import whole_folder
+
+    if out.exists() and not is_replaceable(out):
+        raise UsageError(f"{out} holds something else than a report. Give --out a folder that is empty or not there.")
+    with whole_folder(out) as made:
+        yield made
+
+
+def is_replaceable(out: Path) -> bool:
+    """Whether a folder is empty or holds a report."""
+    if not out.is_dir():
+        return False
+    page = out / PAGE
+    if page.is_file():
+        with page.open("rb") as file:
+            return GENERATOR in file.read(4000)
+    return not any(out.iterdir())
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def _figures(material: Material, made: Path, say: Callable[[str], None]) -> tuple[list[tuple[Shown, str]], Listed, int]:
+    """Draw all figures into files and for the page; those of whole benchmarks first."""
+    from isocortex_report.figures import figures_of
+
+    figures = sorted(figures_of(material.results, material.folder), key=_priority)
+    kept, left = figures[:MOST_FIGURES], len(figures) - MOST_FIGURES
+    shown: list[tuple[Shown, str]] = []
+    files: Listed = []
+    room = MOST_BYTES
+    for place, figure in enumerate(kept):
+        if place % 10 == 0:
+            say(f"figures: {place} of {len(kept)}")
+        links, listed = _saved(figure, made)
+        files += listed
+        item = inline(figure, figure.svg(), links, room=room, region=_only(figure.frame, "region"))
+        room -= len(item.svg.encode()) if item.svg is not None else 0
+        shown.append((item, _only(figure.frame, "benchmark")))
+    return shown, files, max(0, left)
+
+
+def _priority(figure: Figure) -> int:
+    """Wholes before regions, in the order of the kinds otherwise."""
+    return int(_only(figure.frame, "region") not in ("", "all"))
+
+
+def _only(frame: pd.DataFrame, column: str) -> str:
+    """The one value of a column, or nothing where there are several or none."""
+    named = [str(value) for value in frame[column].unique()] if column in frame.columns else []
+    return named[0] if len(named) == 1 else ""
+
+
+def _saved(figure: Figure, made: Path) -> tuple[Listed, Listed]:
+    """Write a figure as SVG and PDF with its CSV; links for the page, and lines for the list of files."""
+    folder = made / "figures"
+    for ending in (".svg", ".pdf"):
+        figure.save(folder / f"{figure.name}{ending}")
+    links = [(ending.upper(), _address(f"figures/{figure.name}.{ending}")) for ending in ("svg", "pdf", "csv")]
+    return links, [(figure.title, links[0][1])]
+
+
+def _address(path: str) -> str:
+    """A relative address; names of files have % in them."""
+    from urllib.parse import quote
+
+    return quote(path, safe="/")
+
+
+# --- texts and tables -------------------------------------------------------------------------------------------------
+
+
+def _paper(results: Sequence[Result], made: Path, files: Listed) -> Paper:
+    from isocortex_report.page.document import Paper
+    from isocortex_report.paper import bibtex, methods_text
+
+    paper = Paper(methods_text(results), bibtex(results))
+    (made / "methods.txt").write_text(paper.methods.rstrip() + "\n", encoding="utf-8")
+    (made / "references.bib").write_text(paper.bibtex.rstrip() + "\n", encoding="utf-8")
+    files += [("methods, for a paper", "methods.txt"), ("references as BibTeX", "references.bib")]
+    return paper
+
+
+def _page(
+    material: Material,
+    folder: Path,
+    made: Path,
+    shown: Sequence[tuple[Shown, str]],
+    paper: Paper,
+    files: Listed,
+    title: str | None,
+) -> None:
+    from importlib.metadata import version
+
+    from isocortex.files import write_atomic
+    from isocortex_report.page.document import page_of
+    from isocortex_report.page.rendering import render
+
+    files += _tables(material, made)
+    page, tests = page_of(material, folder, shown, paper, files, title)
+    _write_comparisons(tests, made)
+    text = render(
+        "page.html", script="page.js", style="page.css", page=page, glossary=page.glossary, version=version("isocortex-report")
+    )
+    write_atomic(made / PAGE, lambda file: file.write(text.encode("utf-8", errors="replace")))
+    return True
+
+
+def _tables(material: Material, made: Path) -> Listed:
+    """Rows and curves as CSV."""
+    from isocortex.results import layers_frame
+
+    data = made / "data"
+    data.mkdir()
+    _write_csv(material.rows, data / "rows.csv")
+    _write_csv(layers_frame(material.results), data / "layers.csv")
+    return [
+        ("every value with its context, one row per model, benchmark and region", "data/rows.csv"),
+        ("curves over layers", "data/layers.csv"),
+    ]
+
+
+def _write_comparisons(tests: Tests, made: Path) -> None:
+    if tests.table is not None:
+        _write_csv(tests.table, made / "data" / "comparisons.csv")
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Numbers to the last digit; a text that a spreadsheet would compute begins with '."""
+    texts = [name for name in frame.columns if frame[name].dtype == object]
+    frame.assign(**{name: frame[name].map(_no_formula) for name in texts}).to_csv(
+        path, index=False, lineterminator="\n", errors="replace"
+    )
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,35 @@
+"""``isocortex report``: results as one page, with every figure, table and reference beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(name="report", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Its folder.")
+@click.option("--title", metavar="TEXT", help="Of the page; default: from the results.")
+@click.option("--stimuli", metavar="ID|FOLDER", help="A page to see or hear a set of stimuli instead; no results needed.")
+def report(results: Path, out: Path, title: str | None, stimuli: str | None) -> None:
+    """Write results as one HTML page that needs no network, and a folder of figures, tables and references.
+
+    The page opens from disk. Beside it lie every figure as SVG and PDF with its numbers as CSV, the tables as LaTeX,
+    the methods as text and the references as BibTeX. An earlier report in the folder is replaced.
+    """
+    from isocortex_report.page.writing import write_report
+
+    if stimuli is not None:
+        from isocortex_report.page.stimulus_page import write_stimuli
+
+        print(write_stimuli(stimuli, out, title=title))
+        return
+    written = write_report(results, out, title=title, say=lambda line: print(line, file=sys.stderr))
+    if written.n_left:
+        print(
+            f"{written.n_left} more figures, of regions, were not drawn: 'isocortex figure KIND {results}' draws them.",
+            file=sys.stderr,
+        )
+    print(written.page)
