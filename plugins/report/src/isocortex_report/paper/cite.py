@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isocortex.results import Result
-from isocortex_report.paper.bibtex import as_bibtex
+from isocortex_report.paper.bibtex_entries import as_bibtex
 from isocortex_report.paper.facts import cards_of
 from isocortex_report.paper.methods import methods
 from isocortex_report.paper.references import References
@@ -39,3 +39,7 @@ def bibtex(
     keys = {entry.key for entry in entries}
     more = [entry for card in known for entry in references.of_card(card) if entry.key not in keys]
     return as_bibtex([*entries, *more])
+
+
+#: as the command is called
+cite = bibtex
