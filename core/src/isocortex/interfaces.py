@@ -10,9 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import (
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
 
     from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
-
-_Schema = TypeVar("_Schema", bound=BaseModel)
 
 __all__ = [
     "BenchmarkCard",
