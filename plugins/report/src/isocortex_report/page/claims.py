@@ -157,7 +157,9 @@ def _several_benchmarks(leads: Sequence[Lead]) -> Markup:
     if not alone:
         return head + "; on none is it told apart from all others (q ≤ .05)."
     where = listed([lead.panel.benchmark for lead in alone], 3)
-    return head + _escaped("; it is told apart from all others (q ≤ .05) on {where} only.", where=where)
+    untested = [lead.panel.benchmark for lead in leads if lead.untested and not lead.close]
+    rest = f"; on {listed(untested, 3)} that was not tested" if untested else ""
+    return head + _escaped("; it is told apart from all others (q ≤ .05) on {where}{rest}.", where=where, rest=rest)
 
 
 def _joined(parts: Sequence[Markup]) -> Markup:
@@ -184,8 +186,11 @@ def _controls(leads: Sequence[Lead]) -> Markup:
         return _few_with_controls(beside)
     clear = [lead for lead, rivals in beside if _is_clear(lead, rivals)]
     text = "The best model is told apart from every control on {n_clear} of {n}{where}"
-    close = [lead.panel.benchmark for lead, rivals in beside if not _is_clear(lead, rivals)]
+    close = [lead.panel.benchmark for lead, rivals in beside if any(row in lead.close for row in rivals)]
+    untested = [lead for lead, _ in beside if lead not in clear and lead.panel.benchmark not in close]
     where = f", not on {listed(close, 3)}" if close else ""
+    if untested:
+        where += f"; on {listed([lead.panel.benchmark for lead in untested], 3)} that was not tested"
     head = _escaped(text, n_clear=len(clear), n=counted(len(beside), "ranking"), where=where)
     if not above:
         return head + "."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from isocortex_report.page.axis import Axis, axis_of
-from isocortex_report.page.words import ERRORS, counted, statistic_words, symbol
+from isocortex_report.page.words import counted, statistic_words, symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,7 @@ class Panel:
     @property
     def less_is_better(self) -> bool:
         """Whether the best model has the smallest value."""
-        return self.statistic in ERRORS
+        return all(row.record["better"] == "lower" for row in self.rows)
 
     @property
     def ceiling(self) -> tuple[float, float] | None:
@@ -133,14 +133,18 @@ class Panel:
 
 
 def number(value: float | None) -> str:
-    """Three digits, or a dash.
+    """Three digits without a zero before the point, as papers of the field print them, or a dash.
 
     Examples
     --------
-    >>> number(0.12345), number(None), number(-0.0001)
-    ('0.123', '–', '-0.000')
+    >>> number(0.12345), number(None), number(-0.0001), number(-1.5)
+    ('.123', '–', '.000', '−1.500')
     """
-    return "–" if value is None or value != value else f"{value:.3f}"
+    if value is None or value != value:
+        return "–"
+    text = f"{abs(value):.3f}"
+    sign = "−" if value < 0 and float(text) else ""
+    return sign + (text[1:] if text.startswith("0.") else text)
 
 
 def full_name(record: Mapping[str, Any]) -> str:
@@ -212,16 +216,16 @@ def _panel(
             regions=inside.get(record["members"], {}),
             records=by_members[record["members"]],
         )
-        for record in sorted(wholes, key=lambda record: _order(record, statistic))
+        for record in sorted(wholes, key=_order)
     ]
     regions = list(dict.fromkeys(str(record["region"]) for record in parts))
     return Panel(f"b{place}", benchmark, statistic, target, axis, region_axis, rows, regions)
 
 
-def _order(record: Record, statistic: str) -> tuple[bool, float]:
+def _order(record: Record) -> tuple[bool, float]:
     """Best first; without a value last."""
     value = record["value"]
-    return (value is None, 0.0 if value is None else value if statistic in ERRORS else -value)
+    return (value is None, 0.0 if value is None else value if record["better"] == "lower" else -value)
 
 
 def _axis(records: Sequence[Record]) -> Axis:

@@ -77,6 +77,16 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Paper:
+    """Texts for a paper: titled paragraphs of methods, numbered references, and what results do not hold."""
+
+    paragraphs: Sequence[tuple[str, str]]
+    references: Sequence[str]
+    unsaid: Sequence[str]
+    bibtex: str
+
+
+@dataclass(frozen=True)
 class Page:
     """All that the page shows."""
 
@@ -95,22 +105,13 @@ class Page:
     failures: Sequence[Failed]
     gaps_text: str
     warnings: Mapping[str, Sequence[str]]
-    methods: Sequence[str]
-    bibtex: str
+    paper: Paper
     provenance: Sequence[tuple[str, str]]
     versions: Sequence[tuple[str, str]]
     files: Sequence[tuple[str, str]]
     tags: Mapping[str, Sequence[str]]
     models: Sequence[Mapping[str, Any]]
     glossary: Mapping[str, tuple[str, str]] = field(default_factory=lambda: GLOSSARY)
-
-
-@dataclass(frozen=True)
-class Paper:
-    """Texts for a paper: methods in paragraphs, references."""
-
-    methods: str
-    bibtex: str
 
 
 def page_of(
@@ -157,8 +158,7 @@ def page_of(
         failures=[item for cell in grid.failed.values() for item in cell],
         gaps_text=_gaps_text(grid),
         warnings=warnings_of(results),
-        methods=[part.strip() for part in paper.methods.split("\n\n") if part.strip()],
-        bibtex=paper.bibtex.strip(),
+        paper=paper,
         provenance=provenance_of(results),
         versions=versions_of(results),
         files=files,

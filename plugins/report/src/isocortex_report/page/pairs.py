@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import StoreError, UsageError
 from isocortex_report.page.axis import Axis, axis_of
-from isocortex_report.page.contents import WHOLE, Panel, Row, Score
+from isocortex_report.page.contents import WHOLE, Panel, Row, Score, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +134,7 @@ def _family(tested: pd.DataFrame, regions: Sequence[str]) -> str:
     what = "whole benchmarks" if regions else "benchmarks and regions"
     return (
         f"q: Benjamini and Hochberg over {len(tested):,} pairs within {what} of this page, each on {named} bootstrap "
-        f"draws that both share; p cannot fall below {2 / (draws[-1] + 1):.3g}."
+        f"draws that both share; p cannot fall below {number(2 / (draws[-1] + 1))}."
     )
 
 

@@ -28,8 +28,6 @@ TARGETS = {
     "group-mean": "the mean over participants",
     "pooled": "pooled data",
 }
-#: statistics of which less is better
-ERRORS = ("mse", "accuracy_difference")
 
 GLOSSARY = {
     "value": (

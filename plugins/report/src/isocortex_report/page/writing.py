@@ -74,7 +74,7 @@ def write_report(folder: Path, out: Path, *, title: str | None = None, say: Call
     with report_folder(out) as made:
         material = Material(results, folder)
         shown, files, n_left = _figures(material, made, say)
-        paper = _paper(results, made, files)
+        paper = _paper(results, folder, made, files)
         _page(material, folder, made, shown, paper, files, title)
     return Written(out / PAGE, len(shown), n_left)
 
@@ -165,13 +165,16 @@ def _address(path: str) -> str:
 # --- texts and tables -------------------------------------------------------------------------------------------------
 
 
-def _paper(results: Sequence[Result], made: Path, files: Listed) -> Paper:
+def _paper(results: Sequence[Result], folder: Path, made: Path, files: Listed) -> Paper:
     from isocortex_report.page.document import Paper
-    from isocortex_report.paper import bibtex, methods_text
+    from isocortex_report.paper.cite import bibtex
+    from isocortex_report.paper.methods import methods
+    from isocortex_report.paper.references import in_text
 
-    paper = Paper(methods_text(results), bibtex(results))
-    (made / "methods.txt").write_text(paper.methods.rstrip() + "\n", encoding="utf-8")
-    (made / "references.bib").write_text(paper.bibtex.rstrip() + "\n", encoding="utf-8")
+    section = methods(results, folder=folder)
+    paper = Paper(section.paragraphs, [in_text(entry) for entry in section.entries], section.unsaid, bibtex(results))
+    (made / "methods.txt").write_text(str(section), encoding="utf-8", errors="replace")
+    (made / "references.bib").write_text(paper.bibtex.rstrip() + "\n", encoding="utf-8", errors="replace")
     files += [("methods, for a paper", "methods.txt"), ("references as BibTeX", "references.bib")]
     return paper
 
