@@ -148,7 +148,7 @@ def layers_of(model: str, table: Table) -> tuple[str, ...]:
 def rows_of(table: Table, results: pd.DataFrame) -> Iterator[str]:
     """Lines of a table in Markdown: a network trained, its seeds together, then controls."""
     for benchmark in table.benchmarks:
-        here = results[(results["benchmark"] == benchmark) & results["region"].isna()]
+        here = results[(results["benchmark"] == benchmark) & (results["region"] == "all")]
         for model in table.networks:
             own = here[here["model"].isin([model, *(["nemo:" + _nemo(here)] if model == MARBLENET else [])])]
             trained, seeds = own[own["variant"].str.startswith("file:")], own[own["variant"].str.startswith("random:")]
@@ -173,7 +173,8 @@ def _line(benchmark: str, model: str, row: Any, seeds: pd.DataFrame | None, also
         untrained = f"{seeds['value'].min():.3f} to {seeds['value'].max():.3f} (upper bounds to {highest:.3f})"
     cells = [benchmark, f"`{model}`", value, untrained]
     if also is not None:
-        more = [f"{one[also]:.3f}" for one in ([row["also"]] if seeds is None else [row["also"], *seeds["also"]])]
+        measure = f"also_{also}"
+        more = [f"{one:.3f}" for one in ([row[measure]] if seeds is None else [row[measure], *seeds[measure]])]
         cells.append(more[0] if seeds is None else f"{more[0]}; {min(more[1:])} to {max(more[1:])}")
     return f"| {' | '.join(cells)} |\n"
 
@@ -196,7 +197,7 @@ def main() -> None:
         score(asked.source, asked.results)
     import isocortex as package
 
-    results = package.load_results(asked.results)
+    results = package.results(asked.results)
     page = PAGE.read_text(encoding="utf-8")
     tables = {name: written(table, results) for name, table in TABLES.items()}
     PAGE.write_text(

@@ -136,6 +136,6 @@ def test_functions_are_computed_anew_unless_they_have_a_digest(tmp_path, monkeyp
         first, second = (isocortex.score(model, "folder:mine:ridge", quiet=True) for _ in range(2))
         assert sum(calls) == expected
         assert first[0].summary.value == second[0].summary.value > 0.9
-    table = isocortex.load_results("results")
+    table = isocortex.results("results")
     assert set(table["model"]) == {"brightness-None", "brightness-v1"}
     assert not list((tmp_path / "results").rglob("failures/*.json"))

@@ -94,7 +94,7 @@ def test_chunks_of_different_types_lose_nothing() -> None:
 
 def test_names_shapes_and_units_are_shown() -> None:
     activations = Activations("conv1", [3, 4], [np.zeros((2, 5))], units=list("vwxyz"))  # type: ignore[list-item]
-    assert repr(activations) == "Activations('conv1', 2 stimuli × 5 units)"
+    assert repr(activations).splitlines()[0] == "Activations 'conv1': 2 stimuli × 5 units, float64"
     assert activations.stimulus_id == ("3", "4")
     assert activations.units == ("v", "w", "x", "y", "z")
     assert activations.rows(["4", "3"]).tolist() == [1, 0]

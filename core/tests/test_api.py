@@ -54,7 +54,7 @@ def test_results_go_where_out_says(lab: Lab) -> None:
     isocortex.score("lab-net", "lab.fit", config=config, out="given", quiet=True)
     isocortex.score("lab-net", "lab.fit", out=Path("plain"), quiet=True)
     for folder, seed in (("configured", 2), ("given", 2), ("plain", 0)):
-        ((_, row),) = isocortex.load_results(folder).iterrows()
+        ((_, row),) = isocortex.results(folder).iterrows()
         (path,) = Path(folder).rglob("result.json")
         assert f'"seed": {seed}' in path.read_text()
         assert row["benchmark"] == "lab.fit"
@@ -176,13 +176,16 @@ def test_extract_raises_what_the_command_says(lab: Lab, call: dict, error: type[
 
 def test_results_are_a_table_of_the_rows_of_each_result(lab: Lab) -> None:
     scored = isocortex.score(["lab-net", "fault-run"], ["lab.regions"], quiet=True)
-    table = isocortex.load_results()
+    table = isocortex.results()
     rows = sorted((row for result in scored for row in result.rows()), key=lambda row: row["model"])
     assert table["model"].tolist() == [row["model"] for row in rows]
     assert table["value"].tolist()[1:] == [row["value"] for row in rows[1:]]
+    assert table.equals(isocortex.results(reversed(scored)))
+    assert isocortex.results(benchmarks="lab.*", models="lab-net@fixed", regions=["B"])["region"].tolist() == ["B"]
+    assert isocortex.results(regions="A")["status"].tolist() == ["failed", "scored"], "what failed stays"
     assert "the tape is torn" in table["failure"].iloc[0]
     with pytest.raises(StoreError, match="no results folder nowhere"):
-        isocortex.load_results("nowhere")
+        isocortex.results("nowhere")
 
 
 def test_every_public_name_can_be_called_when_all_rooms_have_been_imported(lab: Lab) -> None:
@@ -192,7 +195,7 @@ def test_every_public_name_can_be_called_when_all_rooms_have_been_imported(lab: 
         assert callable(getattr(isocortex, name)), name
     assert isocortex.results.Result is Result, "the room hands on what is public"
     lab.score("lab-net", "lab.fit", out=Path("elsewhere"))
-    assert isocortex.load_results("elsewhere")["status"].tolist() == ["scored"]
+    assert isocortex.results("elsewhere")["status"].tolist() == ["scored"]
 
 
 def test_compare_takes_one_name_or_several_and_what_score_returned(lab: Lab) -> None:
@@ -208,6 +211,6 @@ def test_compare_takes_one_name_or_several_and_what_score_returned(lab: Lab) -> 
 
 def test_the_room_of_results_can_be_called(lab: Lab) -> None:
     lab.score("lab-net", "lab.fit")
-    found = isocortex.results(lab.folder / "results")  # pyright: ignore[reportCallIssue] - a module, which is called
-    assert found.equals(isocortex.load_results(lab.folder / "results"))
+    found = isocortex.results(lab.folder / "results")
+    assert found["model"].tolist() == ["lab-net"]
     assert isocortex.results.Result is Result

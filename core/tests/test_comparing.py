@@ -15,10 +15,11 @@ import xarray as xr
 
 import isocortex
 from isocortex.errors import StoreError, UsageError
-from isocortex.results.paired import Selection, compare_results
+from isocortex.results.paired import compare_results
 from isocortex.results.records import write_record
 from isocortex.results.result import Failure, Result
 from isocortex.results.scores_file import write_netcdf, write_scores
+from isocortex.results.selection import Selection
 from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
 from isocortex.scoring.summary import Summary
 from tests.folders import image_folder

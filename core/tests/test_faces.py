@@ -32,6 +32,10 @@ def package(folder: Path) -> str:
     return ".".join(("isocortex", *folder.relative_to(CORE).parts))
 
 
+#: a room that can itself be called, which test_api shows
+CALLED = {"results"}
+
+
 def handed_on(folder: Path) -> list[tuple[str, str]]:
     """Defining module and name of all that a face hands on, as its stub says."""
     imports = [
@@ -48,7 +52,8 @@ def test_there_are_rooms_with_faces() -> None:
 def test_a_face_hands_on_what_its_stub_says(folder: Path) -> None:
     face, names = import_module(package(folder)), handed_on(folder)
     for module, name in names:
-        assert getattr(face, name) is getattr(import_module(module), name)
+        found = getattr(face, name)
+        assert found is getattr(import_module(module), name) or name in CALLED
     assert sorted(name for _, name in names) == sorted(face.__all__)
 
 
@@ -56,7 +61,7 @@ def test_a_face_hands_on_what_its_stub_says(folder: Path) -> None:
 def test_no_name_is_that_of_a_module_inside(folder: Path) -> None:
     """Once such a module is imported, it takes the place of what the face hands on."""
     inside = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert not inside & {name for _, name in handed_on(folder)}
+    assert not inside & {name for _, name in handed_on(folder)} - CALLED
 
 
 @pytest.mark.parametrize("folder", ROOMS, ids=package)

@@ -42,7 +42,7 @@ def test_a_tilde_is_the_home_folder_wherever_it_stands(home: Path, typed: Typed)
         done = typed(*line)
         assert done.code == 0, done.err
     assert isocortex.load_dataset("folder:~/mine").id == "mine"
-    assert len(isocortex.load_results("~/results")) == 2
+    assert len(isocortex.results("~/results")) == 2
     assert isocortex.score("pixels", "folder:~/mine:ridge", out="~/results", quiet=True)[0].cached
     assert list((home.parent / "work").iterdir()) == []
 

@@ -112,7 +112,7 @@ def test_the_seed_is_told_wherever_a_result_is(lab: Lab, typed: Typed) -> None:
     for seed in (0, 7):
         lab.score(["lab-net", "lab-second"], "lab.fit", seed=seed)
     assert sorted(row["seed"] for row in json.loads(typed("show", "--json").out)) == [0, 0, 7, 7]
-    assert sorted(isocortex.load_results()["seed"]) == [0, 0, 7, 7]
+    assert sorted(isocortex.results()["seed"]) == [0, 0, 7, 7]
     assert "seed" in typed("show", "--csv").out.splitlines()[0].split(",")
     shown = typed("show").out
     assert "seed" in shown

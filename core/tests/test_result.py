@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from isocortex.errors import StoreError
 from isocortex.results.records import write_record
-from isocortex.results.result import Failure, Provenance, Result, read_results, table
+from isocortex.results.result import Failure, Provenance, Result, read_results
 from isocortex.scoring.summary import LayerValue, Summary
 
 
@@ -165,15 +165,6 @@ def test_a_result_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (found,) = read_results(tmp_path)
     assert found.failure is not None
     assert "result.json cannot be read" in found.failure.message
-
-
-def test_a_table_has_one_row_per_result_and_region() -> None:
-    frame = table([result(regions={"IT": summary(0.75)}), failed(model="pixels")])
-    assert frame["model"].tolist() == ["noise", "noise", "pixels"]
-    assert frame["value"].tolist()[:2] == [0.5, 0.75]
-    assert frame["region"].isna().tolist() == [True, False, True]
-    assert frame["status"].tolist() == ["scored", "scored", "failed"]
-    assert len(table([])) == 0
 
 
 def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,7 +84,7 @@ def test_files_are_read_when_they_are_needed_and_not_before(tmp_path: Path) -> N
     stimuli = StimulusSet("demo", "audio", {name: folder / f"{name}.wav" for name in "abc"}, read=reading)
     batch = stimuli.batch([2, 0])
     assert len(stimuli) == 3
-    assert repr(stimuli) == "StimulusSet('demo', audio, 3 stimuli)"
+    assert repr(stimuli).splitlines()[0] == "StimulusSet 'demo': audio, 3 stimuli"
     assert batch.ids == ("c", "a")
     assert opened == []
     assert next(iter(batch)).array[0] == 0.25 + 2 * 0.0625

@@ -22,15 +22,17 @@ SOURCES = Path(__file__).parent
 NAMES = tuple(sorted(path.parent.name for path in SOURCES.glob("*/pyproject.toml")))
 
 
-def fake_site(folder: Path, names: Iterable[str] = NAMES) -> Path:
-    """Install packages of this folder below ``folder``.
+def fake_site(folder: Path, names: Iterable[str] = NAMES, sources: Path = SOURCES) -> Path:
+    """Install packages of this folder, or of ``sources``, below ``folder``.
 
     Parameters
     ----------
     folder
         Where the folder ``site`` is made, or filled where it exists.
     names
-        Names of distributions, such as "isocortex-twin-a"; default: all.
+        Names of distributions, such as "isocortex-twin-a"; default: all of this folder.
+    sources
+        The folder of their folders.
 
     Returns
     -------
@@ -38,8 +40,8 @@ def fake_site(folder: Path, names: Iterable[str] = NAMES) -> Path:
     """
     site = folder / "site"
     for name in names:
-        project = tomllib.loads((SOURCES / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        for source in sorted((SOURCES / name / "src").iterdir()):
+        project = tomllib.loads((sources / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        for source in sorted((sources / name / "src").iterdir()):
             shutil.copytree(
                 source, site / source.name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
             )

@@ -1,4 +1,4 @@
-from .api import compare as compare, extract as extract, load_results as load_results, score as score
+from .api import compare as compare, extract as extract, score as score
 from .loading.resolver import (
     load_card as load_card,
     load_cards as load_cards,
@@ -8,6 +8,7 @@ from .loading.resolver import (
     load_stimuli as load_stimuli,
 )
 from .models.wrap import wrap as wrap
+from .results.reading import kept as kept, layers as layers, results as results, scores as scores
 from .run.plan import RunConfig as RunConfig
 
 __version__: str

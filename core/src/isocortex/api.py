@@ -1,4 +1,4 @@
-"""The Python calls behind ``isocortex.score``, ``isocortex.load_results`` and friends."""
+"""The Python calls behind ``isocortex.score``, ``isocortex.extract`` and ``isocortex.compare``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
     from isocortex.data.stimuli import StimulusSet
     from isocortex.progress import Reporter
-    from isocortex.results.result import Result
+    from isocortex.results.result import Result, Results
 
 Models = str | ModelPlugin | Sequence[str | ModelPlugin]
 
@@ -130,7 +130,7 @@ def score(
     quiet: bool = False,
     executor: str | None = None,
     jobs: int = 1,
-) -> list[Result]:
+) -> Results:
     """Score models on benchmarks, as ``isocortex score`` does.
 
     Parameters
@@ -152,7 +152,8 @@ def score(
 
     Returns
     -------
-    One result per cell, finished ones from the results folder; failed cells have ``status == "failed"``.
+    One result per cell, finished ones from the results folder; failed cells have ``status == "failed"``. It is a list
+    that a notebook shows as a table; ``.frame()`` makes it a DataFrame.
 
     Raises
     ------
@@ -164,12 +165,13 @@ def score(
     >>> # isocortex.score("noise", "NH2015comp.ridge")[0].summary.value
     """
     from isocortex.progress import Reporter
+    from isocortex.results.result import Results
 
     chosen = config or RunConfig()
     if out is not None:
         chosen = replace(chosen, out=home_expanded(Path(out)))
     with contextlib.closing(Reporter(quiet=quiet)) as reporter:
-        return run(models, benchmarks, chosen, reporter, executor=executor, jobs=jobs)[0]
+        return Results(run(models, benchmarks, chosen, reporter, executor=executor, jobs=jobs)[0])
 
 
 def extract(
@@ -231,18 +233,6 @@ def extract(
         return wanted.in_memory(layers) if wanted.folder is None else wanted.kept_layers(layers, wanted.folder)
 
 
-def load_results(folder: Path | str = "results") -> pd.DataFrame:
-    """Read a results folder as a table with one row per model × benchmark (× region).
-
-    Examples
-    --------
-    >>> # isocortex.load_results("results").query("benchmark == 'NH2015comp.ridge'")[["model", "value"]]
-    """
-    from isocortex.results.result import read_results, table
-
-    return table(read_results(home_expanded(Path(folder))))
-
-
 def compare(
     results: Path | str | Iterable[Result] = "results",
     *,
@@ -285,9 +275,7 @@ def compare(
     --------
     >>> # isocortex.compare("results", benchmarks="NH2015comp.ridge", against="spectrotemporal")[["model_a", "q"]]
     """
-    from isocortex.results.paired import Selection, compare_results
+    from isocortex.results.paired import compare_results
+    from isocortex.results.selection import Selection
 
-    def listed(names: str | Sequence[str]) -> tuple[str, ...]:
-        return (names,) if isinstance(names, str) else tuple(names)
-
-    return compare_results(results, Selection(listed(benchmarks), listed(models), listed(regions), against), out)
+    return compare_results(results, Selection.of(benchmarks, models, regions, against), out)

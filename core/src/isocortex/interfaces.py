@@ -26,6 +26,7 @@ from isocortex.catalogue.cards import (
     StimuliCard,
     Variant,
 )
+from isocortex.display import Displayed, Shown, listed
 from isocortex.files.code import closure, digest_closure
 from isocortex.files.digests import digest_files, digest_of, jsonable
 from isocortex.files.file_store import DataFiles
@@ -108,7 +109,7 @@ class LoadedModel(ABC):
         self.close()
 
 
-class ModelPlugin(ABC):
+class ModelPlugin(Displayed, ABC):
     """A model that can be loaded in the variants that its card lists."""
 
     #: never use the network; set by whoever makes the plugin
@@ -118,6 +119,19 @@ class ModelPlugin(ABC):
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
+
+    def _shown(self) -> Shown:
+        card = self.card
+        rate = f" at {card.sample_rate:g} Hz" if card.sample_rate else ""
+        facts = {
+            "title": card.title,
+            "takes": f"{card.modality}{rate}",
+            "variants": listed(card.variants),
+            "layers": listed(card.layers),
+            "parameters": f"{card.parameters:,}" if card.parameters else "",
+            **_of_package(card),
+        }
+        return Shown(f"Model {card.id!r}", facts)
 
     @abstractmethod
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
@@ -208,11 +222,15 @@ class DatasetPlugin(ABC):
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
 
-class MetricPlugin(ABC):
+class MetricPlugin(Displayed, ABC):
     """A way to compare activations with a brain."""
 
     def __init__(self, card: MetricCard) -> None:
         self.card = card
+
+    def _shown(self) -> Shown:
+        facts = {"title": self.card.title, "takes": listed(self.card.accepts), **_of_package(self.card)}
+        return Shown(f"Metric {self.card.id!r}", facts)
 
     @abstractmethod
     def against(
@@ -300,6 +318,12 @@ class Executor(ABC):
 
 
 # --- helpers of plugins -----------------------------------------------------------------------------------------------
+
+
+def _of_package(card: ModelCard | MetricCard) -> dict[str, str]:
+    """Licence, source and package of a card, as they are shown."""
+    package = f"{card.package} {card.package_version}".strip()
+    return {"licence": card.licence, "reference": card.reference, "package": package}
 
 
 def check_settings(schema: type[_Schema], settings: Mapping[str, object], metric: str) -> _Schema:

@@ -14,6 +14,7 @@ import numpy as np
 from isocortex.data.labels import label, labels
 from isocortex.data.numbers import real_numbers, refuse_range, refuse_unreal
 from isocortex.data.response_checks import refuse_other_types, twice
+from isocortex.display import Displayed, Shown, counted, listed
 from isocortex.errors import AlignmentError, DataError, shorten
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ BLOCK_VALUES = 8_000_000
 _DOUBLE = 8
 
 
-class Activations:
+class Activations(Displayed):
     """Activations (n_stimuli, n_units) of one layer, in row chunks that may lie in memory or in ``.npy`` files.
 
     Parameters
@@ -134,8 +135,15 @@ class Activations:
         """Number of units of the layer."""
         return self.shape[1]
 
-    def __repr__(self) -> str:
-        return f"Activations({self.layer!r}, {self.shape[0]} stimuli × {self.shape[1]} units)"
+    def _shown(self) -> Shown:
+        sizes = f"{counted(self.shape[0], 'stimulus', 'stimuli')} × {counted(self.shape[1], 'unit')}"
+        facts = {
+            "stimuli": listed(self.stimulus_id),
+            "units": listed(self.units or ()),
+            "held": "in files, mapped" if any(isinstance(chunk, Path) for chunk in self._chunks) else "in memory",
+            "warnings": str(len(self.warnings) or ""),
+        }
+        return Shown(f"Activations {self.layer!r}: {sizes}, {self.dtype}", facts)
 
     def rows(self, order: Sequence[str] | None = None) -> Array:
         """Places of the given stimuli among the rows.

@@ -14,7 +14,7 @@ import click
 
 from isocortex.cli.ending import exit_code_of
 from isocortex.cli.list import list_
-from isocortex.errors import EXIT_FAILED, FilesError, StoreError, printable
+from isocortex.errors import EXIT_FAILED, FilesError, printable
 
 if TYPE_CHECKING:
     from isocortex.run.plan import RunConfig
@@ -35,7 +35,12 @@ class FolderOrFile(click.Path):
 
 
 #: commands of core that are imported when they are asked for
-_IN_THEIR_MODULES = {"cache": "isocortex.cli.cache"}
+_IN_THEIR_MODULES = {
+    "cache": "isocortex.cli.cache",
+    "compare": "isocortex.cli.results",
+    "new": "isocortex.cli.new",
+    "show": "isocortex.cli.results",
+}
 
 
 class Group(click.Group):
@@ -266,40 +271,3 @@ def fetch(models: tuple[str, ...], benchmarks: tuple[str, ...], source: Path | N
     if not models and not benchmarks:
         raise click.UsageError("Name what to fetch with -m or -b.")
     fetch_all(models, benchmarks, source, verify_only=verify)
-
-
-# --- what was computed ------------------------------------------------------------------------------------------------
-
-
-@cli.command()
-@click.argument("results", type=FolderOrFile(), default=Path("results"))
-@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
-@click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
-def show(results: Path, as_json: bool, as_csv: bool) -> None:
-    """Show the table of results; rows of different statistic or target are never ranked together."""
-    from isocortex.results.result import read_results
-    from isocortex.results.tables import print_csv, print_json, print_table
-
-    found = read_results(results)
-    if not found:
-        raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
-    printer = print_json if as_json else print_csv if as_csv else print_table
-    printer(found)
-
-
-@cli.command()
-@click.argument("results", type=FolderOrFile(), default=Path("results"))
-@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="ID", help="Only these benchmarks; globs too.")
-@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Only these: ID[@VARIANT] or glob.")
-@click.option("--region", "regions", multiple=True, metavar="NAME", help="Only these regions; 'all' is the whole.")
-@click.option("--against", metavar="MODEL", help="Compare each model with this one only, not every pair.")
-@click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
-@click.option("--csv", "as_csv", is_flag=True, help="CSV to stdout.")
-def compare(results: Path, as_json: bool, as_csv: bool, against: str | None, **names: tuple[str, ...]) -> None:
-    """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
-    from isocortex.results.paired import Selection, compare_results
-    from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
-
-    table = compare_results(results, Selection(against=against, **names))
-    printer = print_pairs_json if as_json else print_pairs_csv if as_csv else print_pairs
-    printer(table)

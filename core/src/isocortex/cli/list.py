@@ -108,7 +108,7 @@ def listing(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> dic
 def _nothing_fits(catalogue: Catalogue, what: str | None, where: Sequence[str]) -> str:
     """What is said where conditions leave nothing: the values that a field has, or the fields that there are."""
     kinds = [_KIND_OF[what]] if what in _KIND_OF else list(_KIND_OF.values())
-    known = [_known(row) for kind in kinds for row in catalogue.of_kind(kind)]
+    known = [fields_of(row) for kind in kinds for row in catalogue.of_kind(kind)]
     hints: list[str] = []
     for condition in map(_condition, where):
         key = condition.key
@@ -161,11 +161,11 @@ def _condition(text: str) -> Condition:
 
 
 def _fits(row: Row, conditions: Iterable[Condition]) -> bool:
-    known = _known(row)
+    known = fields_of(row)
     return all(condition.holds(known.get(condition.key)) for condition in conditions)
 
 
-def _known(row: Row) -> dict[str, Any]:
+def fields_of(row: Row) -> dict[str, Any]:
     """Every field of a row by name, with what its card has by default, and its tags."""
     tags = row.table.get("tags", {})
     origin = {"package": row.package, "package_version": row.version}

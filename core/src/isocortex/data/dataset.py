@@ -12,6 +12,7 @@ from isocortex.data.labels import label, labels
 from isocortex.data.numbers import real_numbers, refuse_range
 from isocortex.data.response_checks import check_trials, refuse_not_finite, refuse_other_types, with_text_labels
 from isocortex.data.suspect_columns import suspect_columns
+from isocortex.display import Displayed, Shown, listed
 from isocortex.errors import AlignmentError, DataError, shorten, suggest
 from isocortex.files.digests import digest_array, digest_of, jsonable
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from isocortex.typing import Array
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, repr=False)
+class Dataset(Displayed):
     """Stimuli and what a brain did with them; exactly one of ``responses``, ``rdm`` and ``trials`` is set.
 
     Parameters
@@ -101,6 +102,24 @@ class Dataset:
         names = self.responses["neuroid_id"].values.tolist()
         suspect = suspect_columns(filled(self.responses.values), names, f"neuroids of {self.id!r}")
         return missing_for_some(self.id, self.responses) + suspect
+
+    def _shown(self) -> Shown:
+        facts = {"stimuli": f"{len(self.stimuli):,} of {self.stimuli.id!r} ({self.stimuli.modality})"}
+        data = self.responses if self.responses is not None else self.rdm
+        if data is None:
+            assert self.trials is not None
+            facts["trials"] = f"{len(self.trials):,} with {listed(list(self.trials.columns), 8)}"
+        else:
+            sizes = " × ".join(f"{size:,} {name}" for name, size in data.sizes.items())
+            facts[self.kind] = f"{sizes}, {data.dtype}"
+            facts |= {
+                name: listed(list(dict.fromkeys(map(str, data[name].values.tolist()))), 8)
+                for name in ("region", "subject")
+                if name in data.coords
+            }
+        facts["units"] = str(self.attrs.get("units") or (data is not None and data.attrs.get("units")) or "")
+        facts["warnings"] = str(len(self.warnings) or "")
+        return Shown(f"Dataset {self.id!r}: {self.kind}", facts)
 
     @property
     def kind(self) -> str:

@@ -14,6 +14,7 @@ from isocortex.data.labels import label, labels, text_columns
 from isocortex.data.media import READERS, SUFFIXES
 from isocortex.data.sounds import notes_on_sounds
 from isocortex.data.stimulus_contents import contents_of, equal_groups
+from isocortex.display import Displayed, Shown, counted, listed
 from isocortex.errors import DataError, shorten
 from isocortex.files.digests import digest_array, digest_files, digest_of
 from isocortex.files.not_fetched import is_of_the_system, refuse_not_fetched
@@ -42,7 +43,7 @@ class Stimulus:
     sample_rate: float | None = None
 
 
-class StimulusSet:
+class StimulusSet(Displayed):
     """Stimuli in their canonical order, read one by one when they are needed.
 
     Parameters
@@ -99,8 +100,12 @@ class StimulusSet:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __repr__(self) -> str:
-        return f"StimulusSet({self.id!r}, {self.modality}, {len(self)} stimuli)"
+    def _shown(self) -> Shown:
+        columns = [str(name) for name in self.table.columns[:4]]
+        rows = [(name, *map(str, self.table.loc[name, columns])) for name in self.ids[:5]]
+        title = f"StimulusSet {self.id!r}: {self.modality}, {counted(len(self), 'stimulus', 'stimuli')}"
+        facts = {"table": listed(list(self.table.columns), 8), "warnings": str(len(self._warnings) or "")}
+        return Shown(title, facts, ("stimulus_id", *columns), rows)
 
     def _check_ids(self) -> None:
         if not self.ids:

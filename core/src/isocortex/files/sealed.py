@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -71,8 +71,8 @@ def read_sealed(path: Path) -> Sealed:
     return unsealed(content)
 
 
-def unsealed(content: bytes) -> Sealed:
-    """The same for bytes that were read.
+def unsealed(content: bytes, parse: Callable[[bytes], Any] = json.loads) -> Sealed:
+    """The same for bytes that were read; ``parse`` reads JSON and raises ValueError where it is none.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def unsealed(content: bytes) -> Sealed:
     body, seal = content[:-_LENGTH], content[-_LENGTH:]
     whole = seal == _seal_of(body)
     try:
-        record = json.loads(content)
+        record = parse(content)
     except (ValueError, RecursionError):
         return Sealed("damaged", {})
     if not isinstance(record, dict):

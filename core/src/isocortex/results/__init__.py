@@ -1,11 +1,11 @@
 """What is kept and shown: results, raw scores, provenance, paired comparisons, tables.
 
-The room can be called: ``isocortex.results(folder)`` is ``isocortex.load_results(folder)``.
+The room can be called: ``isocortex.results(folder)`` is ``isocortex.results.reading.results(folder)``.
 """
 
 import sys
-from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import lazy_loader
 
@@ -13,12 +13,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 class _Room(ModuleType):
-    def __call__(self, folder: Path | str = "results"):
-        """Read a results folder as a table with one row per model × benchmark (× region)."""
-        from isocortex.files.disk import home_expanded
-        from isocortex.results.result import read_results, table
+    def __call__(self, *given: Any, **named: Any):
+        """The table of a results folder; see ``isocortex.results.reading.results``."""
+        from isocortex.results.reading import results
 
-        return table(read_results(home_expanded(Path(folder))))
+        return results(*given, **named)
 
 
 sys.modules[__name__].__class__ = _Room

@@ -5,5 +5,6 @@ from .records import (
     record_path as record_path,
     write_record as write_record,
 )
-from .result import Result as Result, read_results as read_results
+from .result import Result as Result, Results as Results, read_results as read_results
+from .selection import Selection as Selection, selected_results as selected_results, selected_rows as selected_rows
 from .tables import print_table as print_table, tally as tally

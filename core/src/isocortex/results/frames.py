@@ -228,7 +228,7 @@ def _set_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(rows) == 1 or len({row["variant"] for row in rows}) < len(rows):
         alone = {"n_seeds": 1, "range_low": None, "range_high": None}
         return [{**row, **alone, "members": row["digest"]} for row in rows]
-    seeds = [seed for _, seed in filter(None, (seed_of(row["variant"]) for row in rows))]
+    seeds = [found[1] for found in (seed_of(row["variant"]) for row in rows) if found is not None]
     values = [row["value"] for row in rows if is_number(row["value"])]
     layers = [row["best_layer"] for row in rows]
     gathered = {
@@ -266,4 +266,4 @@ def is_number(value: float | None) -> TypeGuard[float]:
     >>> is_number(0.5), is_number(None), is_number(float("nan"))
     (True, False, False)
     """
-    return value is not None and value == value  # noqa: PLR0124 - NaN is not itself
+    return value is not None and value == value

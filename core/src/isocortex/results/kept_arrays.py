@@ -74,6 +74,35 @@ def write_arrays(folder: Path, scores: xr.Dataset, result: Result, names: Sequen
     return [name for name in names if name not in scores]
 
 
+def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
+    """An array that was kept, read into memory after it was compared with its checksum.
+
+    Parameters
+    ----------
+    folder
+        Of the result.
+
+    Raises
+    ------
+    StoreError
+        It was not kept, the metric gives none, or it is damaged.
+    """
+    import xarray as xr
+
+    state, record = read_sealed(folder / "kept" / f"{name}.json")
+    own = state == "whole" and (record.get("result"), record.get("name")) == (result.digest, name)
+    if own and record.get("file_sha256") is None:
+        raise StoreError(f"The metric {result.metric!r} gives no {name}, so that none was kept.")
+    if not _is_kept(folder, result, name):
+        there = (folder / "kept" / f"{name}.nc").exists()
+        raise StoreError(
+            f"The {name} of {result.model}@{result.variant} × {result.benchmark} "
+            f"{'is not as it was written' if there else 'was not kept'}. 'isocortex score … --keep {name}' keeps it, "
+            "and leaves the result as it is."
+        )
+    return xr.load_dataset(folder / "kept" / f"{name}.nc", engine="netcdf4")
+
+
 def refuse_other_values(path: Path, found: Result, again: Result) -> None:
     """Refuse arrays of a computation whose values are not those of the record.
 

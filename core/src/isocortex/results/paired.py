@@ -20,7 +20,7 @@ from isocortex.files.digests import short
 from isocortex.results.frames import row_name
 from isocortex.results.result import Result, read_results
 from isocortex.results.scores_file import stored_draws
-from isocortex.results.selection import Selection, fits, is_model, model_name, require, select_results
+from isocortex.results.selection import Selection, full_name, is_model, matches, require, selected_results
 from isocortex.scoring.stats import false_discovery_rate, interval, paired_p
 from isocortex.scoring.summary import Summary
 from isocortex.typing import Array
@@ -54,7 +54,7 @@ class _Entry:
 
     @property
     def name(self) -> str:
-        return model_name(self.result)
+        return full_name(self.result)
 
     @property
     def value(self) -> float:
@@ -85,7 +85,7 @@ def compare_results(
     found = read_results(folder) if isinstance(results, (str, Path)) else list(results)
     if not found:
         raise StoreError(f"There are no results to compare in {folder}. 'isocortex score' makes them.")
-    kept = select_results(found, chosen)
+    kept = selected_results(found, chosen)
     rows = [_alone(result) for result in kept if result.summary is None]
     for group in _groups(_entries(kept, folder), chosen).values():
         rows += _group_rows(group, chosen.against)
@@ -147,7 +147,7 @@ def _groups(entries: Sequence[_Entry], chosen: Selection) -> dict[tuple[str, str
         require(pattern, [row_name(entry.region) for entry in entries], "region")
     groups: dict[tuple[str, str | None], list[_Entry]] = {}
     for entry in entries:
-        if fits(row_name(entry.region), chosen.regions):
+        if matches(row_name(entry.region), chosen.regions):
             groups.setdefault((entry.result.benchmark, entry.region), []).append(entry)
     for group in groups.values():
         group.sort(key=_rank)
@@ -218,7 +218,7 @@ def _unpaired(a: _Entry, b: _Entry) -> str | None:
 
 def _alone(result: Result) -> dict[str, Any]:
     reason = f"failed: {result.failure.message if result.failure else 'unknown'}"
-    return {"benchmark": result.benchmark, "seed": result.seed, "model_a": model_name(result), "reason": reason}
+    return {"benchmark": result.benchmark, "seed": result.seed, "model_a": full_name(result), "reason": reason}
 
 
 def _head(entry: _Entry) -> dict[str, Any]:

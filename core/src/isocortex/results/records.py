@@ -66,8 +66,10 @@ def read_fields(path: Path) -> dict[str, Any]:
     StoreError
         It cannot be read, is damaged, or was edited.
     """
+    from pydantic_core import from_json  # twice as fast as that of Python
+
     try:
-        state, fields = unsealed(path.read_bytes())
+        state, fields = unsealed(path.read_bytes(), from_json)
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}).") from error
     if state == "older" and fields.get("format") == UNSEALED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from isocortex.display import Displayed, Shown, number
 from isocortex.errors import StoreError, shorten
 from isocortex.files.sealed import SEAL
 from isocortex.results.records import FORMAT, read_fields, refuse_foreign, verify_scores
@@ -52,7 +53,7 @@ class Provenance(BaseModel):
     n_threads: int | None = None
 
 
-class Result(BaseModel):
+class Result(Displayed, BaseModel):
     """One finished or failed cell: a model variant on a benchmark."""
 
     model_config = ConfigDict(extra="forbid")
@@ -88,6 +89,18 @@ class Result(BaseModel):
         """Whoever reads the bytes of a record meets its seal, which says nothing about the result."""
         return {name: value for name, value in fields.items() if name != SEAL} if isinstance(fields, dict) else fields
 
+    def _shown(self) -> Shown:
+        name = f"Result: {self.model}@{self.variant} × {self.benchmark}"
+        if self.summary is None:
+            return Shown(f"{name}: failed", {"reason": self.failure.message if self.failure else "unknown"})
+        facts = {
+            "regions": ", ".join(f"{region} {number(part.value)}" for region, part in self.regions.items()),
+            "warnings": str(len(self.warnings) or ""),
+            "digest": f"{self.digest[:8]}, seed {self.seed}",
+        }
+        title = f"{name}: {self.summary.statistic} = {number(self.summary.value)}, {self.summary.target}"
+        return Shown(title, self.summary.facts() | facts)
+
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for the whole, and one per region where the benchmark asks for them."""
         head: dict[str, Any] = {
@@ -106,7 +119,39 @@ class Result(BaseModel):
         return [{**head, "region": region, **summary.model_dump()} for region, summary in parts]
 
 
-def read_results(folder: Path) -> list[Result]:
+class Results(list[Result], Displayed):
+    """Results in a list that shows itself as a table; what ``isocortex.score`` returns."""
+
+    def frame(self) -> pd.DataFrame:
+        """One row per model × benchmark × region, as ``isocortex.results`` gives them.
+
+        Examples
+        --------
+        >>> # isocortex.score("noise", "NH2015comp.ridge").frame()[["model", "region", "value"]]
+        """
+        from isocortex.results.frames import rows_frame
+
+        return rows_frame(self)
+
+    def _shown(self) -> Shown:
+        failed = sum(result.status == "failed" for result in self)
+        title = f"Results: {len(self) - failed} scored, {failed} failed"
+        return Shown(title, {}, ("model", "benchmark", "value", "95 % interval", "layer"), [*map(_cells, self)])
+
+    __repr__ = Displayed.__repr__
+    __str__ = Displayed.__str__
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    found = result.summary
+    if found is None:
+        return f"{result.model}@{result.variant}", result.benchmark, "failed", "", ""
+    between = f"{number(found.interval_low)} … {number(found.interval_high)}" if found.interval_low is not None else "–"
+    value = f"{found.statistic} {number(found.value)}"
+    return f"{result.model}@{result.variant}", result.benchmark, value, between, found.best_layer
+
+
+def read_results(folder: Path) -> Results:
     """Read every result and failure below a folder, ordered by benchmark, model and variant.
 
     A record that is damaged, was edited, lies where another belongs, or has damaged scores is a failed result of its
@@ -126,7 +171,7 @@ def read_results(folder: Path) -> list[Result]:
         raise StoreError(f"There is no results folder {folder}. 'isocortex score --out {folder}' makes one.")
     with no_collection():
         found = [_read(path) for path in paths]
-    return sorted(found, key=lambda result: (result.benchmark, result.model, result.variant, result.digest))
+    return Results(sorted(found, key=lambda result: (result.benchmark, result.model, result.variant, result.digest)))
 
 
 def record_paths(folder: Path) -> list[Path]:
@@ -206,10 +251,3 @@ def _unreadable(path: Path, message: str) -> Result:
         metric="",
         failure=Failure(kind="StoreError", message=message),
     )
-
-
-def table(results: Iterable[Result]) -> pd.DataFrame:
-    """Results as a table with one row per model × benchmark (× region)."""
-    import pandas as pd
-
-    return pd.DataFrame([row for result in results for row in result.rows()])

@@ -15,11 +15,11 @@ from isocortex.errors import StoreError
 from isocortex.files.disk import write_atomic
 from isocortex.files.interruption import undisturbed
 from isocortex.results.records import open_scores
-from isocortex.results.result import Result
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from isocortex.results.result import Result
     from isocortex.typing import Array
 
 #: what the row of the whole result is called, beside regions

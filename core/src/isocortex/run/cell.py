@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from isocortex.catalogue.cards import OWN_PACKAGE, Variant
 from isocortex.devices import device_of
 from isocortex.errors import DataError
@@ -135,6 +137,9 @@ class CellWork:
         with self.watch.phase("summarise"):
             summary, regions = comparison.summarise(scores), by_region(comparison, scores)
         result = self._result(summary, regions, list(layers))
+        scores = _with_names_of_tests(
+            scores, comparison.split_ids or self.dataset.select(**self.card.select).stimuli.ids
+        )
         found = {
             "digest": digest_of(digests),
             "digests": {**digests, "splits": _splits_digest(scores)},
@@ -210,6 +215,17 @@ def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]
     model, variant = split_model_name(name)
     plugin = resolver.model(model)
     return name, plugin, variant_of(plugin.card, variant)
+
+
+def _with_names_of_tests(scores: xr.Dataset, ids: Sequence[str]) -> xr.Dataset:
+    """Scores that name the stimuli of each test, where they hold the places of these; beyond the last of one is ""."""
+    if "test_stimulus" not in scores or scores["test_stimulus"].dtype.kind not in "iuf":
+        return scores
+    places = scores["test_stimulus"].values
+    there = places >= 0  # what a shorter split lacks is -1 or NaN
+    names = np.full(places.shape, "", dtype=object)
+    names[there] = np.asarray(ids, dtype=object)[places[there].astype(np.intp)]
+    return scores.assign_coords(test_stimulus_id=(scores["test_stimulus"].dims, names))
 
 
 def _splits_digest(scores: xr.Dataset) -> str | None:

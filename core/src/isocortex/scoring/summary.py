@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from isocortex.display import Displayed, Shown, counted, number
 from isocortex.errors import SettingsError
 from isocortex.scoring.contract import of_neuroids
 from isocortex.scoring.layer_choice import source_of
@@ -38,7 +39,7 @@ class LayerValue(BaseModel):
     read_out: float = Field(default=0.0, description="share of splits × neuroids in which this layer is read out")
 
 
-class Summary(BaseModel):
+class Summary(Displayed, BaseModel):
     """A score with its context: never show ``value`` without ``statistic``, ``target`` and the counts."""
 
     model_config = ConfigDict(extra="forbid")
@@ -71,6 +72,29 @@ class Summary(BaseModel):
     n_null: int = 0
     also: dict[str, float | None] = Field(default_factory=dict, description="further measures, by name")
     draws: list[float] | None = Field(default=None, exclude=True, description="bootstrap draws; kept in scores.nc")
+
+    def _shown(self) -> Shown:
+        return Shown(f"Summary: {self.statistic} = {number(self.value)}, {self.target}", self.facts())
+
+    def facts(self) -> dict[str, str]:
+        """What belongs to the value, in words; an empty text where there is none."""
+        ceiling = number(self.ceiling)
+        if self.ceiling_lower is not None:
+            ceiling = f"{number(self.ceiling_lower)} … {number(self.ceiling_upper)}"
+        n_layers = counted(self.n_layers_searched, "layer")
+        counts = [counted(self.n_stimuli, "stimulus", "stimuli")]
+        counts += [f"{self.n_neuroids} of {self.n_neuroids_total} neuroids"] if self.n_neuroids is not None else []
+        counts += [counted(n, word) for n, word in ((self.n_subjects, "subject"), (self.n_splits, "split")) if n]
+        counts += [f"{self.n_null} null"] if self.n_null else []
+        low, high = number(self.interval_low), number(self.interval_high)
+        return {
+            "95 % interval": "" if self.interval_low is None else f"{low} … {high}, over {self.resampled}",
+            "ceiling": "" if self.ceiling_estimator == "none" else f"{ceiling} ({self.ceiling_estimator})",
+            "ceiled": "" if self.ceiled is None else number(self.ceiled),
+            "layer": f"{self.best_layer} ({self.layer_rule}, {n_layers})",
+            "n": ", ".join(counts),
+            "also": ", ".join(f"{name} {number(value)}" for name, value in self.also.items()),
+        }
 
 
 def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:

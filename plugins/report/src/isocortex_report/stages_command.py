@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fnmatch
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,9 +41,9 @@ def stages(
     One table per benchmark, procedure and kind of weights, with the published stages where there are any. Below each
     stage stands the difference to the reference region, over participants, and over models with Wilcoxon's test.
     """
-    from isocortex.results import read_results
+    from isocortex.results import Selection, read_results, selected_results
 
-    found = _selected(read_results(results), benchmarks, models)
+    found = selected_results(read_results(results), Selection(benchmarks, models))
     if not found:
         raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
     tables, without = _tables(found, reference)
@@ -57,28 +56,6 @@ def stages(
         _print_csv(row for rows in tables.values() for row in rows)
     else:
         _print_tables(tables, without)
-
-
-def _selected(results: Sequence[Result], benchmarks: Sequence[str], models: Sequence[str]) -> list[Result]:
-    """Results of the benchmarks and models that were asked for; every name must be known."""
-    kept = list(results)
-    for patterns, names_of, kind in (
-        (benchmarks, lambda item: (item.benchmark,), "benchmark"),
-        (models, lambda item: (item.model, f"{item.model}@{item.variant}"), "model"),
-    ):
-        for pattern in patterns:
-            known = list(dict.fromkeys(name for item in results for name in names_of(item)))
-            if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
-                raise UsageError(
-                    f"No result has the {kind} {pattern!r}.{suggest(pattern, known)} There are {shorten(known, 8)}."
-                )
-        kept = [
-            item
-            for item in kept
-            if not patterns
-            or any(fnmatch.fnmatchcase(name, pattern) for name in names_of(item) for pattern in patterns)
-        ]
-    return kept
 
 
 def _tables(results: Sequence[Result], reference: str | None) -> tuple[dict[Group, list[Row]], list[str]]:

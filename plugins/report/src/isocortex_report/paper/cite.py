@@ -10,7 +10,7 @@ from isocortex_report.paper.bibtex import as_bibtex
 from isocortex_report.paper.facts import card_of
 from isocortex_report.paper.methods import methods
 from isocortex_report.paper.references import References
-from isocortex_report.paper.selection import chosen_results
+from isocortex_report.selection import chosen_results
 
 
 def bibtex(

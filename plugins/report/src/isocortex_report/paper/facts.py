@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.errors import IsocortexError
 from isocortex.results import Result, open_scores
 from isocortex_report.paper.quantities import between
-from isocortex_report.paper.selection import scores_of
+from isocortex_report.selection import scores_of
 
 if TYPE_CHECKING:
     from isocortex.interfaces import BenchmarkCard, DatasetCard, MetricCard, ModelCard, StimuliCard

@@ -14,8 +14,8 @@ from isocortex_report.paper.facts import Group, card_of, groups_of
 from isocortex_report.paper.models_text import models_paragraph
 from isocortex_report.paper.quantities import counted
 from isocortex_report.paper.references import Entry, References, in_text
-from isocortex_report.paper.selection import chosen_results, score_files
 from isocortex_report.paper.software_text import software_paragraph
+from isocortex_report.selection import chosen_results, score_files
 
 
 @dataclass

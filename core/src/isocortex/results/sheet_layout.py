@@ -1,0 +1,190 @@
+"""A sheet of models × regions as lines of text: as many regions side by side as fit, the others in blocks below.
+
+Intervals stand behind their values, or below them where that takes fewer lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
+
+from isocortex.results.sheets import OPTIMISTIC, Cell, Line, Sheet, number_text, spread_text
+from isocortex.results.terminal import Piece, folded, one_line, padded, width_of
+
+#: blocks of regions that are shown where no region was named
+MOST_BLOCKS = 3
+_GAP = 2
+#: names of models may take so many columns, or a third of the width
+_NAME_WIDTH = 24
+_LAYER_WIDTH = 20
+_HEADING_WIDTH = 12
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a block: its heading, an entry (text and interval) for each model, and texts below the models."""
+
+    heading: str
+    entries: tuple[tuple[str, str], ...]
+    below: tuple[str, ...]
+    stacked: bool = False
+    #: of texts, which go on in the next line; numbers are never folded
+    most: int | None = None
+
+    @cached_property
+    def values_width(self) -> int:
+        """Of the texts, without intervals."""
+        widest = max((width_of(text) for text, _ in self.entries), default=0)
+        return widest if self.most is None else min(widest, self.most)
+
+    @cached_property
+    def spreads_width(self) -> int:
+        """Of the intervals."""
+        return max((width_of(spread) for _, spread in self.entries), default=0)
+
+    @cached_property
+    def width(self) -> int:
+        """Of the whole column; a longer heading goes on in the next line."""
+        first, second = self.values_width, self.spreads_width
+        entries = max(first, second) if self.stacked else first + (1 + second if second else 0)
+        heading = min(width_of(self.heading), _HEADING_WIDTH)
+        return max(entries, heading, max(map(width_of, self.below), default=0))
+
+    def lines_of(self, place: int) -> list[list[Piece]]:
+        """An entry as lines that are as wide as the column."""
+        text, spread = self.entries[place]
+        if self.most is not None:
+            return [[Piece(padded(part, self.width), "dim")] for part in folded(text, self.width)]
+        if self.stacked:
+            first = [Piece(padded(text, self.width, right=True))]
+            return [first, [Piece(padded(spread, self.width, right=True), "dim")]] if self.spreads_width else [first]
+        value = padded(text, self.values_width, right=True)
+        beside = f" {padded(spread, self.spreads_width, right=True)}" if self.spreads_width else ""
+        return [[Piece(value), Piece(padded(beside, self.width - self.values_width), "dim")]]
+
+    def line_below(self, place: int) -> Piece:
+        """A text below the models, at the end of the values where it is short."""
+        text = self.below[place]
+        if not self.stacked and width_of(text) <= self.values_width:
+            text = padded(text, self.values_width, right=True)
+        return Piece(padded(text, self.width, right=self.stacked), "dim")
+
+    def heading_lines(self) -> list[Piece]:
+        """The heading in as many lines as it takes."""
+        return [
+            Piece(padded(part, self.width, right=self.stacked), "bold") for part in folded(self.heading, self.width)
+        ]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a sheet is divided: blocks of columns, and the regions for which there was no place."""
+
+    name_width: int
+    blocks: tuple[tuple[Column, ...], ...]
+    left_out: tuple[str, ...]
+
+
+def layout_of(sheet: Sheet, width: int, *, most_blocks: int | None = MOST_BLOCKS) -> Layout:
+    """Divide a sheet into blocks that fit the width; None: as many as it takes."""
+    widest = max(
+        (width_of(text) for text in (*map(_marked, sheet.lines), *(name for name, _ in sheet.below))), default=0
+    )
+    name_width = min(widest, max(_NAME_WIDTH, width // 3))
+    room = width - name_width
+    beside, stacked = (_blocks(_columns(sheet, stacked=stacked), room) for stacked in (False, True))
+    if len(beside) == 1:
+        beside = [_with_extra(sheet, beside[0], room)]
+    blocks = beside if len(beside) == 1 or len(beside) < 2 * len(stacked) else stacked
+    shown = blocks[:most_blocks]
+    left_out = [column.heading for block in blocks[len(shown) :] for column in block if column.most is None]
+    return Layout(name_width, tuple(shown), tuple(left_out))
+
+
+def _columns(sheet: Sheet, *, stacked: bool) -> list[Column]:
+    """The whole, the layer that is read out of each model most often, and the regions."""
+    columns = [_column(sheet, region, stacked=stacked) for region in sheet.regions]
+    if any(line.n_layers > 1 for line in sheet.lines):
+        layers = tuple((one_line(line.layer), "") for line in sheet.lines)
+        columns.insert(1, Column("layer", layers, ("",) * len(sheet.below), most=_LAYER_WIDTH))
+    return columns
+
+
+def _column(sheet: Sheet, region: str, *, stacked: bool) -> Column:
+    cells = [line.cells.get(region, Cell()) for line in sheet.lines]
+    return Column(
+        one_line(region) or "(no region)",
+        tuple((value_text(cell, sheet.decimals), spread_text(cell, sheet.decimals)) for cell in cells),
+        tuple(texts.get(region, "–") for _, texts in sheet.below),
+        stacked,
+    )
+
+
+def value_text(cell: Cell, decimals: int | None) -> str:
+    """The value, or what stands in its place."""
+    return cell.absent if cell.value is None else number_text(cell.value, decimals)
+
+
+def _with_extra(sheet: Sheet, block: Sequence[Column], room: int) -> tuple[Column, ...]:
+    """A block that holds all columns, and the ceiled values where there are any and room for them."""
+    texts = tuple(("" if line.ceiled is None else number_text(line.ceiled, 3), "") for line in sheet.lines)
+    extra = Column("ceiled", texts, ("",) * len(sheet.below))
+    fits = sum(column.width + _GAP for column in (*block, extra)) <= room
+    return (block[0], extra, *block[1:]) if fits and any(text for text, _ in texts) else tuple(block)
+
+
+def _blocks(columns: Sequence[Column], room: int) -> list[tuple[Column, ...]]:
+    blocks: list[list[Column]] = [[]]
+    left = room
+    for column in columns:
+        if column.width + _GAP > left and blocks[-1]:
+            blocks.append([])
+            left = room
+        blocks[-1].append(column)
+        left -= column.width + _GAP
+    return [tuple(block) for block in blocks]
+
+
+def _marked(line: Line) -> str:
+    return one_line(line.name) + (f" {OPTIMISTIC}" if line.optimistic else "")
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def sheet_lines(sheet: Sheet, layout: Layout) -> Iterator[list[Piece]]:
+    """The lines of all blocks, one after the other."""
+    for block in layout.blocks:
+        yield from _side_by_side(["" for _ in range(1)], [column.heading_lines() for column in block], layout, block)
+        group = ""
+        for place, line in enumerate(sheet.lines):
+            if line.group != group:
+                group = line.group
+                yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.name_width + _GAP))
+            yield from _model_lines(line, [column.lines_of(place) for column in block], layout, block)
+        for place, (name, _) in enumerate(sheet.below):
+            below = [column.line_below(place) for column in block]
+            yield _joined(Piece(padded(name, layout.name_width), "dim"), [[piece] for piece in below])
+
+
+def _model_lines(
+    line: Line, cells: Sequence[list[list[Piece]]], layout: Layout, block: Sequence[Column]
+) -> Iterator[list[Piece]]:
+    names = folded(_marked(line), layout.name_width)
+    for name, *parts in zip_longest(names, *cells):
+        filled = [part or [Piece(" " * column.width)] for part, column in zip(parts, block, strict=True)]
+        yield _joined(Piece(padded(name or "", layout.name_width)), filled)
+
+
+def _side_by_side(
+    names: Sequence[str], headings: Sequence[Sequence[Piece]], layout: Layout, block: Sequence[Column]
+) -> Iterator[list[Piece]]:
+    for name, *parts in zip_longest(names, *headings):
+        filled = [[part or Piece(" " * column.width)] for part, column in zip(parts, block, strict=True)]
+        yield _joined(Piece(padded(name or "", layout.name_width)), filled)
+
+
+def _joined(name: Piece, columns: Sequence[Sequence[Piece]]) -> list[Piece]:
+    return [name, *(piece for column in columns for piece in (Piece(" " * _GAP), *column))]

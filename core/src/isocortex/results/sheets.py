@@ -1,0 +1,468 @@
+"""Results as sheets, which terminal, LaTeX and Markdown print: models × regions of one benchmark, statistic and target.
+
+Values stand beside each other only where these three are the same. What is the same for all rows, such as counts and
+ceilings, is said once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from isocortex.errors import shorten
+from isocortex.results.frames import SHARED_DIGESTS, flat_rows, is_number, seed_of, seed_rows, seeds_text
+from isocortex.results.result import Result
+from isocortex.results.scores_file import WHOLE
+from isocortex.results.selection import Selection, matches, require
+
+Row = dict[str, Any]
+#: decimals of values between .1 and 10; intervals have one less
+_DECIMALS = 3
+#: variants that are what a name means when nothing else is said
+_PLAIN = ("fixed", "pretrained")
+#: marks a layer that was chosen on what it is judged on
+OPTIMISTIC = "†"
+
+
+@dataclass(frozen=True)
+class Order:
+    """How the models of a sheet are ordered and grouped.
+
+    Attributes
+    ----------
+    sort
+        "value" (of the whole, best first), "model", a region, or a field of the models' cards.
+    by
+        A field of the models' cards: models with the same value stand together.
+    fields
+        Model → field → value, of the models whose card is known.
+    """
+
+    sort: str = "value"
+    by: str | None = None
+    fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a model reaches in a region: a value with its interval, or with the range over seeds; or nothing."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    spread: Literal["none", "interval", "range"] = "none"
+    #: shown where there is no value: "–" was not run, or has no value
+    absent: str = "–"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model in a sheet: its name, a cell for each region that it has, and what is known of the whole."""
+
+    name: str
+    model: str
+    cells: Mapping[str, Cell]
+    group: str = ""
+    #: read out most often, and among how many
+    layer: str = ""
+    n_layers: int = 0
+    ceiled: float | None = None
+    optimistic: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Models × regions of one benchmark, statistic and target.
+
+    Attributes
+    ----------
+    facts
+        What is the same for all rows: statistic, target, counts.
+    regions
+        The columns, the whole as "all".
+    below
+        Name of a line below the models, and its text for each region.
+    notes
+        What brackets, ceilings and layers are.
+    decimals
+        Of values; None: four digits wherever the point is.
+    """
+
+    benchmark: str
+    facts: tuple[str, ...]
+    regions: tuple[str, ...]
+    lines: tuple[Line, ...]
+    below: tuple[tuple[str, Mapping[str, str]], ...]
+    notes: tuple[str, ...]
+    decimals: int | None
+
+
+def sheets_of(results: Sequence[Result], chosen: Selection | None = None, order: Order | None = None) -> list[Sheet]:
+    """One sheet per benchmark, statistic and target; models whose cell failed or was not run are lines without values.
+
+    A model that has results on the same stimuli in another benchmark, and none here, was not run here.
+
+    Parameters
+    ----------
+    results
+        Those of the benchmarks and models that are shown.
+    chosen
+        Its regions are the columns; none: all of them.
+    order
+        Default: best value first.
+
+    Raises
+    ------
+    UsageError
+        A region that no result has.
+    """
+    patterns = () if chosen is None else chosen.regions
+    rows = flat_rows(results)
+    for pattern in patterns:
+        require(pattern, [row["region"] for row in rows if row["status"] == "scored"], "region")
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in seed_rows((row for row in rows if row["status"] == "scored"), results):
+        if matches(row["region"], patterns):
+            groups.setdefault((row["benchmark"], row["statistic"], row["target"]), []).append(row)
+    benches = _Benches(results)
+    return [_sheet(benchmark, group, benches, order or Order()) for (benchmark, _, _), group in groups.items()]
+
+
+class _Benches:
+    """What is known of the results of each benchmark beside their rows."""
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        self.by_digest = {result.digest: result for result in results}
+        self.names: dict[str, dict[str, str]] = {}  # stimuli → name → model
+        self.run: dict[str, set[str]] = {}  # benchmark → names
+        self.failed: dict[str, list[Result]] = {}
+        for result in results:
+            name = shown_name(result.model, result.variant)
+            self.names.setdefault(result.stimuli, {})[name] = result.model
+            self.run.setdefault(result.benchmark, set()).add(name)
+            if result.summary is None:
+                self.failed.setdefault(result.benchmark, []).append(result)
+
+    def absent(self, benchmark: str, stimuli: str) -> dict[str, tuple[str, str]]:
+        """Name → model and what stands in place of a value."""
+        failed = {
+            shown_name(item.model, item.variant): (item.model, "failed") for item in self.failed.get(benchmark, ())
+        }
+        run = self.run[benchmark]
+        not_run = {name: (model, "–") for name, model in self.names[stimuli].items() if name not in run}
+        return {**failed, **_seeds_together(not_run)}
+
+
+def shown_name(model: str, variant: str) -> str:
+    """The name under which a model is shown, and which ``-m`` takes: without the variant where it says nothing.
+
+    Examples
+    --------
+    >>> shown_name("resnet50", "pretrained"), shown_name("resnet50", "random:0..4")
+    ('resnet50', 'resnet50@random:0..4')
+    """
+    return model if variant in _PLAIN else f"{model}@{variant}"
+
+
+def _seeds_together(names: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Seeds of one model under one name."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    found: dict[str, tuple[str, str]] = {}
+    for name, (model, text) in names.items():
+        seeded = seed_of(name.removeprefix(f"{model}@"))
+        if seeded is None:
+            found[name] = (model, text)
+        else:
+            seeds.setdefault((model, seeded[0]), []).append(seeded[1])
+    for (model, kind), listed in seeds.items():
+        found[f"{model}@{seeds_text(kind, listed)}"] = (model, "–")
+    return found
+
+
+def shared_notes(sheets: Sequence[Sheet]) -> list[str]:
+    """What can be said once below all sheets: what no sheet says otherwise.
+
+    Examples
+    --------
+    >>> shared_notes([])
+    []
+    """
+    kinds: dict[str, set[tuple[str, ...]]] = {}
+    for sheet in sheets:
+        for kind in _KINDS:
+            own = tuple(note for note in sheet.notes if note.startswith(kind))
+            kinds.setdefault(kind, set()).update([own] if own else [])
+    return [note for kind in _KINDS for own in kinds.get(kind, ()) if len(kinds[kind]) == 1 for note in own]
+
+
+#: beginnings of notes that name no model
+_KINDS = ("[ ]", "( )", "ceiling: ", "layer: ", OPTIMISTIC)
+
+
+# --- one sheet --------------------------------------------------------------------------------------------------------
+
+
+def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order) -> Sheet:
+    regions = tuple(dict.fromkeys(row["region"] for row in rows))
+    regions = tuple(sorted(regions, key=lambda name: name != WHOLE))
+    by_result: dict[str, list[Row]] = {}
+    for row in rows:
+        by_result.setdefault(row["members"], []).append(row)
+    names = _names(list(by_result.values()), benches)
+    lines = [_line(names[key], own, order) for key, own in by_result.items()]
+    lines = _ordered(lines, regions, order, lower=rows[0]["better"] == "lower")
+    heads = [own[0] for own in by_result.values()]
+    absent = benches.absent(benchmark, heads[0]["stimuli"])
+    lines += [
+        Line(name, model, {regions[0]: Cell(absent=text)}, group=_group(model, order))
+        for name, (model, text) in sorted(absent.items())
+    ]
+    if order.by is not None:
+        lines.sort(key=lambda line: _group_rank(line, order))
+    below, odd = _below(rows, regions)
+    return Sheet(
+        benchmark=benchmark,
+        facts=_facts(heads, in_line=any(name == "neuroids" for name, _ in below)),
+        regions=regions,
+        lines=tuple(lines),
+        below=below,
+        notes=(*_notes(rows, heads, names), *odd, *_versions_differ(heads, benches)),
+        decimals=decimals_of(number for row in rows for number in (row["value"], row["ceiling"], row["ceiling_upper"])),
+    )
+
+
+def _names(results: Sequence[Sequence[Row]], benches: _Benches) -> dict[str, str]:
+    """Members → name; where one name has several results, with the seed or else the digest."""
+    plain = {own[0]["members"]: shown_name(own[0]["model"], own[0]["variant"]) for own in results}
+    seeds: dict[str, list[int]] = {}
+    for own in results:
+        seeds.setdefault(plain[own[0]["members"]], []).append(own[0]["seed"])
+    found: dict[str, str] = {}
+    for own in results:
+        members, name = own[0]["members"], plain[own[0]["members"]]
+        if len(seeds[name]) == 1:
+            found[members] = name
+        elif len(set(seeds[name])) == len(seeds[name]):
+            found[members] = f"{name} [seed {own[0]['seed']}]"
+        else:
+            found[members] = f"{name} [{members[:8]}]"
+    return found
+
+
+def _line(name: str, rows: Sequence[Row], order: Order) -> Line:
+    whole = next((row for row in rows if row["region"] == WHOLE), rows[0])
+    return Line(
+        name=name,
+        model=whole["model"],
+        cells={row["region"]: _cell(row) for row in rows},
+        group=_group(whole["model"], order),
+        layer=whole["best_layer"],
+        n_layers=whole["n_layers_searched"],
+        ceiled=whole["ceiled"],
+        optimistic=whole["n_layers_searched"] > 1 and whole["layer_rule"] == "optimistic",
+    )
+
+
+def _cell(row: Row) -> Cell:
+    if not is_number(row["value"]):
+        return Cell()
+    if row["n_seeds"] > 1:
+        return Cell(row["value"], row["range_low"], row["range_high"], "range")
+    if is_number(row["interval_low"]) and is_number(row["interval_high"]):
+        return Cell(row["value"], row["interval_low"], row["interval_high"], "interval")
+    return Cell(row["value"])
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+
+
+def _ordered(lines: Sequence[Line], regions: Sequence[str], order: Order, *, lower: bool) -> list[Line]:
+    if order.sort == "model":
+        return sorted(lines, key=lambda line: line.name)
+    if order.sort != "value" and order.sort not in regions:
+        return sorted(lines, key=lambda line: _place(order.fields.get(line.model, {}).get(order.sort)))
+    column = order.sort if order.sort in regions else regions[0]
+
+    def rank(line: Line) -> float:
+        value = line.cells.get(column, Cell()).value
+        return math.inf if value is None else value if lower else -value
+
+    return sorted(lines, key=rank)
+
+
+def _place(value: object) -> tuple[int, float, str]:
+    """Numbers before texts, and nothing last."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return (0, float(value), "")
+    return (2, 0.0, "") if value is None else (1, 0.0, field_text(value))
+
+
+def field_text(value: object) -> str:
+    """A field of a card as a text.
+
+    Examples
+    --------
+    >>> field_text(["random", "fixed"]), field_text(True)
+    ('random, fixed', 'true')
+    """
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(field_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _group(model: str, order: Order) -> str:
+    if order.by is None:
+        return ""
+    if model not in order.fields:
+        return f"{order.by} not known, no card is installed:"
+    value = order.fields[model].get(order.by)
+    return f"without {order.by}:" if value is None else f"{order.by} {field_text(value)}:"
+
+
+def _group_rank(line: Line, order: Order) -> tuple[int, tuple[int, float, str]]:
+    known = order.fields.get(line.model)
+    return (1, _place(None)) if known is None else (0, _place(known.get(order.by or "")))
+
+
+# --- what is said once ------------------------------------------------------------------------------------------------
+
+
+def _facts(heads: Sequence[Row], *, in_line: bool) -> tuple[str, ...]:
+    """Statistic, target and counts of the whole; a count that is not the same everywhere is a range.
+
+    Neuroids are left to the line below the models where there is one.
+    """
+    first = heads[0]
+    statistic = first["statistic"] + (" (smaller is better)" if first["better"] == "lower" else "")
+    facts = [f"{statistic}, {first['target']}", f"{_span(heads, 'n_stimuli')} stimuli"]
+    if any(row["n_subjects"] is not None for row in heads):
+        facts.append(f"{_span(heads, 'n_subjects')} participants")
+    if not in_line and any(row["n_neuroids"] is not None for row in heads):
+        kept, total = _span(heads, "n_neuroids"), _span(heads, "n_neuroids_total")
+        facts.append(f"{kept} neuroids" if kept == total else f"{kept} of {total} neuroids")
+    return tuple(facts)
+
+
+def _span(rows: Sequence[Row], name: str) -> str:
+    found = sorted({row[name] for row in rows if row[name] is not None})
+    return "–" if not found else str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def _below(rows: Sequence[Row], regions: Sequence[str]) -> tuple[tuple[tuple[str, Mapping[str, str]], ...], list[str]]:
+    """Ceiling and number of neuroids of each region, and a note where rows differ in them."""
+    decimals = decimals_of(number for row in rows for number in (row["value"], row["ceiling"], row["ceiling_upper"]))
+    ceilings: dict[str, set[str]] = {region: set() for region in regions}
+    counts: dict[str, set[str]] = {region: set() for region in regions}
+    for row in rows:
+        ceilings[row["region"]].add(_ceiling(row, decimals))
+        if row["n_neuroids"] is not None:
+            counts[row["region"]].add(_neuroids(row))
+    below: list[tuple[str, Mapping[str, str]]] = []
+    odd: list[str] = []
+    for name, found in (("ceiling", ceilings), ("neuroids", counts)):
+        known = {region: texts - {""} for region, texts in found.items()}
+        if not any(known.values()) or (name == "neuroids" and len(regions) == 1):
+            continue
+        differ = any(len(texts) > 1 for texts in known.values())
+        below.append((name, {region: _one_of(texts) for region, texts in known.items()}))
+        odd += [f"~ rows differ in their {name}: see --long"] if differ else []
+    return tuple(below), odd
+
+
+def _neuroids(row: Row) -> str:
+    """The number; of the whole also before any selection, where that is another."""
+    kept, total = row["n_neuroids"], row["n_neuroids_total"]
+    return f"{kept} of {total}" if row["region"] == WHOLE and kept != total else str(kept)
+
+
+def _one_of(texts: set[str]) -> str:
+    return "–" if not texts else "~" if len(texts) > 1 else next(iter(texts))
+
+
+def _ceiling(row: Row, decimals: int | None) -> str:
+    if is_number(row["ceiling_lower"]) and is_number(row["ceiling_upper"]):
+        return f"{number_text(row['ceiling_lower'], decimals)} to {number_text(row['ceiling_upper'], decimals)}"
+    return number_text(row["ceiling"], decimals) if is_number(row["ceiling"]) else ""
+
+
+def _notes(rows: Sequence[Row], heads: Sequence[Row], names: Mapping[str, str]) -> list[str]:
+    over = sorted({row["resampled"] for row in rows if row["resampled"] != "none"})
+    seeds = sorted({row["n_seeds"] for row in rows if row["n_seeds"] > 1})
+    estimators = sorted({row["ceiling_estimator"] for row in rows if row["ceiling_estimator"] != "none"})
+    notes = [f"[ ] 95 % interval over {text}" for text in over]
+    if seeds:
+        count = " or ".join(map(str, seeds))
+        notes.append(f"( ) mean and range over {count} seeds of a control, no interval")
+    notes += [f"ceiling: {text}" for text in estimators]
+    rules = {row["layer_rule"]: [] for row in heads if row["n_layers_searched"] > 1}
+    for row in heads:
+        if row["layer_rule"] in rules:
+            rules[row["layer_rule"]].append(row)
+    notes += [f"layer: {rule}, of {_span(own, 'n_layers_searched')}" for rule, own in rules.items()]
+    if any(rule == "optimistic" for rule in rules):
+        notes.append(f"{OPTIMISTIC} chosen on what it is judged on: too high")
+    null = [f"{names[row['members']]} {row['n_null']}" for row in heads if row["n_null"]]
+    return [*notes, *([f"null predictions: {shorten(null, 5)}"] if null else [])]
+
+
+def _versions_differ(heads: Sequence[Row], benches: _Benches) -> list[str]:
+    digests = [benches.by_digest[row["digest"]].digests for row in heads]
+    parts = [part for part in SHARED_DIGESTS if len({each.get(part) for each in digests}) > 1]
+    if not parts:
+        return []
+    return [f"rows rest on different versions of the {', '.join(parts)}: score them again before you compare them"]
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def decimals_of(numbers: Iterable[float | None]) -> int | None:
+    """Decimals with which numbers are shown side by side: three between .1 and 10, less above and more below.
+
+    Examples
+    --------
+    >>> decimals_of([0.5, -0.02, None]), decimals_of([0.03]), decimals_of([250.0]), decimals_of([1e9])
+    (3, 4, 1, None)
+    """
+    largest = max((abs(number) for number in numbers if is_number(number)), default=0.0)
+    if largest == 0:
+        return _DECIMALS
+    power = math.floor(math.log10(largest)) if math.isfinite(largest) else 99
+    if not -6 < power < 7:
+        return None
+    return max(0, _DECIMALS - max(power, 0) - min(power + 1, 0))
+
+
+def number_text(number: float | None, decimals: int | None) -> str:
+    """A number without the zero before the point, or a dash.
+
+    Examples
+    --------
+    >>> number_text(0.12345, 3), number_text(-0.5, 2), number_text(1.25, 3), number_text(None, 3)
+    ('.123', '-.50', '1.250', '–')
+    >>> number_text(-0.0001, 3), number_text(123456789.0, None)  # the sign says on which side of zero it lies
+    ('-.000', '1.235e+08')
+    """
+    if not is_number(number):
+        return "–"
+    if decimals is None:
+        return f"{number:.4g}"
+    text = f"{number:.{decimals}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def spread_text(cell: Cell, decimals: int | None, fewer: int = 1) -> str:
+    """An interval in brackets, a range over seeds in parentheses, or nothing; with fewer decimals than the value.
+
+    Examples
+    --------
+    >>> spread_text(Cell(0.5, 0.41, 0.59, "interval"), 3), spread_text(Cell(0.5, 0.41, 0.59, "range"), 3)
+    ('[.41, .59]', '(.41, .59)')
+    """
+    if cell.spread == "none":
+        return ""
+    less = None if decimals is None else max(0, decimals - fewer)
+    inside = f"{number_text(cell.low, less)}, {number_text(cell.high, less)}"
+    return f"[{inside}]" if cell.spread == "interval" else f"({inside})"
