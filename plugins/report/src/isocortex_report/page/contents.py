@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -170,14 +170,20 @@ def panels_of(results: Sequence[Result], looks: Mapping[str, Look]) -> tuple[pd.
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in scored:
         groups.setdefault((record["benchmark"], record["statistic"], record["target"]), []).append(record)
-    keys = keys_of(records)
+    keys = keys_of((record["model"], record["variant"]) for record in records)
     panels = [_panel(place, key, group, looks, keys) for place, (key, group) in enumerate(groups.items())]
     return frame, panels
 
 
-def keys_of(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A short key for each row of models, by which search and filters find it everywhere on the page."""
-    names = dict.fromkeys(full_name(record) for record in records)
+def keys_of(models: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """A short key for each model and variant, by which search and filters find it everywhere on the page.
+
+    Examples
+    --------
+    >>> keys_of([("noise", "random:0"), ("pixels", "fixed"), ("noise", "random:0")])
+    {'noise@random:0': 'm0', 'pixels@fixed': 'm1'}
+    """
+    names = dict.fromkeys(f"{model}@{variant}" for model, variant in models)
     return {name: f"m{place}" for place, name in enumerate(names)}
 
 
