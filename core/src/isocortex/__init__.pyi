@@ -10,5 +10,6 @@ from .loading.resolver import (
 from .models.wrap import wrap as wrap
 from .results.reading import kept as kept, layers as layers, results as results, scores as scores
 from .run.plan import RunConfig as RunConfig
+from .run.rerun import rerun as rerun
 
 __version__: str

@@ -20,7 +20,6 @@ from isocortex.catalogue.cards import (
     BenchmarkCard,
     DatasetCard,
     ExecutorCard,
-    MethodsClause,
     MetricCard,
     ModelCard,
     StimuliCard,
@@ -33,6 +32,7 @@ from isocortex.files.file_store import DataFiles
 from isocortex.files.libraries import library_versions
 from isocortex.scoring.comparison import Comparison
 from isocortex.scoring.contract import Ceiling, Preparation, Rules, Split
+from isocortex.scoring.metric_settings import check_settings, named_object, settings_in_full
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +54,6 @@ __all__ = [
     "ExecutorCard",
     "LayerOutput",
     "LoadedModel",
-    "MethodsClause",
     "MetricCard",
     "MetricPlugin",
     "ModelCard",
@@ -326,80 +325,10 @@ def _of_package(card: ModelCard | MetricCard) -> dict[str, str]:
     return {"licence": card.licence, "reference": card.reference, "package": package}
 
 
-def check_settings(schema: type[_Schema], settings: Mapping[str, object], metric: str) -> _Schema:
-    """Check the settings of a metric against its pydantic schema (which should forbid extra keys).
-
-    Raises
-    ------
-    SettingsError
-        An unknown key or a value out of range; the message names the closest key.
-
-    Examples
-    --------
-    >>> from pydantic import BaseModel
-    >>> class Settings(BaseModel, extra="forbid"):
-    ...     n_folds: int = 5
-    >>> check_settings(Settings, {"n_folds": 3}, "ridge").n_folds
-    3
-    """
-    from pydantic import ValidationError
-
-    from isocortex.errors import SettingsError, suggest
-
-    known = list(schema.model_fields)
-    for name in settings:
-        if name not in known:
-            raise SettingsError(f"{metric} has no setting {name!r}.{suggest(name, known)} It has {', '.join(known)}.")
-    try:
-        return schema.model_validate(dict(settings))
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise SettingsError(f"Settings of {metric} are not valid: {problems}.") from error
-
-
-def settings_in_full(card: MetricCard, settings: Mapping[str, object]) -> dict[str, Any]:
-    """Settings of a metric with the defaults of those that are not given, as JSON; as they are without a model of them.
-
-    Raises
-    ------
-    SettingsError
-        Settings that are not valid.
-    PluginError
-        ``settings_model`` of the card names nothing that can be imported.
-
-    Examples
-    --------
-    >>> settings_in_full(MetricCard(id="mine", object="mine:Metric"), {"n_folds": 3})
-    {'n_folds': 3}
-    """
-    if not card.settings_model:
-        return jsonable(dict(settings))
-    return check_settings(named_object(card, card.settings_model), settings, card.id).model_dump(mode="json")
-
-
 def digest_benchmark(card: BenchmarkCard, dataset: str, metric: str) -> str:
     """Digest of what a benchmark's row says, with the IDs of data set and metric: part of every result's digest."""
     row = card.model_dump(mode="json", exclude={*DESCRIBES, "dataset", "metric"})
     return digest_of([jsonable(row), dataset, metric])
-
-
-def named_object(card: MetricCard, name: str) -> Any:
-    """What ``module:NAME`` in a row of the manifest stands for.
-
-    Raises
-    ------
-    PluginError
-        It cannot be imported, or is not there.
-    """
-    from importlib import import_module
-
-    from isocortex.errors import PluginError
-
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(f"metric {card.id!r} of {card.package}: {name!r} cannot be found ({error}).") from error
 
 
 def digests_of_variant(variant: Variant) -> list[str] | None:

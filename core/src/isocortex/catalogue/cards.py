@@ -24,7 +24,7 @@ MOST_SEEDS = 1000
 DESCRIBES = frozenset(
     {
         *("title", "notes", "licence", "published", "aliases", "package", "package_version", "module", "folder"),
-        *("methods", "settings_model", "constants"),
+        *("methods", "settings_model"),
     }
 )
 
@@ -175,14 +175,6 @@ class DatasetCard(Card):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class MethodsClause(BaseModel):
-    """A sentence of a methods section with ``{fields}``, and what must hold for it to be said."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    text: str = Field(min_length=1)
-    when: dict[str, str | bool | int | float] = Field(default_factory=dict, description="field to value, or to a glob")
-
-
 class MetricCard(Card):
     """A ``[[metric]]`` row."""
 
@@ -191,9 +183,8 @@ class MetricCard(Card):
     unbiased: bool = Field(default=True, description="features that know nothing score 0 on average")
     named_units: bool = Field(default=False, description="compares units by name, with neuroids or choices")
     options: dict[str, Any] = Field(default_factory=dict)
-    methods: tuple[MethodsClause, ...] = Field(default=(), description="how a paper says what the metric does")
     settings_model: str = Field(default="", description="module:Class, the pydantic model of the settings")
-    constants: dict[str, str] = Field(default_factory=dict, description="name in methods to module:NAME in the code")
+    methods: str | None = Field(default=None, description="file with what a methods section says of the metric")
 
 
 class LayerRule(BaseModel):

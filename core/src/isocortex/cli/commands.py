@@ -39,6 +39,7 @@ _IN_THEIR_MODULES = {
     "cache": "isocortex.cli.cache",
     "compare": "isocortex.cli.results",
     "new": "isocortex.cli.new",
+    "rerun": "isocortex.cli.rerun",
     "show": "isocortex.cli.results",
 }
 

@@ -17,8 +17,10 @@ from isocortex.files.libraries import public_version
 from isocortex.loading.resolver import FOLDER_PREFIX, Resolver, row_of, sibling, variant_of
 from isocortex.scoring.contract import Ceiling, Preparation, Rules
 
-_HIDDEN = {"id", "package", "folder", "module", "object", "family", "package_version"}
-_HIDDEN |= {"methods", "settings_model", "constants"}
+_HIDDEN = {
+    *("id", "package", "folder", "module", "object", "family", "package_version"),
+    *("methods", "settings_model"),
+}
 _EMPTY: tuple[object, ...] = ("", None, [], {})
 
 

@@ -77,6 +77,7 @@ def show(results: Path, by: str | None, sort: str | None, **options: Any) -> Non
 
 def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort: str | None) -> None:
     from isocortex.results import long_table, tables
+    from isocortex.results.others import print_others
     from isocortex.results.result import read_results
     from isocortex.results.selection import Selection, selected_results
 
@@ -93,6 +94,8 @@ def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort
         plain[form](kept, chosen)
     else:
         ordered[form](kept, chosen, _order(kept, by, sort))
+    if form in ("table", "long"):
+        print_others(folder, chosen.benchmarks, chosen.models)
 
 
 @click.command()
