@@ -65,13 +65,14 @@ def write_report(folder: Path, out: Path, *, title: str | None = None, say: Call
     UsageError
         ``out`` holds something else.
     """
+    import isocortex
     from isocortex.results import read_results
     from isocortex_report.figures import Material
 
     results = read_results(folder)
     if not results:
         raise StoreError(f"{folder} holds no results yet. 'isocortex score' makes them.")
-    with report_folder(out) as made:
+    with report_folder(out) as made, isocortex.installed_once():
         material = Material(results, folder)
         shown, files, n_left = _figures(material, made, say)
         paper = _paper(results, folder, made, files)
