@@ -172,6 +172,21 @@ def print_latex(results: Sequence[Result], chosen: Selection | None = None, orde
     _print_typeset(latex, results, chosen, order)
 
 
+def latex_tables(results: Sequence[Result]) -> dict[str, str]:
+    """The tables of each benchmark for LaTeX, as ``show --latex`` prints them: benchmark → text.
+
+    Examples
+    --------
+    >>> latex_tables([])
+    {}
+    """
+    sheets = sheets_of(results)
+    named = dict.fromkeys(sheet.benchmark for sheet in sheets)
+    return {
+        name: printable(latex(tables_of_sheets(sheet for sheet in sheets if sheet.benchmark == name))) for name in named
+    }
+
+
 def print_markdown(results: Sequence[Result], chosen: Selection | None = None, order: Order | None = None) -> None:
     """Print the tables in Markdown."""
     _print_typeset(markdown, results, chosen, order)
