@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import BaseModel
+
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import (
     DESCRIBES,
