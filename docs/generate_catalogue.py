@@ -1,4 +1,4 @@
-"""Writes the tables of all models and data sets out of the manifests of this repository, or checks that they are theirs.
+"""Writes the tables of all models and data sets out of the manifests, or checks that they are theirs.
 
 python docs/generate_catalogue.py            rewrite reference/models-and-data.md
 python docs/generate_catalogue.py --check    exit 1 where it is out of date
@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 DOCS = Path(__file__).parent
+PAPERS = DOCS / "bibliography.toml"
 PAGE = DOCS / "reference" / "models-and-data.md"
 BLOCK = re.compile(r"(?<=<!-- table: )(?P<name>[a-z ]+)(?P<rest> -->\n).*?(?=<!-- end -->)", re.DOTALL)
 HANDS, AS_THE_ROW = "a folder of yours", "as the row that it stands for"
@@ -107,10 +108,31 @@ def data_source(row: Row) -> str:
 
 
 def linked(reference: str) -> str:
-    """A reference with its identifiers as links."""
-    text = re.sub(r"doi:([^\s,;]+)", r"[\g<0>](https://doi.org/\1)", reference)
-    text = re.sub(r"(?<!/)\barXiv:([\d.]+\d)", r"[\g<0>](https://arxiv.org/abs/\1)", text)
-    return re.sub(r"(?<![(\[])https?://(?:www\.)?([^/\s,;]+)[^\s,;]*(?![^\[]*\))", r"[\1](\g<0>)", text)
+    """A reference with its papers as links, called by authors and year where the bibliography has them."""
+    papers = {paper.get("identifier"): paper for paper in tomllib.loads(PAPERS.read_text(encoding="utf-8"))["paper"]}
+    for identifier in re.findall(r"doi:[^\s,;]+|arXiv:[\d.]+\d|https?://[^\s,;]+", reference):
+        if identifier in papers:
+            reference = reference.replace(identifier, f"[{called(papers[identifier])}]({address(identifier)})")
+    return reference
+
+
+def address(identifier: str) -> str:
+    """Where an identifier leads."""
+    name, _, rest = identifier.partition(":")
+    return {"doi": f"https://doi.org/{rest}", "arXiv": f"https://arxiv.org/abs/{rest}"}.get(name, identifier)
+
+
+def called(paper: Row) -> str:
+    """A paper as a text cites it: Kell et al. 2018.
+
+    Examples
+    --------
+    >>> called({"authors": "Tan, M. & Le, Q. V.", "year": 2019})
+    'Tan & Le 2019'
+    """
+    found = re.findall(r"(?:^|\., |& )([^\W\d_][^,&]+),", paper["authors"])
+    names = found[0] if len(found) == 1 and "et al." not in paper["authors"] else " & ".join(found[:2])
+    return f"{found[0] + ' et al.' if len(found) > 2 or 'et al.' in paper['authors'] else names} {paper['year']}"
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -1,4 +1,4 @@
-"""Runs the commands whose output the documentation shows, and writes what they print, or checks that it is what stands there.
+"""Runs the commands whose output the documentation shows, and writes what they print, or checks it.
 
 python docs/generate_outputs.py [PAGE …]            rewrite every output that can be made here
 python docs/generate_outputs.py --check [PAGE …]    exit 1 where a page shows something else
@@ -14,8 +14,8 @@ A page says in comments what is run. The commands of a page run in one folder, i
     (a block of text, which is written)
     ... reaches <!-- value: spectrotemporal NH2015comp.ridge all -->.76<!-- end --> ...
 
-``needs`` names what is not everywhere: ``real data`` (the folder ISOCORTEX_REALDATA), ``torch``. ``from`` and ``to`` are
-patterns of the first line that is shown and of the first that is not any more, ``only`` of the lines that are kept;
+``needs`` names what is not everywhere: ``real data`` (the folder ISOCORTEX_REALDATA), ``torch``. ``from`` and ``to``
+are patterns of the first line that is shown and of the first that is not any more, ``only`` of the lines that are kept;
 ``exit`` is the code that a command ends with where it is meant to fail (its message is shown); ``columns`` the width of
 the terminal. A value is read out of the results that lie in the folder by then, with as many digits as stand there.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -108,18 +111,118 @@ def test_help_texts_are_those_of_the_command_line() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_table_of_recognisers_is_that_of_the_rows() -> None:
-    check = [sys.executable, str(DOCS / "generate_recognisers.py"), "--check"]
-    done = subprocess.run(check, capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize("name", ["generate_recognisers.py", "generate_catalogue.py", "generate_bibliography.py"])
+def test_tables_that_are_made_of_manifests_are_theirs(name: str) -> None:
+    done = subprocess.run([sys.executable, str(DOCS / name), "--check"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def generator(name: str) -> ModuleType:
+    """A module of docs/, which is no package."""
+    spec = spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_catalogue_has_every_model_and_data_set() -> None:
+    page = (DOCS / "reference" / "models-and-data.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`\n]+)`", page))
+    for base, ends in re.findall(r"`([^`\n]+)` \((`\.[^)\n]+)\)", page):
+        named |= {base + end for end in re.findall(r"`([^`]+)`", ends)}
+    manifests = [
+        tomllib.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("plugins/*/src/*/isocortex.toml")
+    ]
+    for kind in ("model", "dataset", "stimuli"):
+        rows = {row["id"] for content in manifests for row in content.get(kind, [])}
+        assert rows
+        assert rows <= named, rows - named
+
+
+def test_a_paper_that_nobody_has_written_down_is_named(tmp_path: Path) -> None:
+    bibliography = generator("generate_bibliography")
+    papers = tomllib.loads((DOCS / "bibliography.toml").read_text(encoding="utf-8"))["paper"]
+    page = tmp_path / "methods" / "new.md"
+    with pytest.raises(SystemExit, match="Nobody & Noone 1999"):
+        bibliography._refuse_unknown(page, "As in Nobody & Noone 1999, *Annals of Nothing* 3.", papers)
+    bibliography._refuse_unknown(page, "Ridge regression: Hoerl & Kennard 1970, *Technometrics* 12.", papers)
+
+
+def outputs(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command that makes or checks what pages show."""
+    call = [sys.executable, str(DOCS / "generate_outputs.py"), *arguments]
+    return subprocess.run(call, capture_output=True, text=True, timeout=900)
+
+
+def test_what_pages_show_is_what_is_printed() -> None:
+    done = outputs("--check", "--light")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.long
+def test_what_pages_show_of_real_data_is_what_is_printed() -> None:
+    done = outputs("--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_output_that_is_not_printed_any_more_is_found_and_written(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- output: isocortex --version -->\n```text\nisocortex, version 99.9\n```\n", encoding="utf-8")
+    found = outputs("--check", str(page))
+    assert (found.returncode, "python docs/generate_outputs.py" in found.stderr) == (1, True)
+    assert "99.9" in page.read_text(encoding="utf-8")
+    assert outputs(str(page)).returncode == 0
+    assert "99.9" not in page.read_text(encoding="utf-8")
+    assert outputs("--check", str(page)).returncode == 0
+
+
+def test_outputs_differ_by_more_than_the_last_digit_or_a_word() -> None:
+    same = generator("generate_outputs").same
+    assert same("r 0.914  digest 96c476fa", "r 0.915 digest 0fc63da6")
+    assert not same("r 0.914", "r 0.916")
+    assert not same("right  r 0.914", "passed r 0.914")
+    assert not same("r 0.914", "r 0.91")
+    assert not same("12 cached", "13 cached")
+
+
+def test_a_value_in_the_text_is_that_of_the_results(tmp_path: Path) -> None:
+    module = generator("generate_outputs")
+    score = ("score", "-m", "noise", "-b", "simulated-visual.ridge", "--json")
+    done = run_in_process(score, tmp_path, {})
+    assert done.returncode == 0, done.stderr
+    [value] = [row["value"] for row in json.loads(done.stdout) if row["region"] is None]
+    for shown, written in ((f"{value:.3f}", f"{value:.3f}"), ("9.99", f"{value:.2f}")):
+        text = f"<!-- value: noise simulated-visual.ridge all -->{shown}<!-- end -->"
+        page, left = module.rewritten(text, module.Folders(tmp_path, tmp_path), light=False)
+        assert (page.partition("-->")[2].partition("<!--")[0].lstrip("-0"), left) == (written.lstrip("-0"), [])
+
+
+@pytest.mark.parametrize("name", ["rsatoolbox", "thingsvision"])
+def test_examples_for_those_who_come_from_elsewhere_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "page"}
+    for _, body in blocks(DOCS / "coming-from" / f"{name}.md", "python"):
+        exec(compile(body, f"<{name}>", "exec"), names)
 
 
 def test_every_command_has_its_help_text() -> None:
     from isocortex.cli.commands import _IN_THEIR_MODULES, cli
 
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
-    own = {*cli.commands, *_IN_THEIR_MODULES}
-    assert {*own, "demo", "dimensionality", "stages"} == set(re.findall(r"<!-- help: ([a-z-]+) -->", page))
+    added = {
+        row["name"]
+        for path in ROOT.glob("plugins/*/src/*/isocortex.toml")
+        for row in tomllib.loads(path.read_text(encoding="utf-8")).get("command", [])
+    }
+    shown = set(re.findall(r"<!-- help: ([a-z -]+) -->", page))
+    assert {*cli.commands, *_IN_THEIR_MODULES, *added} - shown == set()
+    parts = {name for name in shown if " " in name} - added
+    assert shown - {*cli.commands, *_IN_THEIR_MODULES, *added} == parts  # "cache list" is a part of "cache"
 
 
 @pytest.mark.parametrize("name", ["tutorials/first-plugin.md", "how-to/add-a-benchmark.md", "reference/manifest.md"])

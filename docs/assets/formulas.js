@@ -1,7 +1,7 @@
 // Sets the formulas of a page with MathJax, which lies beside this file; pages without formulas do not load it.
 window.MathJax = {
   tex: { inlineMath: [["\\(", "\\)"]], displayMath: [["\\[", "\\]"]] },
-  svg: { fontCache: "global" },
+  svg: { fontCache: "global", scale: 0.93 },
   options: { enableMenu: false, ignoreHtmlClass: ".*|", processHtmlClass: "arithmatex" },
 };
 (function () {
