@@ -14,8 +14,9 @@ A page says in comments what is run. The commands of a page run in one folder, i
     (a block of text, which is written)
     ... reaches <!-- value: spectrotemporal NH2015comp.ridge all -->.76<!-- end --> ...
 
-``needs`` names what is not everywhere: ``real data`` (the folder ISOCORTEX_REALDATA), ``torch``. ``from`` and ``to``
-are patterns of the first line that is shown and of the first that is not any more, ``only`` of the lines that are kept;
+``needs`` names what is not everywhere, with commas: ``real data`` (the folder ISOCORTEX_REALDATA), ``torch``; and ``a
+minute``. ``from`` and ``to`` are patterns of the first line that is shown and of the first that is not any more,
+``only`` of the lines that are kept;
 ``exit`` is the code that a command ends with where it is meant to fail (its message is shown); ``columns`` the width of
 the terminal. A value is read out of the results that lie in the folder by then, with as many digits as stand there.
 
@@ -76,13 +77,17 @@ def options_of(step: re.Match[str]) -> dict[str, str]:
     return found
 
 
-def is_here(need: str) -> bool:
-    """Whether there is what a step needs."""
-    there = {"real data": bool(os.environ.get("ISOCORTEX_REALDATA")), "torch": find_spec("torch") is not None}
-    return there[need]
+def is_here(needs: str) -> bool:
+    """Whether there is all that a step needs."""
+    there = {
+        "real data": bool(os.environ.get("ISOCORTEX_REALDATA")),
+        "torch": find_spec("torch") is not None,
+        "a minute": True,
+    }
+    return all(there[need] for need in needs.split(", "))
 
 
-def printed(command: str, options: dict[str, str], folders: Folders) -> str:
+def printed(command: str, options: dict[str, str], folders: Folders, *, shown: bool = True) -> str:
     """What a command prints; where it is meant to fail, its message.
 
     Raises
@@ -110,6 +115,8 @@ def printed(command: str, options: dict[str, str], folders: Folders) -> str:
     wanted = int(options.get("exit", "0"))
     if done.returncode != wanted:
         sys.exit(f"{command} ended with {done.returncode} instead of {wanted}: {done.stderr.strip()}")
+    if not shown:
+        return ""
     text = done.stderr + done.stdout if wanted else done.stdout
     lines = cut(text.replace(str(folders.shared), "~").replace(str(folders.work), ".").splitlines(), options)
     if wanted:
@@ -180,7 +187,7 @@ def rewritten(text: str, folders: Folders, *, light: bool) -> tuple[str, list[st
             left.append(step["command"])
             out += step.group()
             continue
-        found = printed(step["command"], options, folders)
+        found = printed(step["command"], options, folders, shown=step["kind"] == "output")
         if step["kind"] == "output" and step["shown"] is None:
             sys.exit(f"Below the comment on {step['command']!r} there is no block ```text to write into.")
         keep = step["kind"] == "run" or same(step["shown"], found)
