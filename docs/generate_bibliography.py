@@ -20,6 +20,8 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PAGE = DOCS / "reference" / "bibliography.md"
 PAPERS = DOCS / "bibliography.toml"
+#: made of the same manifests
+CATALOGUE = DOCS / "reference" / "models-and-data.md"
 BLOCK = re.compile(r"(?<=<!-- bibliography -->\n).*?(?=<!-- end -->)", re.DOTALL)
 IDENTIFIER = re.compile(r"doi:[^\s,;)]+|arXiv:[\d.]+\d|https?://[^\s,;)]+", re.IGNORECASE)
 #: a year that stands where a citation ends: "Hoerl & Kennard 1970, *Technometrics* 12", "Nili et al. 2014"
@@ -47,7 +49,7 @@ def manifests() -> Iterator[tuple[str, str, str]]:
 
 def pages() -> list[Path]:
     """Pages whose citations are listed."""
-    return sorted(path for path in DOCS.rglob("*.md") if path != PAGE)
+    return sorted(path for path in DOCS.rglob("*.md") if path not in (PAGE, CATALOGUE))
 
 
 def address(identifier: str) -> str:

@@ -6,12 +6,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -19,8 +20,9 @@ from tests.command_line import run_in_process
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))])
 FENCE = re.compile(r"^```(?P<kind>[a-z]*)[^\n]*\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+NO_MATHJAX = "MathJax could not be had from npm: formulas of this site are shown as TeX."
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 
 
@@ -301,13 +303,35 @@ def test_the_page_on_files_has_every_key_of_a_result() -> None:
     assert written | set(Provenance.model_fields) <= named
 
 
-@pytest.mark.long
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+def test_without_npm_formulas_stay_and_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = generator("mathjax_hook")
+    monkeypatch.setattr(hook, "FOLDER", tmp_path / "mathjax")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    config = SimpleNamespace(extra_javascript=[])
+    assert hook.on_config(config).extra_javascript == []
+    assert capsys.readouterr().err.splitlines() == [NO_MATHJAX]
+
+
+def test_another_mathjax_than_the_pinned_one_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = generator("mathjax_hook")
+    monkeypatch.setattr(hook, "FOLDER", tmp_path)
+    for name in hook.MEMBERS:
+        (tmp_path / name).write_text("alert(1)")
+    monkeypatch.setenv("PATH", "")
+    assert hook.on_config(SimpleNamespace(extra_javascript=[])).extra_javascript == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The documentation as a site, and what its making said."""
     pytest.importorskip("mkdocs")
     pytest.importorskip("material")
     pytest.importorskip("mkdocstrings")
+    folder = tmp_path_factory.mktemp("docs") / "site"
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -315,13 +339,42 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not done.stderr.strip()
-    pages = list((tmp_path / "site").rglob("*.html"))
+    return folder, done.stderr
+
+
+@pytest.mark.long
+def test_the_site_builds_without_a_warning(site: tuple[Path, str]) -> None:
+    folder, said = site
+    assert said.strip() in ("", NO_MATHJAX)
     elsewhere = {
         found
-        for page in pages
+        for page in folder.rglob("*.html")
         for found in re.findall(
             r"<(?:script|link|img)[^>]+(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text(encoding="utf-8")
         )
     }
     assert not elsewhere  # a reader without a network sees everything
+
+
+@pytest.mark.long
+def test_every_formula_is_set_and_nothing_is_wider_than_a_phone(site: tuple[Path, str]) -> None:
+    folder, said = site
+    browser = shutil.which("chromium")
+    if browser is None or said.strip():
+        pytest.skip("chromium, or MathJax from npm, is not here")
+    with pytest.importorskip("playwright.sync_api").sync_playwright() as playwright:
+        window = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = window.new_page(viewport={"width": 390, "height": 844})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        n_formulas = 0
+        for path in sorted(folder.rglob("index.html")):
+            page.goto(path.as_uri())
+            n_here = page.evaluate("document.querySelectorAll('.arithmatex').length")
+            page.wait_for_function(f"document.querySelectorAll('mjx-container').length >= {n_here}")
+            assert not page.evaluate("document.querySelectorAll('mjx-merror, [data-mml-node=merror]').length"), path
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            n_formulas += n_here
+        window.close()
+    assert n_formulas > 100
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
