@@ -129,8 +129,13 @@ class Score(Task):
     @property
     def group(self) -> str:
         """The extraction."""
-        asked = self.cell.asked
-        return digest_of([asked.model, asked.variant, self.cell.stimuli, self.cell.reduction])
+        return self.needs.group
+
+    @property
+    def needs(self) -> Extract:
+        """The extraction of its model; equal for all cells that share it."""
+        cell, asked = self.cell, self.cell.asked
+        return Extract(asked.model, asked.variant, cell.stimuli, cell.reduction, cell.layers, self.how)
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists and dictionaries."""
@@ -149,13 +154,7 @@ def tasks_of(plan: Plan, config: RunConfig) -> list[Score]:
 
 def extractions_of(plan: Plan, config: RunConfig) -> list[Extract]:
     """One task for each extraction that the cells of a plan share."""
-    how = Conditions.of(config)
-    return list(
-        dict.fromkeys(
-            Extract(cell.asked.model, cell.asked.variant, cell.stimuli, cell.reduction, cell.layers, how)
-            for cell in plan.cells
-        )
-    )
+    return list(dict.fromkeys(task.needs for task in tasks_of(plan, config)))
 
 
 # --- files of tasks ---------------------------------------------------------------------------------------------------
