@@ -84,7 +84,7 @@ def _free_of_control_group(root: Path = Path("/sys/fs/cgroup"), own: Path = Path
 
 
 def _free_of_groups(root: Path, name: str, files: tuple[str, str, str]) -> list[int | None]:
-    """What a group and those above it leave; in a container the name may be one of outside, and only the root is there."""
+    """What a group and those above it leave; in a container only the root is there, and the name one of outside."""
     group = root / name.lstrip("/")
     return [_free_of_group(folder, *files) for folder in (group, *group.parents) if folder.is_relative_to(root)]
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isocortex.errors import FilesError, UsageError, said_of_a_plugin, shorten
+from isocortex.errors import FilesError, IsocortexError, UsageError, said_of_a_plugin, shorten
 from isocortex.files.digests import digest_of
 from isocortex.interfaces import Task
 from isocortex.progress import Reporter, Stopwatch
@@ -244,17 +244,25 @@ def run_tasks(tasks: Sequence[Task], reporter: Reporter | None = None) -> list[R
     UsageError
         A task that core did not make.
     IsocortexError
-        An extraction failed; a score that fails is a result, and a record on disk.
+        An extraction failed, raised when all other tasks are done; a score that fails is a result, and a record on
+        disk.
     """
     foreign = [task for task in tasks if not isinstance(task, (Extract, Score))]
     if foreign:
         raise UsageError(f"Expected tasks that core made, found {type(foreign[0]).__name__}.")
-    told, results = reporter or Reporter(), list[Any]()
+    told, results, errors = reporter or Reporter(), list[Any](), list[IsocortexError]()
     for one, together in itertools.groupby(tasks, key=_asked_alike):
         if isinstance(one, Extract):
-            _extract(one, told)
+            try:
+                _extract(one, told)
+            except IsocortexError as error:
+                errors.append(error)
         else:
             results += _score([task for task in together if isinstance(task, Score)], told)
+    for error in errors[1:]:
+        told.line(f"error: {error}")
+    if errors:
+        raise errors[0]
     return results
 
 

@@ -47,6 +47,7 @@ class Watch:
         self._began = self._heard = time.monotonic()
         self._absent: dict[str, float] = {}
         self._told: set[str] = set()
+        self._hopeless: dict[str, str] = {}
 
     def run(self) -> dict[Job, str]:
         """Wait until all jobs are over.
@@ -100,7 +101,9 @@ class Watch:
         mine = {job: waiting for job, waiting in queue.items() if job in self.open}
         hopeless = [job for job, waiting in mine.items() if waiting.reason.strip("()") in _HOPELESS]
         for job in hopeless:
-            self._once(f"{self.open[job].name}: job {job} will never start ({mine[job].reason}), and is cancelled")
+            self._hopeless[job] = (
+                f"its job would never have started ({mine[job].reason.strip('()')}), and was cancelled"
+            )
         if hopeless:
             cancel(hopeless, whole_arrays=False)
         why = Counter(w.reason.strip("()") for w in mine.values() if w.state == "PENDING")
@@ -111,7 +114,7 @@ class Watch:
     def _over(self, job_id: str, ending: Ending | None, queue: dict[str, Waiting]) -> None:
         job = self.open.pop(job_id)
         resources = self.settings.extract if job.kind == "extract" else self.settings.score
-        reason = reason_of(ending, resources, job.kind, job.log)
+        reason = self._hopeless.get(job_id) or reason_of(ending, resources, job.kind, job.log)
         if reason is not None:
             self.reasons[job] = reason
         running = sum(queue[other].state == "RUNNING" for other in self.open if other in queue)
