@@ -87,6 +87,30 @@ def test_an_extraction_is_done_once_and_a_score_finds_it(lab: Lab) -> None:
     assert lab.seen("load") == []
 
 
+def test_a_score_names_the_extraction_that_it_needs_and_one_is_shared(lab: Lab) -> None:
+    config = RunConfig(layers=("net.*",), device="cpu", offline=True)
+    found = planned(lab, "lab-net", "lab-net@random:2", config=config)
+    scores = tasks_of(found, config)
+    assert [task.needs for task in scores] == [task for task in extractions_of(found, config) for _ in range(2)]
+    assert len({task.needs for task in scores}) == 2
+    assert all(task.needs.group == task.group for task in scores)
+    (task, other) = extractions_of(found, config)
+    assert task.needs is other.needs is None
+
+
+def test_an_extraction_that_fails_holds_up_no_other_task_of_its_file(lab: Lab, typed: Typed) -> None:
+    found = planned(lab, "fault-run", "lab-net", "fault-load")
+    path = lab.folder / "tasks.json"
+    write_tasks(path, extractions_of(found, RunConfig()))
+    done = typed("run-task", path)
+    assert done.code == 1
+    assert ("fault-run" in done.err, "fault-load" in done.err) == (True, True)
+    assert "iso-lab::lab-net" not in done.err
+    assert [name for _, name, *_ in lab.seen("load")] == ["fault-run@fixed", "lab-net@fixed", "fault-load@fixed"]
+    run_task(tasks_of(planned(lab, "lab-net"), RunConfig())[0])
+    assert lab.seen("load") == [], "it is kept"
+
+
 def test_an_extraction_that_would_be_kept_nowhere_is_left_to_the_scores(lab: Lab, capsys) -> None:
     (task,) = extractions_of(planned(lab, "lab-unkept"), RunConfig())
     run_task(task)

@@ -283,6 +283,11 @@ class Task(ABC):
     def group(self) -> str:
         """What tasks that share an extraction have in common: they belong into one process, one after the other."""
 
+    @property
+    def needs(self) -> Task | None:
+        """The extraction without which this task would have to extract first; equal for all that share it, or None."""
+        return None
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists, dictionaries, texts and numbers."""
@@ -293,13 +298,24 @@ class Executor(ABC):
 
     #: at most so many tasks at once, where the user says so with ``--jobs``
     n_jobs: int | None = None
+    #: the tasks run on other machines: what is finished is not handed over, and nothing is computed here afterwards
+    remote: bool = False
 
     def __init__(self, card: ExecutorCard) -> None:
         self.card = card
 
+    def say(self, text: str) -> None:
+        """Tell the user a line; core puts its own in this place."""
+        del text
+
     @abstractmethod
-    def run(self, tasks: Sequence[Task]) -> None:
+    def run(self, tasks: Sequence[Task]) -> Mapping[Task, str] | None:
         """Have every task run and return when all have ended; what they find lies in the results folder then.
+
+        Returns
+        -------
+        Why tasks ended that could not say it themselves: killed, out of memory, out of time. Where such a task has left
+        neither result nor failure, its reason is kept as the failure of its cell (only of a ``remote`` executor).
 
         Raises
         ------

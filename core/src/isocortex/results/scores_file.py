@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from isocortex.errors import StoreError
 from isocortex.files.disk import write_atomic
+from isocortex.files.hdf5_times import without_times
 from isocortex.files.interruption import undisturbed
 from isocortex.results.records import draws_path, open_scores
 from isocortex.scoring.stats import DRAWS
@@ -94,7 +95,7 @@ def write_netcdf(path: Path, content: xr.Dataset) -> str:
     return hashlib.sha256(made).hexdigest()
 
 
-def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, object]]) -> memoryview:
+def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, object]]) -> bytearray:
     import netCDF4
     from xarray.backends import NetCDF4DataStore
 
@@ -106,7 +107,7 @@ def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, obje
     except BaseException:
         made.close()
         raise
-    return made.close()
+    return without_times(made.close())  # equal scores are equal bytes, whenever they were written
 
 
 def stored_draws(path: Path, result: Result) -> dict[str | None, Array]:

@@ -85,17 +85,15 @@ class Runner:
         """
         store.check_writable(self.config.folder)
         sweep(self.config.folder)
-        self._call("isocortex_before_run", plan=plan)
+        self.call("isocortex_before_run", plan=plan)
         done: dict[Cell, Result] = {}
         with self._uncached:
             for number, cell in enumerate(self._in_order(plan.cells), start=1):
                 result = done[cell] = self.execute(cell)
-                state = "cached" if result.cached else result.status
-                self.reporter.line(f"[{number}/{len(plan.cells)}] {cell.name}: {state}{_reason(result)}")
-                self.reporter.warn(result.warnings)
+                self.tell(f"[{number}/{len(plan.cells)}]", cell, result)
         self.comparisons.forget()
         results = [done[cell] for cell in plan.cells]
-        self._call("isocortex_after_run", results=results)
+        self.call("isocortex_after_run", results=results)
         return results
 
     def _in_order(self, cells: Sequence[Cell]) -> Iterator[Cell]:
@@ -111,14 +109,21 @@ class Runner:
             self.comparisons.forget()
             waiting = later
 
-    def _call(self, hook: str, **arguments: Any) -> None:
+    def tell(self, place: str, cell: Cell, result: Result) -> None:
+        """One line on how a cell has ended, and the warnings of its result."""
+        state = "cached" if result.cached else result.status
+        reason = f" ({result.failure.message})" if result.failure else ""
+        self.reporter.line(f"{place} {cell.name}: {state}{reason}")
+        self.reporter.warn(result.warnings)
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call a hook of the plugins, where there are any."""
         if self.hooks is not None:
             self.hooks.call(hook, **arguments)
 
     def execute(self, cell: Cell) -> Result:
         """Score one cell, or find its result; whatever goes wrong becomes a record."""
-        watch = Stopwatch()
-        folder = cell_folder(self.config.folder, cell.named_benchmark, cell.model, cell.variant)
+        watch, folder = Stopwatch(), self.folder(cell)
         try:
             work = self._work(cell, watch)
             with lock(work.digest, f"the score of {cell.name}", self.reporter):
@@ -132,10 +137,37 @@ class Runner:
             if found is not None:
                 return found.model_copy(update={"suites": list(dict.fromkeys([*found.suites, *cell.suites]))})
         except (Exception, SystemExit) as error:  # a third party's plugin may raise anything; the run goes on
-            result = _failed(cell, error, watch)
-            write_sealed_if_possible(failure_path(folder, cell), result.model_dump(mode="json"))
-        self._call("isocortex_after_cell", result=result)
+            result = self.fail(cell, error, watch)
+        self.call("isocortex_after_cell", result=result)
         return result
+
+    def fail(self, cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
+        """The failure of a cell, with its record on disk."""
+        result = _failed(cell, error, watch)
+        write_sealed_if_possible(failure_path(self.folder(cell), cell), result.model_dump(mode="json"))
+        return result
+
+    def folder(self, cell: Cell) -> Path:
+        """Where results and failures of a cell lie."""
+        return cell_folder(self.config.folder, cell.named_benchmark, cell.model, cell.variant)
+
+    def find(self, cell: Cell, *, with_kept: bool = True) -> Result | None:
+        """The result of a cell where it is on disk; nothing is computed, and no fault is told.
+
+        Parameters
+        ----------
+        with_kept
+            Only where the arrays that ``--keep`` asks for are there, too.
+        """
+        try:
+            work = self._work(cell, Stopwatch())
+            found = self._finished(self.folder(cell), work) if work.cacheable else None
+        except (Exception, SystemExit):  # the task itself will say what is wrong
+            return None
+        if found is None or not with_kept:
+            return found
+        place = record_path(self.folder(cell), found.digest).parent
+        return None if absent_arrays(place, found, self.config.keep) else found
 
     def _work(self, cell: Cell, watch: Stopwatch) -> CellWork:
         return CellWork(
@@ -267,7 +299,3 @@ def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
         ),
         provenance=provenance(watch, plugins={}, device="cpu"),
     )
-
-
-def _reason(result: Result) -> str:
-    return f" ({result.failure.message})" if result.failure else ""

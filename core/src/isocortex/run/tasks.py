@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isocortex.errors import FilesError, UsageError, said_of_a_plugin, shorten
+from isocortex.errors import FilesError, IsocortexError, UsageError, said_of_a_plugin, shorten
 from isocortex.files.digests import digest_of
 from isocortex.interfaces import Task
 from isocortex.progress import Reporter, Stopwatch
@@ -95,7 +95,7 @@ class Extract(Task):
     @property
     def group(self) -> str:
         """The extraction."""
-        return digest_of([self.model, self.variant, self.stimuli, self.reduction])
+        return digest_of([self.model, self.variant, self.stimuli, self.reduction, self.dataset, self.limit])
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists and dictionaries."""
@@ -134,8 +134,14 @@ class Score(Task):
     @property
     def group(self) -> str:
         """The extraction."""
-        asked = self.cell.asked
-        return digest_of([asked.model, asked.variant, self.cell.stimuli, self.cell.reduction])
+        return self.needs.group
+
+    @property
+    def needs(self) -> Extract:
+        """The extraction of its model; equal for all cells that share it."""
+        cell, asked = self.cell, self.cell.asked
+        trial = (None, None) if cell.limit is None else (cell.dataset, cell.limit)
+        return Extract(asked.model, asked.variant, cell.stimuli, cell.reduction, cell.layers, self.how, *trial)
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists and dictionaries."""
@@ -154,22 +160,7 @@ def tasks_of(plan: Plan, config: RunConfig) -> list[Score]:
 
 def extractions_of(plan: Plan, config: RunConfig) -> list[Extract]:
     """One task for each extraction that the cells of a plan share."""
-    how = Conditions.of(config)
-    return list(
-        dict.fromkeys(
-            Extract(
-                cell.asked.model,
-                cell.asked.variant,
-                cell.stimuli,
-                cell.reduction,
-                cell.layers,
-                how,
-                None if cell.limit is None else cell.dataset,
-                cell.limit,
-            )
-            for cell in plan.cells
-        )
-    )
+    return list(dict.fromkeys(task.needs for task in tasks_of(plan, config)))
 
 
 # --- files of tasks ---------------------------------------------------------------------------------------------------
@@ -259,17 +250,25 @@ def run_tasks(tasks: Sequence[Task], reporter: Reporter | None = None) -> list[R
     UsageError
         A task that core did not make.
     IsocortexError
-        An extraction failed; a score that fails is a result, and a record on disk.
+        An extraction failed, raised when all other tasks are done; a score that fails is a result, and a record on
+        disk.
     """
     foreign = [task for task in tasks if not isinstance(task, (Extract, Score))]
     if foreign:
         raise UsageError(f"Expected tasks that core made, found {type(foreign[0]).__name__}.")
-    told, results = reporter or Reporter(), list[Any]()
+    told, results, errors = reporter or Reporter(), list[Any](), list[IsocortexError]()
     for one, together in itertools.groupby(tasks, key=_asked_alike):
         if isinstance(one, Extract):
-            _extract(one, told)
+            try:
+                _extract(one, told)
+            except IsocortexError as error:
+                errors.append(error)
         else:
             results += _score([task for task in together if isinstance(task, Score)], told)
+    for error in errors[1:]:
+        told.line(f"error: {error}")
+    if errors:
+        raise errors[0]
     return results
 
 
