@@ -98,6 +98,12 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     return show
 
 
+@pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the terminal is that tests are started from."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def letters(text: str) -> str:
     """A text without what folding changes."""
     return re.sub(r"\s", "", text)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from isocortex.results.number_texts import Cell, number_text, spread_text
-from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
+from isocortex.results.said_once import OPTIMISTIC
+from isocortex.results.sheets import Line, Sheet
 from isocortex.results.terminal import Piece, folded, one_line, padded, width_of
 
 #: blocks of regions that are shown where no region was named
