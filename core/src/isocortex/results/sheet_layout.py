@@ -165,10 +165,12 @@ def _marked(line: Line) -> str:
 
 def sheet_lines(sheet: Sheet, layout: Layout) -> Iterator[list[Piece]]:
     """The lines of all blocks, one after the other."""
-    for block in layout.blocks:
+    for number, block in enumerate(layout.blocks):
         yield from _together([""], [column.heading_lines() for column in block], layout, block)
         group = ""
         for place, line in enumerate(sheet.lines):
+            if number and not line.has_values:
+                continue
             if line.group != group:
                 group = line.group
                 yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.width))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isocortex.errors import shorten
 from isocortex.results.frames import flat_rows, is_number, seed_of, seed_rows, seeds_text
 from isocortex.results.number_texts import Cell, decimals_of
 from isocortex.results.result import Result
@@ -21,6 +22,10 @@ from isocortex.results.selection import Selection, matches, require
 Row = dict[str, Any]
 #: variants that are what a name means when nothing else is said
 _PLAIN = ("fixed", "pretrained")
+#: models that were not run here and have lines of their own; more are counted
+_MOST_NOT_RUN = 5
+#: a model, and what stands in place of a value
+Absent = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ class Line:
     n_layers: int = 0
     ceiled: float | None = None
     optimistic: bool = False
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it has a value anywhere; a cell that failed or was not run is told once."""
+        return any(cell.value is not None for cell in self.cells.values())
 
 
 @dataclass(frozen=True)
@@ -205,10 +215,11 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
     lines = [_line(names[key], own, order) for key, own in by_result.items()]
     lines = _ordered(lines, regions, order, lower=rows[0]["better"] == "lower")
     heads = [own[0] for own in by_result.values()]
-    absent = benches.absent(benchmark, heads[0]["stimuli"])
+    absent = dict(sorted(benches.absent(benchmark, heads[0]["stimuli"]).items()))
+    told, not_run = _few_that_were_not_run(absent)
     lines += [
         Line(name, model, {regions[0]: Cell(absent=text)}, group=_group(model, order))
-        for name, (model, text) in sorted(absent.items())
+        for name, (model, text) in told.items()
     ]
     if order.by is not None:
         lines.sort(key=lambda line: _group_rank(line, order))
@@ -222,10 +233,20 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
         notes=(
             *notes_of(rows, heads, names),
             *odd,
+            *not_run,
             *versions_that_differ([benches.by_digest[row["digest"]] for row in heads]),
         ),
         decimals=decimals_of(shown_numbers(rows)),
     )
+
+
+def _few_that_were_not_run(absent: Mapping[str, Absent]) -> tuple[dict[str, Absent], list[str]]:
+    """Lines for what failed and for few models that were not run; many are a note."""
+    not_run = [name for name, (_, text) in absent.items() if text == Cell.absent]
+    if len(not_run) <= _MOST_NOT_RUN:
+        return dict(absent), []
+    failed = {name: found for name, found in absent.items() if found[1] != Cell.absent}
+    return failed, [f"– {len(not_run)} models of the same stimuli were not run: {shorten(not_run, 6)}"]
 
 
 def _names(results: Sequence[Sequence[Row]]) -> dict[str, str]:
