@@ -10,9 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Literal
 
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import (
@@ -213,9 +211,6 @@ class DatasetPlugin(ABC):
 
 class MetricPlugin(Displayed, ABC):
     """A way to compare activations with a brain."""
-
-    #: what ``check_settings`` checks its settings by, which 'isocortex info' shows; None: it does not say
-    settings_schema: ClassVar[type[BaseModel] | None] = None
 
     def __init__(self, card: MetricCard) -> None:
         self.card = card
