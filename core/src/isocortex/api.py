@@ -65,6 +65,7 @@ def run(
         chosen = executor_of(resolver, elsewhere, jobs if jobs > 1 else None)
         chosen.say = reporter.line
         check_writable(config.folder)
+        chosen.log = None if reporter.log is None else reporter.log.absolute()
         if chosen.remote:
             return run_remotely(chosen, runner, planned), planned.left_out
         run_on(chosen, tasks_of(planned, config))

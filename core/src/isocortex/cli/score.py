@@ -38,10 +38,11 @@ def score_here(
     as_json: bool,
     executor: str | None = None,
     jobs: int = 1,
+    log: Path | None = None,
 ) -> int:
     """Score, in this process or where an executor does it; print the whole table; return the exit code."""
     guard_once()
-    reporter = Reporter()
+    reporter = Reporter(log=log)
     results, left_out = run(list(models), list(benchmarks), config, reporter, executor=executor, jobs=jobs)
     reporter.line(tally(results, left_out))
     (print_json if as_json else print_table)(results)
@@ -60,10 +61,10 @@ def exit_code(results: Sequence[Result]) -> int:
     return EXIT_USAGE if len(failures) == len(results) and {item.kind for item in failures} <= usage else EXIT_FAILED
 
 
-def run_file(path: Path) -> int:
+def run_file(path: Path, log: Path | None = None) -> int:
     """Do the tasks of a file; return the exit code of their scores."""
     guard_once()
-    return exit_code(run_tasks(read_tasks(path), Reporter()))
+    return exit_code(run_tasks(read_tasks(path), Reporter(log=log)))
 
 
 # --- dry run ----------------------------------------------------------------------------------------------------------
