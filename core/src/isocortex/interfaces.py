@@ -295,6 +295,8 @@ class Executor(ABC):
     n_jobs: int | None = None
     #: the tasks run on other machines: what is finished is not handed over, and nothing is computed here afterwards
     remote: bool = False
+    #: the file to which tasks add their lines, for ``run-task --log``, where the user names one
+    log: Path | None = None
 
     def __init__(self, card: ExecutorCard) -> None:
         self.card = card
