@@ -1,4 +1,5 @@
 from .api import compare as compare, extract as extract, score as score
+from .catalogue.rows import installed_once as installed_once
 from .loading.resolver import (
     load_card as load_card,
     load_cards as load_cards,
@@ -10,5 +11,6 @@ from .loading.resolver import (
 from .models.wrap import wrap as wrap
 from .results.reading import kept as kept, layers as layers, results as results, scores as scores
 from .run.plan import RunConfig as RunConfig
+from .run.rerun import rerun as rerun
 
 __version__: str

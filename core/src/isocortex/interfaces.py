@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -20,27 +20,27 @@ from isocortex.catalogue.cards import (
     BenchmarkCard,
     DatasetCard,
     ExecutorCard,
-    MethodsClause,
     MetricCard,
     ModelCard,
     StimuliCard,
     Variant,
+    shown_metric,
+    shown_model,
 )
-from isocortex.display import Displayed, Shown, listed
+from isocortex.display import Displayed, Shown
 from isocortex.files.code import closure, digest_closure
 from isocortex.files.digests import digest_files, digest_of, jsonable
 from isocortex.files.file_store import DataFiles
 from isocortex.files.libraries import library_versions
 from isocortex.scoring.comparison import Comparison
 from isocortex.scoring.contract import Ceiling, Preparation, Rules, Split
+from isocortex.scoring.metric_settings import check_settings, named_object, settings_in_full
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
-
-_Schema = TypeVar("_Schema", bound=BaseModel)
 
 __all__ = [
     "BenchmarkCard",
@@ -54,7 +54,6 @@ __all__ = [
     "ExecutorCard",
     "LayerOutput",
     "LoadedModel",
-    "MethodsClause",
     "MetricCard",
     "MetricPlugin",
     "ModelCard",
@@ -121,17 +120,7 @@ class ModelPlugin(Displayed, ABC):
         self.card = card
 
     def _shown(self) -> Shown:
-        card = self.card
-        rate = f" at {card.sample_rate:g} Hz" if card.sample_rate else ""
-        facts = {
-            "title": card.title,
-            "takes": f"{card.modality}{rate}",
-            "variants": listed(card.variants),
-            "layers": listed(card.layers),
-            "parameters": f"{card.parameters:,}" if card.parameters else "",
-            **_of_package(card),
-        }
-        return Shown(f"Model {card.id!r}", facts)
+        return shown_model(self.card)
 
     @abstractmethod
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
@@ -225,12 +214,14 @@ class DatasetPlugin(ABC):
 class MetricPlugin(Displayed, ABC):
     """A way to compare activations with a brain."""
 
+    #: what ``check_settings`` checks its settings by, which 'isocortex info' shows; None: it does not say
+    settings_schema: ClassVar[type[BaseModel] | None] = None
+
     def __init__(self, card: MetricCard) -> None:
         self.card = card
 
     def _shown(self) -> Shown:
-        facts = {"title": self.card.title, "takes": listed(self.card.accepts), **_of_package(self.card)}
-        return Shown(f"Metric {self.card.id!r}", facts)
+        return shown_metric(self.card)
 
     @abstractmethod
     def against(
@@ -292,6 +283,11 @@ class Task(ABC):
     def group(self) -> str:
         """What tasks that share an extraction have in common: they belong into one process, one after the other."""
 
+    @property
+    def needs(self) -> Task | None:
+        """The extraction without which this task would have to extract first; equal for all that share it, or None."""
+        return None
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists, dictionaries, texts and numbers."""
@@ -302,13 +298,24 @@ class Executor(ABC):
 
     #: at most so many tasks at once, where the user says so with ``--jobs``
     n_jobs: int | None = None
+    #: the tasks run on other machines: what is finished is not handed over, and nothing is computed here afterwards
+    remote: bool = False
 
     def __init__(self, card: ExecutorCard) -> None:
         self.card = card
 
+    def say(self, text: str) -> None:
+        """Tell the user a line; core puts its own in this place."""
+        del text
+
     @abstractmethod
-    def run(self, tasks: Sequence[Task]) -> None:
+    def run(self, tasks: Sequence[Task]) -> Mapping[Task, str] | None:
         """Have every task run and return when all have ended; what they find lies in the results folder then.
+
+        Returns
+        -------
+        Why tasks ended that could not say it themselves: killed, out of memory, out of time. Where such a task has left
+        neither result nor failure, its reason is kept as the failure of its cell (only of a ``remote`` executor).
 
         Raises
         ------
@@ -320,86 +327,10 @@ class Executor(ABC):
 # --- helpers of plugins -----------------------------------------------------------------------------------------------
 
 
-def _of_package(card: ModelCard | MetricCard) -> dict[str, str]:
-    """Licence, source and package of a card, as they are shown."""
-    package = f"{card.package} {card.package_version}".strip()
-    return {"licence": card.licence, "reference": card.reference, "package": package}
-
-
-def check_settings(schema: type[_Schema], settings: Mapping[str, object], metric: str) -> _Schema:
-    """Check the settings of a metric against its pydantic schema (which should forbid extra keys).
-
-    Raises
-    ------
-    SettingsError
-        An unknown key or a value out of range; the message names the closest key.
-
-    Examples
-    --------
-    >>> from pydantic import BaseModel
-    >>> class Settings(BaseModel, extra="forbid"):
-    ...     n_folds: int = 5
-    >>> check_settings(Settings, {"n_folds": 3}, "ridge").n_folds
-    3
-    """
-    from pydantic import ValidationError
-
-    from isocortex.errors import SettingsError, suggest
-
-    known = list(schema.model_fields)
-    for name in settings:
-        if name not in known:
-            raise SettingsError(f"{metric} has no setting {name!r}.{suggest(name, known)} It has {', '.join(known)}.")
-    try:
-        return schema.model_validate(dict(settings))
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise SettingsError(f"Settings of {metric} are not valid: {problems}.") from error
-
-
-def settings_in_full(card: MetricCard, settings: Mapping[str, object]) -> dict[str, Any]:
-    """Settings of a metric with the defaults of those that are not given, as JSON; as they are without a model of them.
-
-    Raises
-    ------
-    SettingsError
-        Settings that are not valid.
-    PluginError
-        ``settings_model`` of the card names nothing that can be imported.
-
-    Examples
-    --------
-    >>> settings_in_full(MetricCard(id="mine", object="mine:Metric"), {"n_folds": 3})
-    {'n_folds': 3}
-    """
-    if not card.settings_model:
-        return jsonable(dict(settings))
-    return check_settings(named_object(card, card.settings_model), settings, card.id).model_dump(mode="json")
-
-
 def digest_benchmark(card: BenchmarkCard, dataset: str, metric: str) -> str:
     """Digest of what a benchmark's row says, with the IDs of data set and metric: part of every result's digest."""
     row = card.model_dump(mode="json", exclude={*DESCRIBES, "dataset", "metric"})
     return digest_of([jsonable(row), dataset, metric])
-
-
-def named_object(card: MetricCard, name: str) -> Any:
-    """What ``module:NAME`` in a row of the manifest stands for.
-
-    Raises
-    ------
-    PluginError
-        It cannot be imported, or is not there.
-    """
-    from importlib import import_module
-
-    from isocortex.errors import PluginError
-
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(f"metric {card.id!r} of {card.package}: {name!r} cannot be found ({error}).") from error
 
 
 def digests_of_variant(variant: Variant) -> list[str] | None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from isocortex.catalogue.rows import Row
+from isocortex.display import Shown, listed
 from isocortex.errors import PluginError, UsageError, shorten
 
 ANY_MODALITY = "any"
@@ -24,7 +25,7 @@ MOST_SEEDS = 1000
 DESCRIBES = frozenset(
     {
         *("title", "notes", "licence", "published", "aliases", "package", "package_version", "module", "folder"),
-        *("methods", "settings_model", "constants"),
+        *("methods", "settings_model"),
     }
 )
 
@@ -175,14 +176,6 @@ class DatasetCard(Card):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class MethodsClause(BaseModel):
-    """A sentence of a methods section with ``{fields}``, and what must hold for it to be said."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    text: str = Field(min_length=1)
-    when: dict[str, str | bool | int | float] = Field(default_factory=dict, description="field to value, or to a glob")
-
-
 class MetricCard(Card):
     """A ``[[metric]]`` row."""
 
@@ -191,9 +184,8 @@ class MetricCard(Card):
     unbiased: bool = Field(default=True, description="features that know nothing score 0 on average")
     named_units: bool = Field(default=False, description="compares units by name, with neuroids or choices")
     options: dict[str, Any] = Field(default_factory=dict)
-    methods: tuple[MethodsClause, ...] = Field(default=(), description="how a paper says what the metric does")
     settings_model: str = Field(default="", description="module:Class, the pydantic model of the settings")
-    constants: dict[str, str] = Field(default_factory=dict, description="name in methods to module:NAME in the code")
+    methods: str | None = Field(default=None, description="file with what a methods section says of the metric")
 
 
 class LayerRule(BaseModel):
@@ -280,3 +272,30 @@ def read_card(row: Row) -> Card:
             f"{row.kind} {row.id!r} of {row.package} {row.version}: the manifest row is not valid ({fields}). "
             f"Run 'isocortex check {row.package}'."
         ) from error
+
+
+# --- as they are shown ------------------------------------------------------------------------------------------------
+
+
+def shown_model(card: ModelCard) -> Shown:
+    """What a model shows of itself."""
+    rate = f" at {card.sample_rate:g} Hz" if card.sample_rate else ""
+    facts = {
+        "title": card.title,
+        "takes": f"{card.modality}{rate}",
+        "variants": listed(card.variants),
+        "layers": listed(card.layers),
+        "parameters": f"{card.parameters:,}" if card.parameters else "",
+    }
+    return Shown(f"Model {card.id!r}", facts | _of_package(card))
+
+
+def shown_metric(card: MetricCard) -> Shown:
+    """What a metric shows of itself."""
+    facts = {"title": card.title, "takes": listed(card.accepts)}
+    return Shown(f"Metric {card.id!r}", facts | _of_package(card))
+
+
+def _of_package(card: Card) -> dict[str, str]:
+    package = f"{card.package} {card.package_version}".strip()
+    return {"licence": card.licence, "reference": card.reference, "package": package}

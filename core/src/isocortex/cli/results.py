@@ -77,6 +77,7 @@ def show(results: Path, by: str | None, sort: str | None, **options: Any) -> Non
 
 def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort: str | None) -> None:
     from isocortex.results import long_table, tables
+    from isocortex.results.others import print_others
     from isocortex.results.result import read_results
     from isocortex.results.selection import Selection, selected_results
 
@@ -93,6 +94,8 @@ def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort
         plain[form](kept, chosen)
     else:
         ordered[form](kept, chosen, _order(kept, by, sort))
+    if form in ("table", "long"):
+        print_others(folder, chosen.benchmarks, chosen.models)
 
 
 @click.command()
@@ -103,7 +106,8 @@ def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort
 def compare(results: Path, against: str | None, **options: Any) -> None:
     """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
     from isocortex.results import pair_tables
-    from isocortex.results.paired import Selection, compare_results
+    from isocortex.results.paired import compare_results
+    from isocortex.results.selection import Selection
 
     form = _form(options)
     chosen = Selection(options["benchmarks"], options["models"], options["regions"], against)

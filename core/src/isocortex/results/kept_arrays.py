@@ -103,36 +103,60 @@ def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
     return xr.load_dataset(folder / "kept" / f"{name}.nc", engine="netcdf4")
 
 
-def refuse_other_values(path: Path, found: Result, again: Result) -> None:
+#: what is made of the draws, and differs where their number does
+_OF_DRAWS = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high")
+
+
+def refuse_other_values(path: Path, found: Result, again: Result, why: str = "for --keep") -> None:
     """Refuse arrays of a computation whose values are not those of the record.
+
+    Parameters
+    ----------
+    why
+        The cell was computed again.
 
     Raises
     ------
     StoreError
         They differ by more than ``TOLERANCE``.
     """
-    before, now = (item.model_dump(include={"summary", "regions"}) for item in (found, again))
-    different = list(_differences(before, now, ""))
+    different = different_values(found, again)
     if different:
         raise StoreError(
-            f"Computed again for --keep, the cell has other values than {path}: {shorten(different, 3)}. Nothing was "
-            "kept, and the result is as it was. Another machine or other numbers of threads may be the reason: keep "
-            "arrays where the result was made, or score into another --out."
+            f"Computed again {why}, the cell has other values than {path}: {shorten(different, 3)}. Nothing was "
+            "kept, and the result is as it was. Another machine or other numbers of threads may be the reason: do it "
+            "where the result was made, or score into another --out."
         )
 
 
-def _differences(one: Any, other: Any, where: str) -> Iterator[str]:
+def different_values(found: Result, again: Result, *, tolerance: float = TOLERANCE) -> list[str]:
+    """Where summaries and regions of two computations of one cell differ; with a tolerance of 0, by any digit.
+
+    Where they have different numbers of draws, what is made of the draws is not compared.
+    """
+    left_out: Any = set(_OF_DRAWS) if found.n_draws != again.n_draws else set()
+    before, now = (
+        {
+            "summary": item.summary and item.summary.model_dump(mode="json", exclude=left_out),
+            "regions": {name: part.model_dump(mode="json", exclude=left_out) for name, part in item.regions.items()},
+        }
+        for item in (found, again)
+    )
+    return list(_differences(before, now, "", tolerance))
+
+
+def _differences(one: Any, other: Any, where: str, tolerance: float) -> Iterator[str]:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in dict.fromkeys((*one, *other)):
-            yield from _differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key))
+            yield from _differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key), tolerance)
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for place, (first, second) in enumerate(zip(one, other, strict=True)):
-            yield from _differences(first, second, f"{where}[{place}]")
-    elif not _equal(one, other):
+            yield from _differences(first, second, f"{where}[{place}]", tolerance)
+    elif not _equal(one, other, tolerance):
         yield f"{where} is {other} and was {one}"
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: Any, other: Any, tolerance: float) -> bool:
     if isinstance(one, float) and isinstance(other, float):
-        return isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (one != one and other != other)
+        return isclose(one, other, rel_tol=tolerance, abs_tol=tolerance) or (one != one and other != other)
     return one == other

@@ -136,18 +136,20 @@ def _step(step: str) -> str:
 
 def _metric(group: Group, citations: Citations, unsaid: list[str]) -> list[str]:
     """What the metric's row says of it, or its title and settings."""
-    card: Any = group.card("metric")
+    card = group.card("metric")
     reference = citations.of_card(card)
-    if card is not None and card.methods:
-        found = said(card.methods, {**group.facts, "self": reference.strip()}, unsaid)
-        if found and reference and not any("{self}" in clause.text for clause in card.methods):
+    clauses = group.account.said
+    if clauses:
+        found = said(clauses, {**group.facts, "self": reference.strip()}, unsaid)
+        if found and reference and not any("{self}" in clause.text for clause in clauses):
             found[0] = f"{found[0].rstrip('.')}{reference}."
         return [re.sub(r"\s+([.,;:])", r"\1", " ".join(line.split())) for line in found]
     settings = ", ".join(f"{one_line(name)} = {value}" for name, value in group.first.settings.items())
     title = f" (“{card.title}”)" if card is not None and card.title else ""
     with_settings = f" with the settings {one_line(settings)}" if settings else ""
-    unsaid.append(f"how the metric {one_line(group.first.metric)} works: its row says nothing for a methods section")
     name = one_line(group.first.metric)
+    why = group.problem or "its package says nothing of it for a methods section"
+    unsaid.append(f"how the metric {name} works: {why}")
     return [f"They were compared with the data by the metric {name}{title}{reference}{with_settings}."]
 
 
@@ -160,8 +162,7 @@ _RULES = {
 
 def _layers(group: Group) -> list[str]:
     """How a layer was chosen, where the metric has not said it."""
-    card: Any = group.card("metric")
-    own = [] if card is None else [clause for clause in card.methods if "layer_rule" in clause.when]
+    own = [clause for clause in group.account.said if "layer_rule" in clause.when]
     lines: list[str] = []
     for rule in group.layer_rules:
         if rule == SINGLE:

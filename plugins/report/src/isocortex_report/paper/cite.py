@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isocortex.results import Result
-from isocortex_report.paper.bibtex import as_bibtex
-from isocortex_report.paper.facts import card_of
+from isocortex_report.paper.bibtex_entries import as_bibtex
+from isocortex_report.paper.facts import cards_of
 from isocortex_report.paper.methods import methods
 from isocortex_report.paper.references import References
 from isocortex_report.selection import chosen_results
@@ -33,10 +33,13 @@ def bibtex(
         No results, or none of these names.
     """
     found, _ = chosen_results(results, benchmarks, models)
-    cards = [card_of("benchmark", name) for name in dict.fromkeys(result.benchmark for result in found)]
-    known = [card for card in cards if card is not None]
+    known = [card for (kind, _), card in cards_of(found).items() if kind == "benchmark"]
     references = References(card.folder for card in known)
     entries = methods(found).entries
     keys = {entry.key for entry in entries}
     more = [entry for card in known for entry in references.of_card(card) if entry.key not in keys]
     return as_bibtex([*entries, *more])
+
+
+#: as the command is called
+cite = bibtex

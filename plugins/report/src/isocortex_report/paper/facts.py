@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex.errors import IsocortexError
+from isocortex.errors import IsocortexError, PluginError
 from isocortex.results import Result, open_scores
+from isocortex_report.paper.clauses import Account, account_of
 from isocortex_report.paper.quantities import between
 from isocortex_report.selection import scores_of
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from isocortex.interfaces import BenchmarkCard, DatasetCard, MetricCard, ModelCard, StimuliCard
     from isocortex.scoring import Summary
 
-    AnyCard = BenchmarkCard | DatasetCard | MetricCard | ModelCard | StimuliCard
+    Card = BenchmarkCard | DatasetCard | MetricCard | ModelCard | StimuliCard
+
+Cards = Mapping[tuple[str, str], Any]
 
 #: fields of a summary that are facts of a benchmark where all results agree
 _OF_SUMMARY = (
@@ -35,10 +38,11 @@ NESTED = "nested by "
 
 @dataclass(frozen=True)
 class Group:
-    """Results on one benchmark with one procedure, and where their raw scores lie."""
+    """Results on one benchmark with one procedure, where their raw scores lie, and the cards that are installed."""
 
     results: Sequence[Result]
     files: Mapping[str, Path] = field(default_factory=dict)
+    cards: Cards = field(default_factory=dict)
 
     @property
     def first(self) -> Result:
@@ -50,9 +54,26 @@ class Group:
         """Of all of them."""
         return [result.summary for result in self.results if result.summary is not None]
 
-    def card(self, kind: str) -> AnyCard | None:
-        """The installed card of its benchmark, data set, stimuli or metric."""
-        return card_of(kind, str(getattr(self.first, kind)))
+    def card(self, kind: str) -> Any:
+        """The installed card of its benchmark, data set, stimuli or metric; None: there is none."""
+        return self.cards.get((kind, str(getattr(self.first, kind))))
+
+    @property
+    def account(self) -> Account:
+        """What the metric's package says of it; empty where that cannot be read."""
+        return self._account[0]
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be read, or nothing."""
+        return self._account[1]
+
+    @cached_property
+    def _account(self) -> tuple[Account, str]:
+        try:
+            return account_of(self.card("metric")), ""
+        except PluginError as error:
+            return Account(), str(error)
 
     @cached_property
     def layer_rules(self) -> dict[str, list[int]]:
@@ -82,19 +103,19 @@ class Group:
         return {**_of_scores(self), **found, **self._of_benchmark(), **self._of_metric(found)}
 
     def _of_benchmark(self) -> dict[str, Any]:
-        card: Any = self.card("benchmark")
+        card = self.card("benchmark")
         if card is None or not _is_of(card, self.first):
             return {}
         return {f"benchmark.{name}": getattr(card, name) for name in _OF_CARD}
 
     def _of_metric(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """Settings, with defaults where they are known, and constants of the code where it is that of the results."""
-        card: Any = self.card("metric")
+        card = self.card("metric")
         given = dict(self.first.settings)
         constants: dict[str, Any] = {}
         if card is not None and is_code_of(card, self.first):
             given = _in_full(card, given)
-            constants = _constants(card)
+            constants = _constants(card, self.account.constants)
         return {name: value for name, value in constants.items() if name not in known} | dict(_flat(given))
 
 
@@ -104,7 +125,7 @@ def _models(group: Group, *, nested: bool) -> list[str]:
     return [model for model, rule in rules if (rule != "single layer") is nested]
 
 
-def groups_of(results: Iterable[Result], files: Mapping[str, Path]) -> list[Group]:
+def groups_of(results: Iterable[Result], files: Mapping[str, Path], cards: Cards) -> list[Group]:
     """Results that have a score, by benchmark and by whatever decides how it was computed."""
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
@@ -113,17 +134,20 @@ def groups_of(results: Iterable[Result], files: Mapping[str, Path]) -> list[Grou
             settings = repr(sorted(result.settings.items()))
             own = (result.benchmark, result.benchmark_version, result.seed, result.reduction, settings, *shared)
             groups.setdefault(own, []).append(result)
-    return [Group(found, files) for found in groups.values()]
+    return [Group(found, files, cards) for found in groups.values()]
 
 
-def card_of(kind: str, name: str) -> Any:
-    """An installed card; None: nothing is installed under that ID, or its package is broken."""
+def cards_of(results: Iterable[Result]) -> Cards:
+    """The installed cards of everything that results name: (kind, ID) → card."""
     import isocortex
 
-    try:
-        return isocortex.load_card(kind, name)
-    except IsocortexError:
-        return None
+    kinds = ("model", "benchmark", "dataset", "stimuli", "metric")
+    known = list(results)
+    return {
+        (kind, name): card
+        for kind in kinds
+        for name, card in isocortex.load_cards(kind, (str(getattr(result, kind)) for result in known)).items()
+    }
 
 
 def is_code_of(card: MetricCard, result: Result) -> bool:
@@ -159,14 +183,14 @@ def _in_full(card: MetricCard, given: Mapping[str, Any]) -> dict[str, Any]:
         return dict(given)
 
 
-def _constants(card: MetricCard) -> dict[str, Any]:
+def _constants(card: MetricCard, named: Mapping[str, str]) -> dict[str, Any]:
     """Constants of the metric's code; an array is told by its number, its smallest and its largest value."""
     import numpy as np
 
     from isocortex.interfaces import named_object
 
     found: dict[str, Any] = {}
-    for name, where in card.constants.items():
+    for name, where in named.items():
         try:
             value = named_object(card, where)
         except IsocortexError:

@@ -10,7 +10,7 @@ from isocortex.results import Result
 from isocortex_report.paper.benchmark_text import blocks_of, one_line, paragraphs_of
 from isocortex_report.paper.citations import Citations
 from isocortex_report.paper.comparisons_text import comparisons_paragraph
-from isocortex_report.paper.facts import Group, card_of, groups_of
+from isocortex_report.paper.facts import Group, cards_of, groups_of
 from isocortex_report.paper.models_text import models_paragraph
 from isocortex_report.paper.quantities import counted
 from isocortex_report.paper.references import Entry, References, in_text
@@ -79,12 +79,13 @@ def methods(
     """
     found, own = chosen_results(results, benchmarks, models)
     where = own or folder
-    groups = groups_of(found, score_files(where))
     scored = [result for result in found if result.summary is not None]
-    citations = Citations(References(_folders(groups, scored)))
+    cards = cards_of(scored)
+    groups = groups_of(scored, score_files(where), cards)
+    citations = Citations(References(card.folder for card in cards.values()))
     section = Methods(unsaid=_failures(found))
     if scored:
-        section.paragraphs.append(("Models", models_paragraph(scored, citations, section.unsaid)))
+        section.paragraphs.append(("Models", models_paragraph(scored, cards, citations, section.unsaid)))
         _add_benchmarks(section, groups, citations)
         if compared:
             section.paragraphs.append(("Comparisons", comparisons_paragraph(scored, where, citations)))
@@ -102,13 +103,6 @@ def _add_benchmarks(section: Methods, groups: Sequence[Group], citations: Citati
     if len(blocks) > 1 and len({one.statistics for one in blocks}) == 1:
         section.paragraphs.append(("Statistics", blocks[0].statistics))
     section.unsaid += [line for one in blocks for line in one.unsaid]
-
-
-def _folders(groups: Iterable[Group], results: Iterable[Result]) -> list[Path]:
-    """Of the packages whose cards are cited; they may bring references of their own."""
-    cards = [group.card(kind) for group in groups for kind in ("benchmark", "dataset", "stimuli", "metric")]
-    cards += [card_of("model", name) for name in dict.fromkeys(result.model for result in results)]
-    return [card.folder for card in cards if card is not None]
 
 
 def _failures(results: Sequence[Result]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.results import Result
 from isocortex_report.paper.benchmark_text import one_line
-from isocortex_report.paper.facts import card_of
+from isocortex_report.paper.facts import Cards
 from isocortex_report.paper.quantities import counted, listed, seeds
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ _WEIGHTS = {
 }
 
 
-def models_paragraph(results: Sequence[Result], citations: Citations, unsaid: list[str]) -> str:
+def models_paragraph(results: Sequence[Result], known: Cards, citations: Citations, unsaid: list[str]) -> str:
     """Which models were scored, and in which variants.
 
     Parameters
     ----------
     results
         That have a score.
+    known
+        Cards that are installed.
     citations
         Told whom to cite.
     unsaid
@@ -37,10 +39,10 @@ def models_paragraph(results: Sequence[Result], citations: Citations, unsaid: li
     """
     variants: dict[str, list[str]] = {}
     for result in results:
-        known = variants.setdefault(result.model, [])
-        if result.variant not in known:
-            known.append(result.variant)
-    cards = {model: card_of("model", model) for model in variants}
+        own = variants.setdefault(result.model, [])
+        if result.variant not in own:
+            own.append(result.variant)
+    cards = {model: known.get(("model", model)) for model in variants}
     absent = [model for model, card in cards.items() if card is None]
     if absent:
         unsaid.append(f"what {listed([one_line(model) for model in absent])} is: no installed package knows it")

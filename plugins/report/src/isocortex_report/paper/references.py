@@ -167,8 +167,8 @@ def _of_package(folder: Path) -> Mapping[str, Mapping[str, Any]]:
 def _metadata(name: str) -> tuple[str, str]:
     """Author and summary of an installed distribution."""
     try:
-        found = metadata.metadata(name)
-        return str(found.get("Author") or ""), str(found.get("Summary") or "")
+        found = metadata.metadata(name).json
+        return str(found.get("author") or ""), str(found.get("summary") or "")
     except Exception:  # not installed, or with metadata that cannot be read
         return "", ""
 

@@ -1,0 +1,125 @@
+"""Tables as files: CSV, Parquet, netCDF and MATLAB, whole or not at all, numbers to the last digit."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isocortex.errors import UsageError
+from isocortex.files import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: what a spreadsheet takes for the beginning of a formula
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: of a MATLAB name
+_MOST_LETTERS = 63
+
+
+def write_table(frame: pd.DataFrame, path: Path, kind: str) -> None:
+    """Write a table as "csv", "parquet", "nc" or "mat".
+
+    In CSV a text that a spreadsheet would take for a formula begins with an apostrophe; in the other forms texts are as
+    they are. Counts that are missing are NaN in netCDF and MATLAB, where they have no whole number for it.
+
+    Raises
+    ------
+    UsageError
+        Another form, or Parquet without pyarrow.
+    StoreError
+        It cannot be written.
+    """
+    if kind not in WRITERS:
+        raise UsageError(f"{kind!r} is no form of a table. Expected one of {', '.join(WRITERS)}.")
+    made = WRITERS[kind](frame)
+    write_atomic(path, lambda file: file.write(made))
+
+
+def csv_text(value: str) -> str:
+    """A text that no spreadsheet takes for a formula.
+
+    Examples
+    --------
+    >>> csv_text("=1+1"), csv_text("V1")
+    ("'=1+1", 'V1')
+    """
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    texts = {str(name): frame[name].map(_plain).map(csv_text) for name in frame if _is_text(frame[name])}
+    named = frame.assign(**texts).rename(columns=lambda name: csv_text(str(name)))
+    return named.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass")
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    try:
+        import pyarrow  # noqa: F401 # pyright: ignore[reportUnusedImport] - only to say that it is not here
+    except ImportError as error:
+        raise UsageError(
+            "Parquet needs pyarrow, which is not installed: pip install 'isocortex-report[parquet]', or take csv."
+        ) from error
+    buffer = io.BytesIO()
+    texts = {str(name): frame[name].map(_plain) for name in frame if _is_text(frame[name])}
+    frame.assign(**texts).to_parquet(buffer, engine="pyarrow", index=False)
+    return buffer.getvalue()
+
+
+def _netcdf(frame: pd.DataFrame) -> bytes:
+    import xarray as xr
+
+    columns = {str(name): ("row", _array(frame[name])) for name in frame}
+    made = xr.Dataset(columns, attrs={"title": "Results of isocortex as a table: one entry along 'row' is a row."})
+    with tempfile.TemporaryDirectory(prefix="isocortex-export-") as folder:
+        path = Path(folder) / "table.nc"
+        made.to_netcdf(path, engine="netcdf4")
+        return path.read_bytes()
+
+
+def _matlab(frame: pd.DataFrame) -> bytes:
+    from scipy.io import savemat
+
+    buffer = io.BytesIO()
+    columns = {_matlab_name(str(name)): _array(frame[name]) for name in frame}
+    savemat(buffer, {"results": columns}, long_field_names=True, oned_as="column", do_compression=True)
+    return buffer.getvalue()
+
+
+def _matlab_name(name: str) -> str:
+    """A name that MATLAB takes for a field."""
+    plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter == "_") else "_" for letter in name)
+    return f"x{plain}"[:_MOST_LETTERS] if not plain[:1].isalpha() else plain[:_MOST_LETTERS]
+
+
+def _array(column: pd.Series[Any]) -> Any:
+    """A column without types of pandas: texts as objects, numbers as float64 or int64, truths as bool."""
+    if _is_text(column):
+        return np.array([_plain(value) for value in column], dtype=object)
+    if column.isna().any() or column.dtype == "float64":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return column.to_numpy(dtype=bool if column.dtype == bool else np.int64)
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return not (is_numeric_dtype(column) or is_bool_dtype(column))
+
+
+def _plain(value: object) -> str:
+    """A text, empty where there is none."""
+    return "" if value is None or value != value else str(value)
+
+
+WRITERS: Mapping[str, Callable[[pd.DataFrame], bytes]] = {
+    "csv": _csv,
+    "parquet": _parquet,
+    "nc": _netcdf,
+    "mat": _matlab,
+}
