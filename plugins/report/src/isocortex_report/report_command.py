@@ -29,9 +29,6 @@ def report(results: Path, out: Path, title: str | None, stimuli: str | None) -> 
         print(write_stimuli(stimuli, out, title=title))
         return
     written = write_report(results, out, title=title, say=lambda line: print(line, file=sys.stderr))
-    if written.n_left:
-        print(
-            f"{written.n_left} more figures, of regions, were not drawn: 'isocortex figure KIND {results}' draws them.",
-            file=sys.stderr,
-        )
+    if written.left_out:
+        print(f"{written.left_out} 'isocortex figure KIND {results}' draws the others.", file=sys.stderr)
     print(written.page)
