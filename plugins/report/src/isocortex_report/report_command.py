@@ -31,4 +31,4 @@ def report(results: Path, out: Path, title: str | None, stimuli: str | None) -> 
     written = write_report(results, out, title=title, say=lambda line: print(line, file=sys.stderr))
     if written.left_out:
         print(f"{written.left_out} 'isocortex figure KIND {results}' draws the others.", file=sys.stderr)
-    print(written.page)
+    print(f"{written.page}: open it in a browser; it needs no network." if sys.stdout.isatty() else written.page)
