@@ -142,7 +142,8 @@ def test_pairs_are_those_of_compare_whichever_way_they_are_asked() -> None:
 
 
 def test_of_the_seeds_of_a_control_the_largest_q_counts() -> None:
-    results = [scored("vgg16", 0.5), *(scored("net", value, f"random:{seed}") for seed, value in enumerate((0.1, 0.499)))]
+    seeds = [scored("net", value, f"random:{seed}") for seed, value in enumerate((0.1, 0.499))]
+    results = [scored("vgg16", 0.5), *seeds]
     (panel,), compared, _ = put_together(results)
     table = isocortex.compare(results)
     own = table[table["region"].isna() & (table["model_a"] == "vgg16@pretrained")]
@@ -163,7 +164,9 @@ def test_too_many_pairs_are_not_tested_and_that_is_said() -> None:
     assert "6 pairs are too many" in refused.family
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.12345, ".123"), (-0.0004, ".000"), (-0.5, "−.500"), (float("nan"), "–")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.12345, ".123"), (-0.0004, ".000"), (-0.5, "−.500"), (float("nan"), "–")]
+)
 def test_numbers_are_printed_as_papers_of_the_field_do(value: float, text: str) -> None:
     assert number(value) == text
 

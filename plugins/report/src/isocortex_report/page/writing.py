@@ -121,14 +121,12 @@ def is_replaceable(out: Path) -> bool:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _figures(
-    material: Material, made: Path, say: Callable[[str], None]
-) -> tuple[list[tuple[Shown, str]], Listed, str]:
+def _figures(material: Material, made: Path, say: Callable[[str], None]) -> tuple[list[tuple[Shown, str]], Listed, str]:
     """Draw figures into files and for the page, those of whole benchmarks first, and say what is not drawn."""
     figures, left_out = _chosen(material)
     shown: list[tuple[Shown, str]] = []
     files: Listed = []
-    room = MOST_BYTES
+    room = MOST_BYTES if len(material.results) <= MANY_RESULTS else 0
     for place, figure in enumerate(figures):
         if place % 10 == 0:
             say(f"figures: {place} of {len(figures)}")
@@ -224,7 +222,6 @@ def _page(
         version=version("isocortex-report"),
     )
     write_atomic(made / PAGE, lambda file: file.write(text.encode("utf-8", errors="replace")))
-    return True
 
 
 def _tables(material: Material, made: Path) -> Listed:
