@@ -153,6 +153,14 @@ def test_of_the_seeds_of_a_control_the_largest_q_counts() -> None:
     assert not pair.told_apart
 
 
+def test_where_no_pair_is_compared_the_reason_is_that_of_compare() -> None:
+    results = [scored("vgg16", 0.5), scored("resnet50", 0.4)]
+    results += [result(name, summary=plain(0.5), benchmark="bare.ridge") for name in ("vgg16", "resnet50")]
+    compared = comparisons_of(results, Path("nowhere"))
+    assert "draws are not in nowhere" in compared.why_none("bare.ridge")
+    assert comparisons_of(results, Path("x"), 0).why_none("bare.ridge").startswith("2 pairs are too many")
+
+
 def test_too_many_pairs_are_not_tested_and_that_is_said() -> None:
     results = [scored(f"net{place}", 0.3) for place in range(4)]
     assert comparisons_of(results, Path("x"), 18).table is not None  # three rows of six pairs

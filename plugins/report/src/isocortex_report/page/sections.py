@@ -95,7 +95,7 @@ def section_of(
         what=_what(panel),
         notes=card.notes if card is not None else "",
         caption=_caption(panel),
-        family=compared.family,
+        family=compared.family if pairs else compared.why_none(panel.benchmark),
         shared=sum(other.benchmark == panel.benchmark for other in panels) > 1,
         against=_against(panel, compared),
         pairs=list(zip(ranked, styles, strict=True)),
