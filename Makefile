@@ -17,6 +17,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -
 
 demo: $(VENV)/.demo
 	$(BIN)/isocortex demo
+	@$(BIN)/isocortex report results/demo --out report/demo
 
 # the gate: every promise, in a few minutes
 test: $(VENV)/.test
