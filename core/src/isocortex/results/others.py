@@ -1,7 +1,7 @@
 """Scores of others in a results folder: shown as theirs, with source and coverage, and never ranked with ours.
 
-``others/MODEL/NAME.json`` is a sealed record of what ``isocortex import`` brought in. Nothing of it was computed here, so
-that there is no statistic, no interval and no ceiling to compare it by.
+``others/MODEL/NAME.json`` is a sealed record of what ``isocortex import`` brought in. Nothing of it was computed here,
+so that there is no statistic, no interval and no ceiling to compare it by.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import StoreError, printable
+from isocortex.files.digests import digest_of, short
 from isocortex.files.disk import folder_name
 from isocortex.files.sealed import read_sealed, write_sealed
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "others"
+_MOST_LETTERS = 100
 _COLUMNS = (
     *("benchmark", "region", "model", "variant", "status", "statistic", "value", "source", "coverage", "dataset"),
     *("date", "notes", "verified", "file"),
@@ -33,7 +35,13 @@ def others_path(folder: Path, model: str, name: str) -> Path:
     >>> others_path(Path("results"), "org/net", "gpqa").as_posix()
     'results/others/org%2Fnet/gpqa.json'
     """
-    return folder / FOLDER / folder_name(model) / f"{folder_name(name)}.json"
+    return folder / FOLDER / _bounded(model) / f"{_bounded(name)}.json"
+
+
+def _bounded(name: str) -> str:
+    """A name of a folder or file; a long one is cut and told apart by its digest."""
+    whole = folder_name(name)
+    return whole if len(whole) <= _MOST_LETTERS else f"{whole[:_MOST_LETTERS]}-{short(digest_of([name]))}"
 
 
 def write_others(path: Path, model: str, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -50,9 +58,9 @@ def write_others(path: Path, model: str, entries: Sequence[Mapping[str, Any]]) -
 def others_frame(folder: Path) -> pd.DataFrame:
     """One row per model and task, in columns as of ``rows_frame`` as far as they are known.
 
-    ``benchmark`` is the task, ``region`` "all", ``status`` "others", ``statistic`` empty; ``source`` says who scored and
-    where, ``coverage`` how many of the tasks of the data set that anyone here has the model has, and ``verified`` whether
-    the entry carries a token, which is not checked here.
+    ``benchmark`` is the task, ``region`` "all", ``status`` "others", ``statistic`` empty; ``source`` says who scored
+    and where, ``coverage`` how many of the tasks of the data set that anyone here has the model has, and ``verified``
+    whether the entry carries a token, which is not checked here.
 
     Raises
     ------
