@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := core $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # The packages that need torch or more are installed by what uses them, not by the demo.
-LIGHT := core plugins/metrics plugins/baselines plugins/nh2015 plugins/kriegeskorte2008 plugins/geirhos2021 plugins/allen2p plugins/majajhong2015 plugins/cowley2023 plugins/report plugins/simulated
+LIGHT := core plugins/metrics plugins/baselines plugins/nh2015 plugins/kriegeskorte2008 plugins/geirhos2021 plugins/allen2p plugins/majajhong2015 plugins/cowley2023 plugins/report plugins/simulated plugins/slurm
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 MANIFESTS := pyproject.toml constraints.txt $(wildcard */pyproject.toml plugins/*/pyproject.toml)
 WORKERS ?= 2

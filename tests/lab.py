@@ -38,6 +38,8 @@ from isocortex.files.disk import data_folder
 from isocortex.interfaces import (
     Ceiling, Comparison, DatasetPlugin, Executor, LoadedModel, MetricPlugin, ModelPlugin, StimuliPlugin
 )
+from isocortex.progress import Reporter
+from isocortex.run.tasks import run_tasks
 
 SEEN = []
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 3, 3), dtype=np.uint8)
@@ -174,6 +176,24 @@ class Post(Executor):
         Path("posted").mkdir(exist_ok=True)
         for number, task in enumerate(tasks):
             Path("posted", f"{number}.json").write_text(json.dumps(task.to_json()))
+
+
+class Far(Executor):
+    """Works on another machine, which kills lab-second, loses lab-double, and gives a reason for each failure."""
+
+    remote = True
+
+    def run(self, tasks):
+        SEEN.append(("far", [task.name for task in tasks], [task.needs.name for task in dict.fromkeys(tasks)]))
+        lost = ("lab-second", "lab-double")
+        run_tasks([task for task in tasks if not any(name in task.name for name in lost)], Reporter(quiet=True))
+        SEEN.append(("far ended",))
+        self.say("far: all have ended")
+        return {
+            task: "out of memory on n1" if "lab-second" in task.name else "ended with exit code 1"
+            for task in tasks
+            if "lab-second" in task.name or "fault" in task.name
+        }
 '''
 
 MANIFEST = """
@@ -364,6 +384,10 @@ id = "lab-post"
 [[executor]]
 id = "fault-post"
 options = { post = "stamp" }
+
+[[executor]]
+id = "lab-far"
+object = "iso_lab:Far"
 
 [[executor]]
 id = "fault-no-post"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -16,8 +20,9 @@ from tests.command_line import run_in_process
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))])
 FENCE = re.compile(r"^```(?P<kind>[a-z]*)[^\n]*\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+NO_MATHJAX = "MathJax could not be had from npm: formulas of this site are shown as TeX."
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 
 
@@ -108,19 +113,118 @@ def test_help_texts_are_those_of_the_command_line() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_table_of_recognisers_is_that_of_the_rows() -> None:
-    check = [sys.executable, str(DOCS / "generate_recognisers.py"), "--check"]
-    done = subprocess.run(check, capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize("name", ["generate_recognisers.py", "generate_catalogue.py", "generate_bibliography.py"])
+def test_tables_that_are_made_of_manifests_are_theirs(name: str) -> None:
+    done = subprocess.run([sys.executable, str(DOCS / name), "--check"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def generator(name: str) -> ModuleType:
+    """A module of docs/, which is no package."""
+    spec = spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_catalogue_has_every_model_and_data_set() -> None:
+    page = (DOCS / "reference" / "models-and-data.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`\n]+)`", page))
+    for base, ends in re.findall(r"`([^`\n]+)` \((`\.[^)\n]+)\)", page):
+        named |= {base + end for end in re.findall(r"`([^`]+)`", ends)}
+    manifests = [
+        tomllib.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("plugins/*/src/*/isocortex.toml")
+    ]
+    for kind in ("model", "dataset", "stimuli"):
+        rows = {row["id"] for content in manifests for row in content.get(kind, [])}
+        assert rows
+        assert rows <= named, rows - named
+
+
+def test_a_paper_that_nobody_has_written_down_is_named(tmp_path: Path) -> None:
+    bibliography = generator("generate_bibliography")
+    papers = tomllib.loads((DOCS / "bibliography.toml").read_text(encoding="utf-8"))["paper"]
+    page = tmp_path / "methods" / "new.md"
+    with pytest.raises(SystemExit, match="Nobody & Noone 1999"):
+        bibliography._refuse_unknown(page, "As in Nobody & Noone 1999, *Annals of Nothing* 3.", papers)
+    bibliography._refuse_unknown(page, "Ridge regression: Hoerl & Kennard 1970, *Technometrics* 12.", papers)
+
+
+def outputs(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command that makes or checks what pages show."""
+    call = [sys.executable, str(DOCS / "generate_outputs.py"), *arguments]
+    return subprocess.run(call, capture_output=True, text=True, timeout=900)
+
+
+def test_what_pages_show_is_what_is_printed() -> None:
+    done = outputs("--check", "--light")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.long
+def test_what_pages_show_of_real_data_is_what_is_printed() -> None:
+    done = outputs("--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_output_that_is_not_printed_any_more_is_found_and_written(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- output: isocortex --version -->\n```text\nisocortex, version 99.9\n```\n", encoding="utf-8")
+    found = outputs("--check", str(page))
+    assert (found.returncode, "python docs/generate_outputs.py" in found.stderr) == (1, True)
+    assert "99.9" in page.read_text(encoding="utf-8")
+    assert outputs(str(page)).returncode == 0
+    assert "99.9" not in page.read_text(encoding="utf-8")
+    assert outputs("--check", str(page)).returncode == 0
+
+
+def test_outputs_differ_by_more_than_the_last_digit_or_a_word() -> None:
+    same = generator("generate_outputs").same
+    assert same("r 0.914  digest 96c476fa", "r 0.915 digest 0fc63da6")
+    assert not same("r 0.914", "r 0.916")
+    assert not same("right  r 0.914", "passed r 0.914")
+    assert not same("r 0.914", "r 0.91")
+    assert not same("12 cached", "13 cached")
+
+
+def test_a_value_in_the_text_is_that_of_the_results(tmp_path: Path) -> None:
+    module = generator("generate_outputs")
+    score = ("score", "-m", "noise", "-b", "simulated-visual.ridge", "--json")
+    done = run_in_process(score, tmp_path, {})
+    assert done.returncode == 0, done.stderr
+    [value] = [row["value"] for row in json.loads(done.stdout) if row["region"] is None]
+    for shown, written in ((f"{value:.3f}", f"{value:.3f}"), ("9.99", f"{value:.2f}")):
+        text = f"<!-- value: noise simulated-visual.ridge all -->{shown}<!-- end -->"
+        page, left = module.rewritten(text, module.Folders(tmp_path, tmp_path), light=False)
+        assert (page.partition("-->")[2].partition("<!--")[0].lstrip("-0"), left) == (written.lstrip("-0"), [])
+
+
+@pytest.mark.parametrize("name", ["rsatoolbox", "thingsvision"])
+def test_examples_for_those_who_come_from_elsewhere_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "page"}
+    for _, body in blocks(DOCS / "coming-from" / f"{name}.md", "python"):
+        exec(compile(body, f"<{name}>", "exec"), names)
 
 
 def test_every_command_has_its_help_text() -> None:
     from isocortex.cli.commands import _IN_THEIR_MODULES, cli
 
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
-    own = {*cli.commands, *_IN_THEIR_MODULES}
-    added = {"cite", "demo", "dimensionality", "export", "methods", "stages"}
-    assert {*own, *added} == set(re.findall(r"<!-- help: ([a-z-]+) -->", page))
+    added = {
+        row["name"]
+        for path in ROOT.glob("plugins/*/src/*/isocortex.toml")
+        for row in tomllib.loads(path.read_text(encoding="utf-8")).get("command", [])
+    }
+    shown = set(re.findall(r"<!-- help: ([a-z -]+) -->", page))
+    assert {*cli.commands, *_IN_THEIR_MODULES, *added} - shown == set()
+    parts = {name for name in shown if " " in name} - added
+    assert shown - {*cli.commands, *_IN_THEIR_MODULES, *added} == parts  # "cache list" is a part of "cache"
 
 
 @pytest.mark.parametrize("name", ["tutorials/first-plugin.md", "how-to/add-a-benchmark.md", "reference/manifest.md"])
@@ -199,13 +303,35 @@ def test_the_page_on_files_has_every_key_of_a_result() -> None:
     assert written | set(Provenance.model_fields) <= named
 
 
-@pytest.mark.long
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+def test_without_npm_formulas_stay_and_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = generator("mathjax_hook")
+    monkeypatch.setattr(hook, "FOLDER", tmp_path / "mathjax")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    config = SimpleNamespace(extra_javascript=[])
+    assert hook.on_config(config).extra_javascript == []
+    assert capsys.readouterr().err.splitlines() == [NO_MATHJAX]
+
+
+def test_another_mathjax_than_the_pinned_one_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = generator("mathjax_hook")
+    monkeypatch.setattr(hook, "FOLDER", tmp_path)
+    for name in hook.MEMBERS:
+        (tmp_path / name).write_text("alert(1)")
+    monkeypatch.setenv("PATH", "")
+    assert hook.on_config(SimpleNamespace(extra_javascript=[])).extra_javascript == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The documentation as a site, and what its making said."""
     pytest.importorskip("mkdocs")
     pytest.importorskip("material")
     pytest.importorskip("mkdocstrings")
+    folder = tmp_path_factory.mktemp("docs") / "site"
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -213,13 +339,42 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not done.stderr.strip()
-    pages = list((tmp_path / "site").rglob("*.html"))
+    return folder, done.stderr
+
+
+@pytest.mark.long
+def test_the_site_builds_without_a_warning(site: tuple[Path, str]) -> None:
+    folder, said = site
+    assert said.strip() in ("", NO_MATHJAX)
     elsewhere = {
         found
-        for page in pages
+        for page in folder.rglob("*.html")
         for found in re.findall(
             r"<(?:script|link|img)[^>]+(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text(encoding="utf-8")
         )
     }
     assert not elsewhere  # a reader without a network sees everything
+
+
+@pytest.mark.long
+def test_every_formula_is_set_and_nothing_is_wider_than_a_phone(site: tuple[Path, str]) -> None:
+    folder, said = site
+    browser = shutil.which("chromium")
+    if browser is None or said.strip():
+        pytest.skip("chromium, or MathJax from npm, is not here")
+    with pytest.importorskip("playwright.sync_api").sync_playwright() as playwright:
+        window = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = window.new_page(viewport={"width": 390, "height": 844})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        n_formulas = 0
+        for path in sorted(folder.rglob("index.html")):
+            page.goto(path.as_uri())
+            n_here = page.evaluate("document.querySelectorAll('.arithmatex').length")
+            page.wait_for_function(f"document.querySelectorAll('mjx-container').length >= {n_here}")
+            assert not page.evaluate("document.querySelectorAll('mjx-merror, [data-mml-node=merror]').length"), path
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            n_formulas += n_here
+        window.close()
+    assert n_formulas > 100
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}

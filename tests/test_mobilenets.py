@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from isocortex.results.result import read_results
+from isocortex.results.result import Result, read_results
 from tests.third_party.install import SOURCES, environment, fake_site
 
 pytest.importorskip("torch")
@@ -27,6 +28,22 @@ def best(folder: Path) -> float:
 
     with xr.open_dataset(folder / "scores.nc") as scores:
         return float(scores["group_rho"].max())
+
+
+def shown_in_the_tutorial() -> list[list[float]]:
+    """Numbers of the two rows of the tutorial's table."""
+    page = (Path(__file__).parents[1] / "docs" / "tutorials" / "visual-cortex.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| MobileNet v.*$", page, re.MULTILINE)
+    return [[float(number) for number in re.findall(r"(?<!\w)\.\d{3}", row)] for row in rows]
+
+
+def row_of(model: str, results: list[Result]) -> list[float]:
+    """Trained: value and group_rho; untrained: lowest and highest value, lowest and highest group_rho."""
+    own = [result for result in results if result.model == model]
+    found = {r.variant: (r.summary.value or 0, r.summary.also["group_rho"] or 0) for r in own if r.summary}
+    value, group = found.pop("file:trained")
+    values, groups = zip(*found.values(), strict=True)
+    return [value, group, min(values), max(values), min(groups), max(groups)]
 
 
 def test_the_trained_network_is_named_where_its_weights_are_absent(isocortex, tmp_path) -> None:
@@ -54,7 +71,10 @@ def test_trained_they_are_like_human_it_and_untrained_they_are_not(isocortex, re
     assert len(found) == 2 * (1 + len(SEEDS))
     assert min(value for name, value in found.items() if "trained" in name) >= 0.33, found
     assert max(value for name, value in found.items() if "random" in name) <= 0.20, found
-    for result in read_results(tmp_path / "results"):
+    results = read_results(tmp_path / "results")
+    for model, shown in zip(MODELS, shown_in_the_tutorial(), strict=True):
+        assert shown == pytest.approx(row_of(model, results), abs=0.0011), model
+    for result in results:
         assert result.summary is not None
         assert result.summary.layer_rule == "nested by model"
         if result.variant == "file:trained":  # chosen within the other images, it is hardly less

@@ -71,7 +71,7 @@ def test_a_folder_of_20_sounds_and_a_csv(isocortex, tmp_path) -> None:
     }  # fmt: skip
     assert row["layers"][0].keys() >= {"name", "value"}
     assert "mine.ridge" in isocortex("show").stdout
-    assert isocortex("show", "--csv").stdout.startswith("model,variant,benchmark,status")
+    assert isocortex("show", "--csv").stdout.startswith("benchmark,region,model,variant,status")
 
 
 def test_extraction_and_scoring_as_two_processes(isocortex, tmp_path) -> None:

@@ -171,6 +171,19 @@ def test_category_labels_stand_beside_them(results: dict[str, Result]) -> None:
     assert untrained < np.mean(labels) < np.mean(values(results["trained"]))
 
 
+def test_the_page_on_publishing_shows_these_numbers(results: dict[str, Result]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "publish-a-model.md").read_text(encoding="utf-8")
+    [sentence] = re.findall(r"^Mean r over the six components.*$", page, re.MULTILINE)
+    untrained = [float(np.mean(values(results[f"yamnet@random:{seed}"]))) for seed in SEEDS]
+    found = [
+        float(np.mean(values(results["trained"]))),
+        min(untrained),
+        max(untrained),
+        float(np.mean(values(results["category@fixed"]))),
+    ]
+    assert [float(shown) for shown in re.findall(r"(?<!\w)\.\d\d", sentence)] == pytest.approx(found, abs=0.0051)
+
+
 # --- as a listener ----------------------------------------------------------------------------------------------------
 
 

@@ -116,6 +116,22 @@ def test_a_cluster_job_or_container_has_less_than_the_machine(tmp_path: Path) ->
     assert devices._free_of_control_group(root, own) is None
 
 
+def test_a_cluster_with_control_groups_of_version_1_has_less_too(tmp_path: Path) -> None:
+    own, root = tmp_path / "cgroup", tmp_path / "fs"
+    own.write_text("9:name=systemd:/\n4:cpu,memory:/slurm/uid_0/job_1\n0::/\n")
+    for name, most, used in (("slurm/uid_0/job_1", 1000, 700), ("slurm", 1 << 63, 900), (".", 1 << 63, 90_000)):
+        folder = root / "memory" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory.limit_in_bytes").write_text(f"{most}\n")
+        (folder / "memory.usage_in_bytes").write_text(f"{used}\n")
+        (folder / "memory.stat").write_text("cache 1\nrss 9\ntotal_cache 200\ntotal_rss 7\n")
+    assert devices._free_of_control_group(root, own) == 500
+    (root / "memory" / "slurm" / "memory.limit_in_bytes").write_text("1100\n")
+    assert devices._free_of_control_group(root, own) == 400
+    own.write_text("4:memory:/a/name/outside/of/this/container\n")
+    assert devices._free_of_control_group(root, own) == (1 << 63) - 90_000 + 200
+
+
 def test_memory_of_the_machine(tmp_path: Path) -> None:
     path = tmp_path / "meminfo"
     path.write_text("MemTotal:  9 kB\nMemFree:  2 kB\nMemAvailable:  5 kB\n")

@@ -142,6 +142,15 @@ def test_every_row_of_a_package_is_found(install: Install) -> None:
     assert rows[0].reference == "iso-full::m1"
 
 
+def test_a_manifest_is_read_anew_when_it_changes_and_belongs_to_who_read_it(install: Install) -> None:
+    package = install("acme-models", HEADER + model("first", more="tags = { depth = [1, 2] }"))
+    (row,) = of(Catalogue.discover(), "acme-models")
+    row.table["tags"]["depth"].append(3)
+    assert of(Catalogue.discover(), "acme-models")[0].table["tags"] == {"depth": [1, 2]}
+    (package / "isocortex.toml").write_text(HEADER + model("other"))
+    assert [row.id for row in of(Catalogue.discover(), "acme-models")] == ["other"]
+
+
 def test_the_version_is_that_of_the_header_not_of_the_description(install: Install) -> None:
     install("iso-versions", HEADER, version="0.9rc1")
     (plugin,) = [plugin for plugin in Catalogue.discover().plugins if plugin.package == "iso-versions"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from pathlib import Path
 
@@ -80,8 +81,11 @@ def test_a_metric_a_data_set_and_stimuli(lab: Lab) -> None:
 def test_a_benchmark_with_published_scores_and_its_ceiling(lab: Lab) -> None:
     found = lines("lab.fit")
     assert found[0] == "benchmark lab.fit  (iso-lab 0.1.0)"
-    assert found[-5:] == [
+    assert "  published scores: 1, shown with --published" in found
+    found = describe("lab.fit", published=True).splitlines()
+    assert found[-6:] == [
         "  published scores:",
+        "    model  value",
         "    lab-net  0.71",
         "  40 stimuli of 40",
         "  ceiling of r by made up",
@@ -176,3 +180,39 @@ def test_a_folder_as_a_data_set_and_as_a_benchmark(lab: Lab, typed: Typed) -> No
     done = typed("info", "folder:nowhere")
     assert (done.code, done.out) == (2, "")
     assert "nowhere" in done.err
+
+
+def test_a_package_with_what_it_brings(lab: Lab, typed: Typed) -> None:
+    found = typed("info", "iso-lab").out.splitlines()
+    assert found[0] == "package iso-lab 0.1.0"
+    (models,) = [line for line in found if " models: " in line]
+    n_models, _, names = models.strip().partition(" models: ")
+    listed = [
+        row["id"] for row in json.loads(typed("list", "models", "--where", "package=iso-lab", "--json").out)["models"]
+    ]
+    assert int(n_models) == len(listed)
+    assert names.startswith(", ".join(listed[:12]))
+    assert lab.seen("load", "run") == []
+    assert "Did you mean iso-lab" in typed("info", "iso-labb").err
+
+
+def test_a_package_of_which_a_row_cannot_be_read_says_so(lab: Lab) -> None:
+    manifest = lab.site / "iso_lab" / "isocortex.toml"
+    manifest.write_text(manifest.read_text() + "\n[[model]]\nobject = 'nameless'\n")
+    assert lines("iso-lab")[0] == "package iso-lab 0.1.0"
+    assert any(line.startswith("  cannot be read: ") for line in lines("iso-lab"))
+
+
+def test_a_folder_of_results_says_what_is_there(lab: Lab, typed: Typed) -> None:
+    lab.score(["lab-net", "fault-run"], "lab.fit")
+    for name in ("results", "folder:results"):
+        found = typed("info", name).out.splitlines()
+        assert found[:4] == [
+            "results results",
+            "  2 cells: 1 scored, 1 failed",
+            "  1 benchmarks: lab.fit",
+            "  2 models: fault-run, lab-net",
+        ]
+        assert found[-1] == "  shown by 'isocortex show results'"
+    Path("empty").mkdir()
+    assert typed("info", "empty").code == 2

@@ -101,15 +101,17 @@ def test_json_and_table_hold_the_same_rows(lab: Lab, typed: Typed) -> None:
     table = typed(*command).out
     for row in rows:
         if row["status"] == "failed":
-            assert f"failed: fault-run@fixed × lab.regions: {row['failure']}" in table
+            assert f"failed: fault-run@fixed × lab.regions: {row['failure']}" in " ".join(table.split())
             continue
-        region = row["region"] or "all"
-        (line,) = (
-            line for line in table.splitlines() if f"{row['model']}@" in line and f" {region} " in line.split("@")[1]
-        )
-        assert f"{row['value']:.3f}" in line
-        assert row["digest"][:8] in line
-        assert row["best_layer"] in line
+        (line,) = (line for line in table.splitlines() if line.startswith(f"{row['model']} "))
+        assert f"{row['value']:.3f}".removeprefix("0") in line
+        assert row["region"] or row["best_layer"] in line
+    rows_of_long = typed("show", "--long").out.splitlines()
+    for row in rows:
+        if row["status"] == "scored":
+            region = row["region"] or "all"
+            (line,) = (line for line in rows_of_long if f"{row['model']}@" in line and f" {region} " in line)
+            assert all(text in line for text in (f"{row['value']:.3f}", row["digest"][:8], row["best_layer"]))
     assert typed("show", "--json").out == json.dumps(sorted(rows, key=lambda row: row["model"]), indent=1) + "\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ import xarray as xr
 
 import isocortex
 from isocortex.errors import StoreError, UsageError
+from isocortex.results.pair_tables import print_pairs, print_pairs_csv, print_pairs_json
 from isocortex.results.paired import compare_results
 from isocortex.results.records import write_record
 from isocortex.results.result import Failure, Result
 from isocortex.results.scores_file import write_netcdf, write_scores
 from isocortex.results.selection import Selection
-from isocortex.results.tables import print_pairs, print_pairs_csv, print_pairs_json
 from isocortex.scoring.summary import Summary
 from tests.folders import image_folder
 
@@ -277,7 +278,11 @@ def test_neuroids_without_a_region_are_not_the_whole(tmp_path: Path, capsys: pyt
     assert table["region"].tolist()[1] == ""
     assert len(compare_results(tmp_path, Selection(regions=("",)))) == 1
     print_pairs(table)
-    assert "│ ''     │ 0.500" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:6] == [
+        "all: less two .900", "  one   .900        .000  [.000, .000]  1.000  1.000",
+        "(no region): less two .400", "  one   .500        .100  [.100, .100]   .004   .008",
+    ]  # fmt: skip
 
 
 def test_one_result_on_disk_and_in_memory_is_no_difference(folder: Path) -> None:
@@ -314,6 +319,45 @@ def test_no_results(tmp_path: Path) -> None:
         compare_results(tmp_path)
 
 
+# --- more draws of one seed -------------------------------------------------------------------------------------------
+
+
+def test_the_draws_that_both_have_are_used() -> None:
+    """More draws of one seed begin with those of fewer, so that the pair is compared on the first ones alone."""
+    more, fewer = draws_of(0.7, 1), draws_of(0.5, 2)[:200]
+    one = result("one", summary=summary(0.7, more))
+    table = compare_results([one, result("two", summary=summary(0.5, fewer))])
+    difference = np.float32(more[:200]).astype(float) - np.float32(fewer)
+    assert table["n_draws"].tolist() == [200]
+    assert table[["interval_low", "interval_high"]].values[0] == pytest.approx(np.percentile(difference, [2.5, 97.5]))
+    assert table["p"].tolist() == pytest.approx([2 / 201])
+    swapped = compare_results([result("two", summary=summary(0.5, fewer)), one])
+    assert swapped["interval_low"].tolist() == table["interval_low"].tolist()
+
+
+def test_the_smallest_p_of_each_number_of_draws_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Thousands of draws can say a p that three digits cannot show."""
+    n = 9999
+    many = {name: list(value + 0.01 * np.random.default_rng(0).standard_normal(n)) for name, value in
+            (("good", 0.7), ("fair", 0.5))}  # fmt: skip
+    results = [result(name, summary=summary(draws[0], draws)) for name, draws in many.items()]
+    print_pairs(compare_results([*results, result("few", summary=summary(0.1, draws_of(0.1)))]))
+    text = in_a_line(capsys.readouterr().out)
+    assert "smallest p: .0040 with 500 draws and .0002 with 9999 draws" in text
+    assert re.search(r"fair \.\d+ \.200 \[\.200, \.200\] \.0002 ", text)
+
+
+def test_an_error_is_listed_with_the_smallest_first() -> None:
+    results = [result(name, summary=summary(value, draws_of(value), statistic="mse", better="lower"))
+               for name, value in (("bad", 3.0), ("best", 0.5))]  # fmt: skip
+    assert pairs(compare_results(results)) == [("best", "bad")]
+
+
+def in_a_line(text: str) -> str:
+    """A printed text without its ends of lines and indents."""
+    return " ".join(text.split())
+
+
 # --- printing ---------------------------------------------------------------------------------------------------------
 
 
@@ -321,28 +365,28 @@ def test_tables_say_what_the_numbers_rest_on(capsys: pytest.CaptureFixture[str])
     many = [result(f"model{place}", 0.5 + place / 100, own=place) for place in range(12)]
     optimistic = result("deep", summary=summary(0.9, draws_of(0.9), layer_rule="optimistic", n_layers_searched=30))
     print_pairs(compare_results([*many, optimistic, result("bare", summary=summary(0.6))]))
-    text = capsys.readouterr().out
-    assert "b: r, pooled" in text
-    assert "draws over stimuli; p ≥ 0.004; q: Benjamini-Hochberg over these 78 tests" in text
+    text = in_a_line(capsys.readouterr().out)
+    assert text.startswith("b r, pooled, 24 stimuli")
+    assert "interval over stimuli; smallest p: .004 with 500 draws; q: Benjamini-Hochberg over these 78 tests" in text
     assert "at least 7 tests at the smallest p" in text  # 78 × .00399 / 7 ≤ .05 < 78 × .00399 / 6
     assert "among different numbers of layers" in text
     assert "not comparable: bare@fixed × b: the metric 'k' gives no draws" in text
     print_pairs(compare_results(THREE))
-    text = capsys.readouterr().out
+    text = in_a_line(capsys.readouterr().out)
     assert "at least" not in text
     assert "participants" not in text
     few = {"target": "participant", "n_subjects": 8, "resampled": "stimuli × participants"}
     print_pairs(compare_results([result(name, summary=summary(0.5, draws_of(0.5), **few)) for name in ("one", "two")]))
-    assert "8 participants are few" in capsys.readouterr().out
+    assert "8 participants are few" in in_a_line(capsys.readouterr().out)
 
 
 def test_results_of_one_name_are_told_apart_by_their_digest(capsys: pytest.CaptureFixture[str]) -> None:
     again = result("good", 0.6, own=7).model_copy(update={"digest": "f" * 64})
     print_pairs(compare_results([*THREE, again]))
     text = capsys.readouterr().out
-    assert "good@fixed [ffffffff]" in text
-    assert "good@fixed [good-b-0]" in text
-    assert "fair@fixed [" not in text
+    assert "good [ffffffff]" in text
+    assert "good [good-b-0]" in text
+    assert "fair [" not in text
 
 
 def test_json_and_csv_hold_every_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,9 +114,8 @@ def test_the_seed_is_told_wherever_a_result_is(lab: Lab, typed: Typed) -> None:
     assert sorted(row["seed"] for row in json.loads(typed("show", "--json").out)) == [0, 0, 7, 7]
     assert sorted(isocortex.results()["seed"]) == [0, 0, 7, 7]
     assert "seed" in typed("show", "--csv").out.splitlines()[0].split(",")
-    shown = typed("show").out
-    assert "seed" in shown
-    assert "│ 7    │" in shown
+    assert "lab-net [seed 7] " in typed("show").out
+    assert "│ 7    │" in typed("show", "--long").out
     table = isocortex.compare()
     assert sorted(table[table["p"].notna()]["seed"]) == [0, 7]
     compared = typed("compare")

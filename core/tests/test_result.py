@@ -168,8 +168,8 @@ def test_a_result_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from isocortex.results.long_table import print_long
     from isocortex.results.result import Result
-    from isocortex.results.tables import print_table
     from isocortex.scoring.summary import LayerValue, Summary
 
     summary = Summary(
@@ -180,14 +180,14 @@ def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -
         status="scored", digest="d", model="m", variant="fixed", benchmark="b", benchmark_version=1, dataset="d",
         stimuli="s", metric="ridge", summary=summary, regions={"": summary, "IT": summary},
     )  # fmt: skip
-    print_table([result])
+    print_long([result])
     shown = capsys.readouterr().out
     assert shown.count("rnn[0]") == 3, "rich takes what stands in brackets for markup"
     assert [shown.count(f"│ {name} ") for name in ("all", "(no region)", "IT")] == [1, 1, 1]
 
 
 def test_the_curve_over_layers_stands_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    from isocortex.results.tables import print_table
+    from isocortex.results.long_table import print_long
     from isocortex.scoring.summary import LayerValue
 
     layers = [
@@ -196,7 +196,7 @@ def test_the_curve_over_layers_stands_below_the_table(capsys: pytest.CaptureFixt
         LayerValue(name="mid", value=-0.125, read_out=0.9),
     ]
     several = summary(0.5).model_copy(update={"layers": layers})
-    print_table([result(summary=several, regions={"IT": several}), result(model="pixels")])
+    print_long([result(summary=several, regions={"IT": several}), result(model="pixels")])
     lines = capsys.readouterr().out.splitlines()
     curves = [line for line in lines if "rnn[0] 0.25" in line]
     assert curves == ["  noise@fixed: rnn[0] 0.25 [10 %], top –, mid -0.12 [90 %]"], "regions have none of their own"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,19 @@ def test_scores_are_what_xarray_itself_would_have_written(lab: Lab, tmp_path: Pa
     _, scores = scored(lab, "lab.regions", keep=("prediction", "alpha"))
     scores.to_netcdf(tmp_path / "by xarray.nc", engine="netcdf4")
     xr.testing.assert_identical(scores, xr.load_dataset(tmp_path / "by xarray.nc"))
+
+
+def test_equal_scores_are_equal_bytes_whenever_they_are_written_and_the_library_reads_them(lab: Lab, tmp_path) -> None:
+    result, scores = scored(lab, "lab.regions")
+    paths = [tmp_path / "first.nc", tmp_path / "second.nc"]
+    for path in paths:
+        write_scores(path, scores, result)
+        time.sleep(1.1)  # HDF5 writes down seconds
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second
+    assert xr.load_dataset(paths[0], engine="netcdf4").identical(xr.load_dataset(paths[1], engine="netcdf4"))
+    torn = bytearray(first)
+    torn[54] = 1  # the first byte of the times: HDF5 looks at the checksum over them
+    paths[1].write_bytes(torn)
+    with pytest.raises(OSError, match="HDF error"):
+        xr.load_dataset(paths[1], engine="netcdf4")

@@ -87,6 +87,30 @@ def test_an_extraction_is_done_once_and_a_score_finds_it(lab: Lab) -> None:
     assert lab.seen("load") == []
 
 
+def test_a_score_names_the_extraction_that_it_needs_and_one_is_shared(lab: Lab) -> None:
+    config = RunConfig(layers=("net.*",), device="cpu", offline=True)
+    found = planned(lab, "lab-net", "lab-net@random:2", config=config)
+    scores = tasks_of(found, config)
+    assert [task.needs for task in scores] == [task for task in extractions_of(found, config) for _ in range(2)]
+    assert len({task.needs for task in scores}) == 2
+    assert all(task.needs.group == task.group for task in scores)
+    (task, other) = extractions_of(found, config)
+    assert task.needs is other.needs is None
+
+
+def test_an_extraction_that_fails_holds_up_no_other_task_of_its_file(lab: Lab, typed: Typed) -> None:
+    found = planned(lab, "fault-run", "lab-net", "fault-load")
+    path = lab.folder / "tasks.json"
+    write_tasks(path, extractions_of(found, RunConfig()))
+    done = typed("run-task", path)
+    assert done.code == 1
+    assert ("fault-run" in done.err, "fault-load" in done.err) == (True, True)
+    assert "iso-lab::lab-net" not in done.err
+    assert [name for _, name, *_ in lab.seen("load")] == ["fault-run@fixed", "lab-net@fixed", "fault-load@fixed"]
+    run_task(tasks_of(planned(lab, "lab-net"), RunConfig())[0])
+    assert lab.seen("load") == [], "it is kept"
+
+
 def test_an_extraction_that_would_be_kept_nowhere_is_left_to_the_scores(lab: Lab, capsys) -> None:
     (task,) = extractions_of(planned(lab, "lab-unkept"), RunConfig())
     run_task(task)
@@ -115,10 +139,10 @@ def test_a_task_that_fails_leaves_a_record_and_ends_with_1(lab: Lab, typed: Type
         ("\xff", "holds no JSON"),
         ("3", "Expected a task"),
         ('{"task": "dance"}', "Expected a task"),
-        ('{"task": ["score"], "format": 1}', "Expected a task"),
-        ('{"task": "score", "format": 99}', "Expected a task of format 1, found 99"),
-        ('{"task": "score", "format": 1}', "damaged"),
-        ('{"task": "extract", "format": 1, "model": 3}', "damaged"),
+        ('{"task": ["score"], "format": 2}', "Expected a task"),
+        ('{"task": "score", "format": 99}', "Expected a task of format 2, found 99"),
+        ('{"task": "score", "format": 2}', "damaged"),
+        ('{"task": "extract", "format": 2, "model": 3}', "damaged"),
     ],
 )
 def test_a_task_file_that_is_damaged_or_of_another_version_is_one_line(

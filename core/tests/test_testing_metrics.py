@@ -181,6 +181,14 @@ class NamesNoTarget(Fit):
         return super().summarise(scores).model_copy(update={"target": "someone"})
 
 
+class DrawsByNumber(Fit):
+    """Draws are centred on the mean of all of them."""
+
+    def resample(self, scores, n_draws, seed):
+        draws = np.random.default_rng(seed).standard_normal(n_draws)
+        return draws - draws.mean(), "stimuli"
+
+
 class TakesNoArrays(Metric):
     """Data sets only."""
 
@@ -260,6 +268,7 @@ def test_good_metric_passes_every_check() -> None:
         (NamesByPosition, "neuroid-order", "differs by up to"),
         (DrawsAnew, "determinism", "differs by up to"),
         (NamesNoTarget, "summary", "someone"),
+        (DrawsByNumber, "draws", "the first 1000 draws must not depend on how many are drawn"),
         (TakesNoArrays, "arrays", "a Dataset, please"),
         (TakesEverySetting, "settings", "no-such-setting"),
         (TakesEveryKind, "accepts", "nothing was raised"),

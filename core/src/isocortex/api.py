@@ -36,13 +36,15 @@ def run(
 ) -> tuple[list[Result], tuple[str, ...]]:
     """Plan and execute; returns the results and the pairs that were left out because of their modality.
 
-    What another executor than ``local`` has done is found here, and what failed there is tried once more.
+    What another executor than ``local`` has done is found here, and what failed there is tried once more; of one that
+    works on other machines, nothing is computed here.
     """
     from isocortex.catalogue.rows import Catalogue
     from isocortex.files.file_store import FileStore
     from isocortex.loading.resolver import Resolver
     from isocortex.run.executors import executor_of, run_on
     from isocortex.run.hook_caller import HookCaller
+    from isocortex.run.remote import run_remotely
     from isocortex.run.runner import Runner
     from isocortex.run.tasks import tasks_of
 
@@ -61,7 +63,10 @@ def run(
                 f"{'executor' if executor else 'jobs'}, or install it as a plugin."
             )
         chosen = executor_of(resolver, elsewhere, jobs if jobs > 1 else None)
-        check_writable(config.out)
+        chosen.say = reporter.line
+        check_writable(config.folder)
+        if chosen.remote:
+            return run_remotely(chosen, runner, planned), planned.left_out
         run_on(chosen, tasks_of(planned, config))
     return runner.run(planned), planned.left_out
 

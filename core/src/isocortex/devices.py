@@ -64,21 +64,38 @@ def _free_of_machine(path: Path = Path("/proc/meminfo")) -> int | None:
     return None
 
 
+#: what the files of a control group are called in version 2, and in the controller of memory of version 1
+_FILES_V2 = ("memory.max", "memory.current", "")
+_FILES_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+
+
 def _free_of_control_group(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int | None:
-    """What the control groups (version 2) of this process, of a container or a cluster's job, leave to it."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        [name] = [line[3:] for line in own.read_text().splitlines() if line.startswith("0::")]
-        group = root / name.strip().lstrip("/")
-        free = [_free_of_group(folder) for folder in (group, *group.parents) if folder.is_relative_to(root)]
+    """What the control groups of this process, of a container or a cluster's job, leave to it; versions 1 and 2."""
+    with contextlib.suppress(OSError, ValueError):
+        free: list[int | None] = []
+        for line in own.read_text().splitlines():
+            number, controllers, name = line.strip().split(":", 2)
+            if number == "0" and not controllers:
+                free += _free_of_groups(root, name, _FILES_V2)
+            elif "memory" in controllers.split(","):
+                free += _free_of_groups(root / "memory", name, _FILES_V1)
         return min((found for found in free if found is not None), default=None)
     return None
 
 
-def _free_of_group(folder: Path) -> int | None:
+def _free_of_groups(root: Path, name: str, files: tuple[str, str, str]) -> list[int | None]:
+    """What a group and those above it leave; in a container only the root is there, and the name one of outside."""
+    group = root / name.lstrip("/")
+    return [_free_of_group(folder, *files) for folder in (group, *group.parents) if folder.is_relative_to(root)]
+
+
+def _free_of_group(folder: Path, most_file: str, used_file: str, prefix: str) -> int | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
-        most, used = int((folder / "memory.max").read_text()), int((folder / "memory.current").read_text())
+        most, used = int((folder / most_file).read_text()), int((folder / used_file).read_text())
         lines = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return max(0, most - used + int(dict(lines)["file"]))  # pages of files are given back on demand
+        told = dict(lines)
+        pages = told["file"] if not prefix else told[f"{prefix}cache"]
+        return max(0, most - used + int(pages))  # pages of files are given back on demand
     return None
 
 

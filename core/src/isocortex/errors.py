@@ -11,7 +11,8 @@
     ├── DataError               stimuli, responses or activations that cannot be scored
     │   └── AlignmentError      IDs that do not meet
     ├── FilesError              a file that is absent, damaged or unsafe
-    └── StoreError              results or activations that cannot be written or read
+    ├── StoreError              results or activations that cannot be written or read
+    └── TaskError               a task that an executor ran has ended without a result
 
 Each message says what was expected, what was found and what to do next.
 """
@@ -110,6 +111,10 @@ class FilesError(IsocortexError):
 
 class StoreError(IsocortexError):
     """Activations or results cannot be written or read."""
+
+
+class TaskError(IsocortexError):
+    """A task that an executor ran has ended without a result: it was killed, or had too little memory or time."""
 
 
 @contextlib.contextmanager

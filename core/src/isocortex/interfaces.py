@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -24,8 +24,10 @@ from isocortex.catalogue.cards import (
     ModelCard,
     StimuliCard,
     Variant,
+    shown_metric,
+    shown_model,
 )
-from isocortex.display import Displayed, Shown, listed
+from isocortex.display import Displayed, Shown
 from isocortex.files.code import closure, digest_closure
 from isocortex.files.digests import digest_files, digest_of, jsonable
 from isocortex.files.file_store import DataFiles
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
     from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
-
-_Schema = TypeVar("_Schema", bound=BaseModel)
 
 __all__ = [
     "BenchmarkCard",
@@ -120,17 +120,7 @@ class ModelPlugin(Displayed, ABC):
         self.card = card
 
     def _shown(self) -> Shown:
-        card = self.card
-        rate = f" at {card.sample_rate:g} Hz" if card.sample_rate else ""
-        facts = {
-            "title": card.title,
-            "takes": f"{card.modality}{rate}",
-            "variants": listed(card.variants),
-            "layers": listed(card.layers),
-            "parameters": f"{card.parameters:,}" if card.parameters else "",
-            **_of_package(card),
-        }
-        return Shown(f"Model {card.id!r}", facts)
+        return shown_model(self.card)
 
     @abstractmethod
     def load(self, variant: Variant, *, device: str) -> LoadedModel:
@@ -224,12 +214,14 @@ class DatasetPlugin(ABC):
 class MetricPlugin(Displayed, ABC):
     """A way to compare activations with a brain."""
 
+    #: what ``check_settings`` checks its settings by, which 'isocortex info' shows; None: it does not say
+    settings_schema: ClassVar[type[BaseModel] | None] = None
+
     def __init__(self, card: MetricCard) -> None:
         self.card = card
 
     def _shown(self) -> Shown:
-        facts = {"title": self.card.title, "takes": listed(self.card.accepts), **_of_package(self.card)}
-        return Shown(f"Metric {self.card.id!r}", facts)
+        return shown_metric(self.card)
 
     @abstractmethod
     def against(
@@ -291,6 +283,11 @@ class Task(ABC):
     def group(self) -> str:
         """What tasks that share an extraction have in common: they belong into one process, one after the other."""
 
+    @property
+    def needs(self) -> Task | None:
+        """The extraction without which this task would have to extract first; equal for all that share it, or None."""
+        return None
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists, dictionaries, texts and numbers."""
@@ -301,13 +298,24 @@ class Executor(ABC):
 
     #: at most so many tasks at once, where the user says so with ``--jobs``
     n_jobs: int | None = None
+    #: the tasks run on other machines: what is finished is not handed over, and nothing is computed here afterwards
+    remote: bool = False
 
     def __init__(self, card: ExecutorCard) -> None:
         self.card = card
 
+    def say(self, text: str) -> None:
+        """Tell the user a line; core puts its own in this place."""
+        del text
+
     @abstractmethod
-    def run(self, tasks: Sequence[Task]) -> None:
+    def run(self, tasks: Sequence[Task]) -> Mapping[Task, str] | None:
         """Have every task run and return when all have ended; what they find lies in the results folder then.
+
+        Returns
+        -------
+        Why tasks ended that could not say it themselves: killed, out of memory, out of time. Where such a task has left
+        neither result nor failure, its reason is kept as the failure of its cell (only of a ``remote`` executor).
 
         Raises
         ------
@@ -317,12 +325,6 @@ class Executor(ABC):
 
 
 # --- helpers of plugins -----------------------------------------------------------------------------------------------
-
-
-def _of_package(card: ModelCard | MetricCard) -> dict[str, str]:
-    """Licence, source and package of a card, as they are shown."""
-    package = f"{card.package} {card.package_version}".strip()
-    return {"licence": card.licence, "reference": card.reference, "package": package}
 
 
 def digest_benchmark(card: BenchmarkCard, dataset: str, metric: str) -> str:

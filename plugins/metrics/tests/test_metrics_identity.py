@@ -104,6 +104,7 @@ def test_other_measures_have_values_and_intervals(measure) -> None:
     comparison.rules = Rules(measure=measure, n_draws=200)
     summary = comparison.summarise(comparison.score(outputs))
     assert summary.statistic == measure
+    assert summary.better == ("lower" if measure == "mse" else "higher")
     assert summary.interval_low < summary.value < summary.interval_high
 
 

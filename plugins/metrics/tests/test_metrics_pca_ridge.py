@@ -174,6 +174,7 @@ def test_other_measures_have_their_own_value_and_interval(measure) -> None:
     name = "r" if measure == "r2" else measure
     by_hand = float(np.median(scores[name].values.mean(axis=0)))
     assert summary.statistic == measure
+    assert summary.better == ("lower" if measure == "mse" else "higher")
     assert summary.value == pytest.approx(by_hand * abs(by_hand) if measure == "r2" else by_hand, abs=0.005)
     assert summary.interval_low < summary.value < summary.interval_high
     assert np.mean(summary.draws) == pytest.approx(summary.value, rel=0.05)

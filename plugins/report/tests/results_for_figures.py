@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from isocortex.results import Result, cell_folder, record_path, write_record
+from isocortex.results.scores_file import write_scores
 from isocortex.scoring import LayerValue, Summary
 
 #: hostile names of models, stimuli and regions
@@ -64,3 +66,29 @@ def write(folder: Path, results: Sequence[Result]) -> Path:
         cell = cell_folder(folder, one.benchmark, one.model, one.variant)
         write_record(record_path(cell, one.digest), one)
     return folder
+
+
+def write_with_scores(folder: Path, one: Result, scores: xr.Dataset) -> Result:
+    """A record with its raw scores beside it."""
+    path = record_path(cell_folder(folder, one.benchmark, one.model, one.variant), one.digest)
+    kept = one.model_copy(update={"scores_sha256": write_scores(path.with_name("scores.nc"), scores, one)})
+    write_record(path, kept)
+    return kept
+
+
+def neuroid_scores(readout: np.ndarray, selection: np.ndarray | None = None, **coordinates: Any) -> xr.Dataset:
+    """Raw scores: readout (n_splits, n_neuroids), selection (n_layers, n_splits, n_neuroids)."""
+    n_splits, n_neuroids = readout.shape
+    given: dict[str, Any] = {
+        "neuroid_id": [f"n{n}" for n in range(n_neuroids)], "subject": [f"S{n % 4}" for n in range(n_neuroids)],
+    }  # fmt: skip
+    found = xr.Dataset(
+        {"readout": (("split", "neuroid"), readout)},
+        coords={name: ("neuroid", values) for name, values in (given | coordinates).items()},
+        attrs={"measure": "r"},
+    )
+    found["test_stimulus"] = (("split", "test"), np.arange(60).reshape(6, 10)[np.arange(n_splits) % 6])
+    if selection is None:
+        return found
+    found["selection"] = (("layer", "split", "neuroid"), selection)
+    return found.assign_coords(layer=[f"layer.{n}" for n in range(len(selection))])

@@ -203,6 +203,12 @@ def test_regions_that_are_not_predicted_are_in_no_mean_and_no_difference() -> No
     assert (mean["n_models"], mean["stage"]) == (7, pytest.approx(0.15))
 
 
+def test_an_error_above_zero_says_nothing_of_what_is_predicted() -> None:
+    error = row_of({"a": 0.1, "b": 0.2}, NESTED, low=0.1).model_copy(update={"statistic": "mse", "better": "lower"})
+    (rows,) = all_rows([made("m", summary=error, regions={"Primary": error})]).values()
+    assert [row["predicted"] for row in rows] == [None, None]
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from isocortex.catalogue.rows import Row
+from isocortex.display import Shown, listed
 from isocortex.errors import PluginError, UsageError, shorten
 
 ANY_MODALITY = "any"
@@ -271,3 +272,30 @@ def read_card(row: Row) -> Card:
             f"{row.kind} {row.id!r} of {row.package} {row.version}: the manifest row is not valid ({fields}). "
             f"Run 'isocortex check {row.package}'."
         ) from error
+
+
+# --- as they are shown ------------------------------------------------------------------------------------------------
+
+
+def shown_model(card: ModelCard) -> Shown:
+    """What a model shows of itself."""
+    rate = f" at {card.sample_rate:g} Hz" if card.sample_rate else ""
+    facts = {
+        "title": card.title,
+        "takes": f"{card.modality}{rate}",
+        "variants": listed(card.variants),
+        "layers": listed(card.layers),
+        "parameters": f"{card.parameters:,}" if card.parameters else "",
+    }
+    return Shown(f"Model {card.id!r}", facts | _of_package(card))
+
+
+def shown_metric(card: MetricCard) -> Shown:
+    """What a metric shows of itself."""
+    facts = {"title": card.title, "takes": listed(card.accepts)}
+    return Shown(f"Metric {card.id!r}", facts | _of_package(card))
+
+
+def _of_package(card: Card) -> dict[str, str]:
+    package = f"{card.package} {card.package_version}".strip()
+    return {"licence": card.licence, "reference": card.reference, "package": package}

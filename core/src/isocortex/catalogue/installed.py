@@ -6,12 +6,14 @@ a manifest that would take an hour to parse, is a ``Fault`` of that package, and
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +205,7 @@ def read_manifest(module: str) -> tuple[Path, dict[str, Any]]:
     try:
         text = _read_text(folder / MANIFEST)
         _refuse_long_keys(text)
-        content = tomllib.loads(text)
+        content = copy.deepcopy(_parsed(text))  # whoever changes what he is given changes his own
     except OSError as error:
         raise ManifestError(f"{MANIFEST} is missing from the package {module!r} ({error.strerror or error})") from error
     except RecursionError as error:
@@ -213,6 +215,12 @@ def read_manifest(module: str) -> tuple[Path, dict[str, Any]]:
     if _depth(content) > MOST_DEPTH:
         raise ManifestError(f"{MANIFEST} holds tables nested more than {MOST_DEPTH} deep")
     return folder, content
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> dict[str, Any]:
+    """A manifest that is read many times in one process is parsed once; a changed one is another text."""
+    return tomllib.loads(text)
 
 
 def _read_text(path: Path) -> str:

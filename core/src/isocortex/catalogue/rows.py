@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import fnmatch
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,9 @@ class Catalogue:
     @classmethod
     def discover(cls) -> Catalogue:
         """Read the manifest of every installed package of the entry point group."""
+        known = _KNOWN.get()
+        if known is not None:
+            return known
         plugins: list[Plugin] = []
         rows: list[Row] = []
         broken: list[Broken] = []
@@ -215,6 +220,28 @@ class Catalogue:
             f"No installed package offers the {kind} {name!r}.{suggest(wanted, known)}{install}"
             f" 'isocortex list {plural}' shows all {len(self.of_kind(kind))}.{broken}"
         )
+
+
+_KNOWN: ContextVar[Catalogue | None] = ContextVar("_KNOWN", default=None)
+
+
+@contextmanager
+def installed_once() -> Generator[None]:
+    """Look through what is installed once: within, ``load_card`` and the like see it as it was at the beginning.
+
+    For whoever reads hundreds of cards; each of them would look through all packages anew.
+
+    Examples
+    --------
+    >>> with installed_once():
+    ...     Catalogue.discover() is Catalogue.discover()
+    True
+    """
+    token = _KNOWN.set(Catalogue.discover())
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
 
 
 def is_pattern(name: str) -> bool:

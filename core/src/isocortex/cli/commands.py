@@ -99,12 +99,17 @@ cli.add_command(list_)
 
 
 @cli.command()
-@click.argument("identity", metavar="ID")
-def info(identity: str) -> None:
-    """Show a card, with licence, citation, published scores, and ceilings where the data are here."""
+@click.argument("identity", metavar="ID|PACKAGE|FOLDER")
+@click.option("--published", is_flag=True, help="The scores that papers report for a benchmark, too.")
+def info(identity: str, published: bool) -> None:
+    """Show a card with licence and citation; of a benchmark its ceilings, where the data are here.
+
+    Of a metric also its settings and how it is defined, of a package what it brings, of 'folder:PATH' what is there: a
+    data set, or results.
+    """
     from isocortex.cli.info import describe
 
-    print(printable(describe(identity)))
+    print(printable(describe(identity, published=published)))
 
 
 @cli.command()
@@ -172,6 +177,13 @@ _RUN_OPTIONS = _options(
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws splits and bootstrap samples."
 )
+@click.option(
+    "--draws",
+    type=click.IntRange(1000, 100_000),
+    metavar="N",
+    help="Bootstrap draws; a finished result that has fewer is given more. Default: 1000, or as many as it has.",
+)
+@click.option("--limit", type=click.IntRange(8), metavar="N", help="A trial on N stimuli, kept in OUT-trial.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--executor", metavar="ID", help="Where tasks run: local, processes, or one that is installed.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
@@ -208,6 +220,8 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
         out=options["out"],
         shard=parse_shard(options["shard"]) if options["shard"] else None,
         cells=tuple(options["cells"]),
+        draws=options["draws"],
+        limit=options["limit"],
     )
 
 

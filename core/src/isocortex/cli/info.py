@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from isocortex.catalogue.cards import BenchmarkCard, Card, ModelCard, read_card
+from isocortex.catalogue.cards import BenchmarkCard, Card, MetricCard, ModelCard, read_card
 from isocortex.catalogue.rows import Catalogue, is_pattern
+from isocortex.cli.contents import metric_lines, package_lines, results_lines
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, suggest
 from isocortex.files.archives import refuse_outside
 from isocortex.files.disk import home_expanded_name
@@ -24,8 +25,15 @@ _HIDDEN = {
 _EMPTY: tuple[object, ...] = ("", None, [], {})
 
 
-def describe(identity: str) -> str:
-    """Everything that is known about an ID, as text; nothing is downloaded for it.
+def describe(identity: str, *, published: bool = False) -> str:
+    """Everything that is known about an ID, a package or a folder, as text; nothing is downloaded for it.
+
+    Parameters
+    ----------
+    identity
+        An ID, a package, ``folder:PATH`` or ``folder:PATH:METRIC``.
+    published
+        Scores from papers are shown, not only counted.
 
     Raises
     ------
@@ -36,6 +44,9 @@ def describe(identity: str) -> str:
     """
     catalogue, identity = Catalogue.discover(), home_expanded_name(identity)
     resolver = Resolver(catalogue, FileStore(offline=True, because="'info' downloads nothing"))
+    for known in (results_lines, package_lines):
+        if (lines := known(catalogue, identity)) is not None:
+            return "\n".join(lines)
     is_folder = identity.startswith(FOLDER_PREFIX)
     kind, card = _of_folder(resolver, identity) if is_folder else _installed(catalogue, identity)
     origin = f"{card.package} {card.package_version}".rstrip()
@@ -43,15 +54,17 @@ def describe(identity: str) -> str:
     lines += _files(card)
     if isinstance(card, ModelCard) and not is_pattern(card.id):
         lines += _weights(resolver, f"{card.package}::{card.id}", card)
+    if isinstance(card, MetricCard):
+        lines += metric_lines(resolver, card)
     if isinstance(card, BenchmarkCard):
-        lines += _published(card) + _ceilings(resolver, identity, card)
+        lines += _published(card, whole=published) + _ceilings(resolver, identity, card)
     return "\n".join(lines)
 
 
 def _installed(catalogue: Catalogue, identity: str) -> tuple[str, Card]:
     row = row_of(catalogue, identity)
     if row is None:
-        known = [item.id for item in catalogue.rows]
+        known = [*(item.id for item in catalogue.rows), *(plugin.package for plugin in catalogue.plugins)]
         raise UnknownIDError(
             f"Nothing installed is called {identity!r}.{suggest(identity, known)} 'isocortex list' shows all."
         )
@@ -114,17 +127,19 @@ def _weights(resolver: Resolver, reference: str, card: ModelCard) -> list[str]:
     return [f"  weights of {variant}: {describe_paths(paths)}"] if paths else []
 
 
-def _published(card: BenchmarkCard) -> list[str]:
+def _published(card: BenchmarkCard, *, whole: bool) -> list[str]:
     if not card.published:
         return []
     try:
         refuse_outside(card.published, card.folder)
         with (card.folder / card.published).open(newline="", encoding="utf-8") as file:
-            rows = ["    " + "  ".join(row) for number, row in enumerate(csv.reader(file)) if number and row]
+            head, *rows = [row for row in csv.reader(file) if row] or [[]]
     except (OSError, ValueError, csv.Error, FilesError) as error:
         why = getattr(error, "strerror", None) or error
         return [f"  published scores: {card.published} of {card.package} cannot be read ({why})"]
-    return ["  published scores:", *rows]
+    if not whole:
+        return [f"  published scores: {len(rows)}, shown with --published"]
+    return ["  published scores:", *("    " + "  ".join(row) for row in (head, *rows))]
 
 
 def _ceilings(resolver: Resolver, identity: str, card: BenchmarkCard) -> list[str]:

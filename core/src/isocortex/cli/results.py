@@ -106,7 +106,8 @@ def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort
 def compare(results: Path, against: str | None, **options: Any) -> None:
     """Compare models on the same bootstrap draws: difference, interval, p, and q over all rows that are shown."""
     from isocortex.results import pair_tables
-    from isocortex.results.paired import Selection, compare_results
+    from isocortex.results.paired import compare_results
+    from isocortex.results.selection import Selection
 
     form = _form(options)
     chosen = Selection(options["benchmarks"], options["models"], options["regions"], against)

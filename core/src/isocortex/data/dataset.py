@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from isocortex.data.canonical_order import ORDERED, refuse_unknown
 from isocortex.data.gaps import Gaps, check_gaps, filled, missing_for_some, with_trials
 from isocortex.data.labels import label, labels
-from isocortex.data.numbers import real_numbers, refuse_range
-from isocortex.data.response_checks import check_trials, refuse_not_finite, refuse_other_types, with_text_labels
+from isocortex.data.numbers import real_numbers
+from isocortex.data.response_checks import check_trials
 from isocortex.data.suspect_columns import suspect_columns
 from isocortex.display import Displayed, Shown, listed
-from isocortex.errors import AlignmentError, DataError, shorten, suggest
+from isocortex.errors import DataError, shorten, suggest
 from isocortex.files.digests import digest_array, digest_of, jsonable
 
 if TYPE_CHECKING:
@@ -85,12 +86,12 @@ class Dataset(Displayed):
             raise DataError(f"Data set {self.id!r} needs exactly one of responses, rdm and trials; found {given}.")
         if self.responses is not None:
             checked = check_trials(self.id, self.responses)
-            _refuse_unknown(self.id, self.stimuli, set(checked["stimulus_id"].values.tolist()))
+            refuse_unknown(self.id, self.stimuli, set(checked["stimulus_id"].values.tolist()))
             stimuli, responses, said = with_trials(self.id, self.stimuli, checked, self.gaps)
             object.__setattr__(self, "stimuli", stimuli)
             object.__setattr__(self, "responses", responses)
             object.__setattr__(self, "warnings", tuple(dict.fromkeys([*self.warnings, *said])))
-        ordered = _CHECKS[given[0]](self.id, self.stimuli, getattr(self, given[0]))
+        ordered = ORDERED[given[0]](self.id, self.stimuli, getattr(self, given[0]))
         object.__setattr__(self, given[0], ordered)
         object.__setattr__(self, "_given_warnings", tuple(self.warnings))
         object.__setattr__(self, "warnings", tuple(dict.fromkeys([*self.warnings, *self._said_of_responses()])))
@@ -173,6 +174,26 @@ class Dataset(Displayed):
                     f"none.{suggest(name, of_stimuli)} Known: {of_stimuli}."
                 )
         return self._selected(data, stimuli)
+
+    def only(self, ids: Iterable[str]) -> Dataset:
+        """Some of the stimuli, in canonical order, with what belongs to them.
+
+        Raises
+        ------
+        DataError
+            A stimulus that is not there, or none is named.
+
+        Examples
+        --------
+        >>> # dataset.only(dataset.stimuli.ids[:20])
+        """
+        stimuli = self.stimuli.only(ids)
+        if self.rdm is None:
+            return self._selected(self.responses, stimuli)
+        given: tuple[str, ...] = getattr(self, "_given_warnings", ())
+        first, second = (self.rdm[name].to_index().isin(list(stimuli.ids)) for name in ("stimulus_a", "stimulus_b"))
+        inside = (first & second).nonzero()[0]
+        return replace(self, warnings=given, stimuli=stimuli, rdm=self.rdm.isel(pair=inside))
 
     def _selected(self, data: xr.DataArray | None, stimuli: StimulusSet) -> Dataset:
         """With these responses or RDMs, and what belongs to these stimuli."""
@@ -320,88 +341,3 @@ def _codes(ids: Array) -> tuple[list[str], Array]:
     names: dict[str, int] = {}
     codes = np.array([names.setdefault(name, len(names)) for name in ids], dtype=np.intp)
     return list(names), codes
-
-
-def _checked_responses(where: str, stimuli: StimulusSet, responses: xr.DataArray) -> xr.DataArray:
-    """Checked responses in canonical order, repetitions of a stimulus in their own order."""
-    import numpy as np
-
-    ids = responses["stimulus_id"].values.astype(str)
-    _same_stimuli(where, stimuli, set(ids))
-    rank = {name: place for place, name in enumerate(stimuli.ids)}
-    order = np.argsort([rank[name] for name in ids], kind="stable")
-    if "repetition" in responses.coords:
-        order = np.lexsort((responses["repetition"].values, np.array([rank[name] for name in ids])))
-    return responses.isel(presentation=order)
-
-
-def _same_stimuli(where: str, stimuli: StimulusSet, found: set[str]) -> None:
-    _refuse_unknown(where, stimuli, found)
-    silent = [name for name in stimuli.ids if name not in found]
-    if silent:
-        raise AlignmentError(
-            f"{len(silent)} of {len(stimuli)} stimuli of {where!r} have no responses: {shorten(silent)}. "
-            "Remove them from the stimuli (gaps = 'drop-stimuli' does), or add their responses."
-        )
-
-
-def _refuse_unknown(where: str, stimuli: StimulusSet, found: set[str]) -> None:
-    unknown = sorted(found - set(stimuli.ids))
-    if unknown:
-        raise AlignmentError(
-            f"{where!r} has responses for {len(unknown)} stimuli that are not in {stimuli.id!r}: {shorten(unknown)}. "
-            f"The stimuli are {shorten(stimuli.ids, 3)}.{suggest(unknown[0], stimuli.ids)}"
-        )
-
-
-def _checked_rdm(where: str, stimuli: StimulusSet, rdm: xr.DataArray) -> xr.DataArray:
-    import numpy as np
-
-    refuse_other_types(rdm, f"RDMs of {where!r}", "xarray.DataArray(values, dims=('subject', 'pair'), coords=…)")
-    if rdm.dims not in (("subject", "pair"), ("subject", "session", "pair")):
-        raise DataError(f"RDMs of {where!r} need dims ('subject'[, 'session'], 'pair'); found {rdm.dims}.")
-    for name in ("subject", "stimulus_a", "stimulus_b"):
-        if name not in rdm.coords:
-            raise DataError(f"RDMs of {where!r} need the coordinate {name!r}; found {list(rdm.coords)}.")
-    real_numbers(rdm.values, f"RDMs of {where!r}")
-    rdm = with_text_labels(where, rdm)
-    refuse_not_finite(where, rdm, "subject", "subject")
-    by_subject = rdm.transpose("subject", ...).values.reshape(rdm.sizes["subject"], -1).T
-    refuse_range(by_subject, rdm["subject"].values.tolist(), f"RDMs of {where!r}", "subject")
-    ids_a, ids_b = (rdm[name].values.astype(str) for name in ("stimulus_a", "stimulus_b"))
-    _same_stimuli(where, stimuli, set(ids_a) | set(ids_b))
-    rank = {name: place for place, name in enumerate(stimuli.ids)}
-    first = np.array([rank[name] for name in ids_a])
-    second = np.array([rank[name] for name in ids_b])
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    n_pairs = len(stimuli) * (len(stimuli) - 1) // 2
-    if (low == high).any() or len(set(zip(low, high, strict=True))) != n_pairs or len(low) != n_pairs:
-        raise DataError(
-            f"RDMs of {where!r} need each pair of {len(stimuli)} stimuli once ({n_pairs} pairs); found {len(low)}."
-        )
-    names = np.asarray(stimuli.ids, dtype=object)
-    order = np.lexsort((high, low))
-    ordered = rdm.isel(pair=order)
-    return ordered.assign_coords(stimulus_a=("pair", names[low[order]]), stimulus_b=("pair", names[high[order]]))
-
-
-def _checked_trials(where: str, stimuli: StimulusSet, trials: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    if not isinstance(trials, pd.DataFrame):
-        raise DataError(f"Trials of {where!r} must be a pandas.DataFrame; found {type(trials).__name__}.")
-    if "stimulus_id" not in trials.columns or not len(trials):
-        raise DataError(f"Trials of {where!r} need rows and a column 'stimulus_id'; found {list(trials.columns)}.")
-    ids = labels(trials["stimulus_id"], "stimulus_id", f"Trials of {where!r}")
-    if ids != trials["stimulus_id"].tolist():
-        trials = trials.assign(stimulus_id=ids)
-    _same_stimuli(where, stimuli, set(ids))
-    rank = {name: place for place, name in enumerate(stimuli.ids)}
-    numbered = trials.reset_index(drop=True)
-    if "trial" not in numbered.columns:
-        numbered = numbered.assign(trial=range(len(numbered)))
-    order = numbered["stimulus_id"].astype(str).map(rank).sort_values(kind="stable").index
-    return numbered.loc[order].reset_index(drop=True)
-
-
-_CHECKS = {"responses": _checked_responses, "rdm": _checked_rdm, "trials": _checked_trials}

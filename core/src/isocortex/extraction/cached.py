@@ -48,7 +48,7 @@ class Uncached:
     def folder(self, name: str) -> Path:
         """The folder of one extraction, for as long as this is open."""
         if self._folder is None:
-            made = store.cache_folder() / f"uncached-{owner()}"
+            made = store.scratch_folder() / f"uncached-{owner()}"
             self._folder = self._kept.enter_context(removed_after(made))
             made.mkdir(parents=True)
         return self._folder / short(name)

@@ -28,6 +28,12 @@ def cache_folder() -> Path:
     return _folder("ISOCORTEX_CACHE", "user_cache_path")
 
 
+def scratch_folder() -> Path:
+    """Where what lives no longer than a run lies: ``ISOCORTEX_SCRATCH`` (a fast disk of this machine), or the cache."""
+    named = os.environ.get("ISOCORTEX_SCRATCH")
+    return home_expanded(Path(named)) if named else cache_folder()
+
+
 def data_folder() -> Path:
     """Where data sets and weights lie: ``ISOCORTEX_DATA``, or the user's data folder."""
     return _folder("ISOCORTEX_DATA", "user_data_path")

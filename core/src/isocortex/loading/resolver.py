@@ -350,9 +350,9 @@ def load_stimuli(name: str) -> StimulusSet:
     return resolver().stimuli(name)
 
 
-def load_dataset(name: str) -> Dataset:
-    """Load a data set by ID or ``folder:PATH``; its files are downloaded where they are missing."""
-    return resolver().dataset(name)
+def load_dataset(name: str, *, offline: bool = False) -> Dataset:
+    """Load a data set by ID or ``folder:PATH``; its files are downloaded where they are missing, unless offline."""
+    return resolver(offline=offline).dataset(name)
 
 
 def load_metric(name: str) -> MetricPlugin:

@@ -8,4 +8,4 @@ from .records import (
 )
 from .result import Result as Result, Results as Results, read_results as read_results
 from .selection import Selection as Selection, selected_results as selected_results, selected_rows as selected_rows
-from .tables import print_table as print_table, tally as tally
+from .tables import latex_tables as latex_tables, print_table as print_table, tally as tally

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SEEDED = ("random", "permuted")
 
 _HEAD = ("benchmark", "region", "model", "variant", "status")
-_OF_RESULT = ("dataset", "stimuli", "metric", "benchmark_version", "reduction", "seed", "digest")
+_OF_RESULT = ("dataset", "stimuli", "metric", "benchmark_version", "reduction", "seed", "n_draws", "limit", "digest")
 _OF_SUMMARY = tuple(name for name in Summary.model_fields if name not in ("layers", "stage", "also", "draws"))
 _OF_STAGE = tuple(name for name in Stage.model_fields if name not in ("value", "participants"))
 _COUNTS = ("benchmark_version", "seed", "n_layers_searched", "n_stimuli", "n_subjects", "n_neuroids")
@@ -32,7 +32,7 @@ _TYPES = {
     **dict.fromkeys(("value", "error", "interval_low", "interval_high", "ceiling", "ceiling_lower"), "float64"),
     **dict.fromkeys(("ceiling_upper", "ceiled", "ceiled_low", "ceiled_high", "stage", "stage_error"), "float64"),
     **dict.fromkeys(("stage_spread", "stage_agreement", "stage_tied"), "float64"),
-    **dict.fromkeys(("stage_n_layers", "stage_n_subjects"), "Int64"),
+    **dict.fromkeys(("stage_n_layers", "stage_n_subjects", "n_draws", "limit"), "Int64"),
 }
 #: parts of a result's digests that must be equal where rows are put side by side
 SHARED_DIGESTS = ("dataset", "stimuli", "metric", "benchmark")
@@ -255,7 +255,8 @@ def _is_averaged(name: str) -> bool:
 def _mean(values: Iterable[float | None]) -> float | None:
     """None where a seed has no value."""
     found = list(values)
-    return float(np.mean(found)) if all(is_number(value) for value in found) else None
+    known = [value for value in found if is_number(value)]
+    return float(np.mean(known)) if len(known) == len(found) else None
 
 
 def is_number(value: float | None) -> TypeGuard[float]:

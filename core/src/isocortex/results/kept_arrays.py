@@ -103,8 +103,17 @@ def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
     return xr.load_dataset(folder / "kept" / f"{name}.nc", engine="netcdf4")
 
 
-def refuse_other_values(path: Path, found: Result, again: Result) -> None:
+#: what is made of the draws, and differs where their number does
+_OF_DRAWS = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high")
+
+
+def refuse_other_values(path: Path, found: Result, again: Result, why: str = "for --keep") -> None:
     """Refuse arrays of a computation whose values are not those of the record.
+
+    Parameters
+    ----------
+    why
+        The cell was computed again.
 
     Raises
     ------
@@ -114,15 +123,25 @@ def refuse_other_values(path: Path, found: Result, again: Result) -> None:
     different = different_values(found, again)
     if different:
         raise StoreError(
-            f"Computed again for --keep, the cell has other values than {path}: {shorten(different, 3)}. Nothing was "
-            "kept, and the result is as it was. Another machine or other numbers of threads may be the reason: keep "
-            "arrays where the result was made, or score into another --out."
+            f"Computed again {why}, the cell has other values than {path}: {shorten(different, 3)}. Nothing was "
+            "kept, and the result is as it was. Another machine or other numbers of threads may be the reason: do it "
+            "where the result was made, or score into another --out."
         )
 
 
 def different_values(found: Result, again: Result, *, tolerance: float = TOLERANCE) -> list[str]:
-    """Where summaries and regions of two computations of one cell differ; with a tolerance of 0, by any digit."""
-    before, now = (item.model_dump(mode="json", include={"summary", "regions"}) for item in (found, again))
+    """Where summaries and regions of two computations of one cell differ; with a tolerance of 0, by any digit.
+
+    Where they have different numbers of draws, what is made of the draws is not compared.
+    """
+    left_out: Any = set(_OF_DRAWS) if found.n_draws != again.n_draws else set()
+    before, now = (
+        {
+            "summary": item.summary and item.summary.model_dump(mode="json", exclude=left_out),
+            "regions": {name: part.model_dump(mode="json", exclude=left_out) for name, part in item.regions.items()},
+        }
+        for item in (found, again)
+    )
     return list(_differences(before, now, "", tolerance))
 
 

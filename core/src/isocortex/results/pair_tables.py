@@ -12,8 +12,9 @@ import numpy as np
 
 from isocortex.errors import printable
 from isocortex.results.frames import row_name
+from isocortex.results.number_texts import Cell, decimals_of, number_text, spread_text
 from isocortex.results.paired import FEW_PARTICIPANTS
-from isocortex.results.sheets import Cell, decimals_of, number_text, shown_name, spread_text
+from isocortex.results.sheets import shown_name
 from isocortex.results.tables import print_title, write_csv
 from isocortex.results.terminal import Piece, Printer, folded, one_line, padded, width_of
 from isocortex.results.typeset import Typeset, latex, markdown
@@ -167,7 +168,7 @@ def _print_pairs(printer: Printer, key: Key, rows: Sequence[Row], names: Mapping
 
 
 def _print_pair(printer: Printer, name: str, name_width: int, numbers: Sequence[str], widths: Sequence[int]) -> None:
-    first, *rest = folded(name, name_width)
+    first, *rest = folded(name, name_width, indent=2)
     texts = [padded(text, width, right=True) for text, width in zip(numbers, widths, strict=True)]
     printer.line(Piece(" " * _INDENT + padded(first, name_width) + "".join(" " * _GAP + text for text in texts)))
     for part in rest:

@@ -244,10 +244,10 @@ def _pair_head(a: _Entry, b: _Entry) -> dict[str, Any]:
 
 def _compared(a: _Entry, b: _Entry) -> dict[str, Any]:
     difference = a.value - b.value
-    shared = min(len(a.draws), len(b.draws))  # more draws of one seed begin with those of fewer
-    first, second = a.draws[:shared], b.draws[:shared]
-    low, high = interval(first - second)
-    p, n_draws = paired_p(first, second, difference)
+    n_shared = min(len(a.draws), len(b.draws))  # the first of many draws are those of few
+    drawn_a, drawn_b = a.draws[:n_shared], b.draws[:n_shared]
+    low, high = interval(drawn_a - drawn_b)
+    p, n_draws = paired_p(drawn_a, drawn_b, difference)
     return {
         **_pair_head(a, b),
         "difference": difference,

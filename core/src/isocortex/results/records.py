@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from isocortex.results.result import Result
 
-#: of the fields of result.json; 1 was not sealed
-FORMAT = 2
+#: of the fields of result.json; 1 was not sealed, 2 had all draws in scores.nc
+FORMAT = 3
 UNSEALED = 1
 
 OLDER = (
@@ -40,6 +40,22 @@ def cell_folder(out: Path, benchmark: str, model: str, variant: str) -> Path:
     'results/NH2015comp.ridge/noise%2F3@fixed'
     """
     return out / folder_name(benchmark) / folder_name(f"{model}@{variant}")
+
+
+def trial_mark(limit: int | None) -> str:
+    """What stands behind the name of a benchmark where only some of its stimuli were used, so that nothing mixes.
+
+    Examples
+    --------
+    >>> trial_mark(20), trial_mark(None)
+    (' (trial, 20 stimuli)', '')
+    """
+    return "" if limit is None else f" (trial, {limit} stimuli)"
+
+
+def draws_path(path: Path, n_draws: int) -> Path:
+    """Where all draws of a result lie that has more than those in its scores; ``path`` is that of its record."""
+    return path.with_name(f"draws-{n_draws}.nc")
 
 
 def record_path(cell: Path, digest: str) -> Path:
@@ -92,12 +108,13 @@ def refuse_foreign(path: Path, result: Result) -> None:
         It does.
     """
     digest, cell = path.parent, path.parent.parent
-    benchmark = unquote(cell.parent.name)
+    benchmark = unquote(cell.parent.name).removesuffix(trial_mark(result.limit))
+    known = result.benchmark.removesuffix(trial_mark(result.limit))
     of_folder = benchmark.startswith("folder:") and benchmark.endswith(f":{result.metric}")
     own = (
         digest.name == short(result.digest)
         and cell.name == folder_name(f"{result.model}@{result.variant}")
-        and (of_folder or benchmark == result.benchmark or benchmark.endswith(f"::{result.benchmark}"))
+        and (of_folder or benchmark == known or benchmark.endswith(f"::{known}"))
     )
     if not own:
         raise StoreError(
@@ -108,7 +125,7 @@ def refuse_foreign(path: Path, result: Result) -> None:
 
 
 def verify_scores(path: Path, result: Result) -> None:
-    """Compare ``scores.nc`` beside a record with its checksum; every byte is read.
+    """Compare ``scores.nc`` and further draws beside a record with their checksums; every byte is read.
 
     Parameters
     ----------
@@ -118,19 +135,24 @@ def verify_scores(path: Path, result: Result) -> None:
     Raises
     ------
     StoreError
-        The scores are damaged, or of another result.
+        They are damaged, or of another result.
     """
-    scores = path.with_name("scores.nc")
-    if result.scores_sha256 is None or not scores.exists():
+    _verify(path.with_name("scores.nc"), path, result.scores_sha256)
+    if result.n_draws is not None:
+        _verify(draws_path(path, result.n_draws), path, result.draws_sha256)
+
+
+def _verify(file: Path, record: Path, expected: str | None) -> None:
+    if expected is None or not file.exists():
         return
     try:
-        found = digest_file(scores)
+        found = digest_file(file)
     except FilesError as error:
         raise StoreError(str(error)) from error
-    if found != result.scores_sha256:
+    if found != expected:
         raise StoreError(
-            f"{scores} is not what was written: its SHA-256 is {found[:16]}…, and {path.name} beside it says "
-            f"{result.scores_sha256[:16]}…. Nothing of this result is shown. Score again, and it is replaced."
+            f"{file} is not what was written: its SHA-256 is {found[:16]}…, and {record.name} beside it says "
+            f"{expected[:16]}…. Nothing of this result is shown. Score again, and it is replaced."
         )
 
 

@@ -79,6 +79,9 @@ class Result(Displayed, BaseModel):
         default_factory=list, description="what was dropped, guessed or found odd, and not refused"
     )
     scores_sha256: str | None = Field(default=None, description="of scores.nc beside the record; None: there is none")
+    n_draws: int | None = Field(default=None, description="bootstrap draws of each row; 0: the metric draws nothing")
+    draws_sha256: str | None = Field(default=None, description="of draws-N.nc; None: scores.nc holds all draws")
+    limit: int | None = Field(default=None, description="a trial on so many of the stimuli, which is no result")
     failure: Failure | None = None
     provenance: Provenance | None = None
     cached: bool = Field(default=False, exclude=True, description="found on disk, not computed by this run")
@@ -184,7 +187,7 @@ def record_paths(folder: Path) -> list[Path]:
     """
     found: list[Path] = []
     for place, folders, files in os.walk(folder, onerror=_unless_forbidden):
-        of_failures = os.path.basename(place) == FAILURES
+        of_failures = Path(place).name == FAILURES
         names = (name for name in (*folders, *files) if name in RECORDS or (of_failures and name.endswith(".json")))
         found += (Path(place, name) for name in names)
     return sorted(found)
@@ -197,7 +200,7 @@ def _unless_forbidden(error: OSError) -> None:
 
 @contextmanager
 def no_collection() -> Generator[None]:
-    """Python looks for cycles again and again while many objects are made; records hold none, and take twice as long."""
+    """Do not look for cycles again and again while records are read, which hold none: they take half the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

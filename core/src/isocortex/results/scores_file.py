@@ -1,5 +1,7 @@
 """Raw scores and bootstrap draws of a result as netCDF4, written whole or not at all.
 
+``scores.nc`` holds the first draws; where there are more, ``draws-N.nc`` holds all of them.
+
 The rows of the draws are named after regions; which of them is the whole result is told by ``whole``, as a region may
 have any name.
 """
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from isocortex.errors import StoreError
 from isocortex.files.disk import write_atomic
+from isocortex.files.hdf5_times import without_times
 from isocortex.files.interruption import undisturbed
-from isocortex.results.records import open_scores
+from isocortex.results.records import draws_path, open_scores
+from isocortex.scoring.stats import DRAWS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,22 +31,49 @@ WHOLE = "all"
 
 
 def write_scores(path: Path, scores: xr.Dataset, result: Result) -> str:
-    """Write raw scores as netCDF4, float32, with the draws of every row of the result; returns the file's SHA-256.
+    """Write raw scores as netCDF4, float32, with the first draws of every row; returns the file's SHA-256.
+
+    At most ``DRAWS`` draws of a row are in it, so that it does not depend on how many there are.
 
     Raises
     ------
     StoreError
         It cannot be written; a full disk is called that.
     """
+    drawn = _rows_of_draws(result)
+    if drawn is not None:
+        scores = scores.drop_dims("row", errors="ignore").assign(drawn.isel(draw=slice(DRAWS)))
+    return write_netcdf(path, scores)
+
+
+def write_draws(record: Path, result: Result) -> Result:
+    """Write all draws of a result that has more than its scores hold, beside the record; returns the result with both.
+
+    A file of another number of draws stays until the record is written: it belongs to the record that is there.
+
+    Raises
+    ------
+    StoreError
+        They cannot be written.
+    """
+    drawn = _rows_of_draws(result)
+    n_draws = 0 if drawn is None else drawn.sizes["draw"]
+    digest = write_netcdf(draws_path(record, n_draws), drawn) if drawn is not None and n_draws > DRAWS else None
+    return result.model_copy(update={"n_draws": n_draws, "draws_sha256": digest})
+
+
+def _rows_of_draws(result: Result) -> xr.Dataset | None:
+    """Draws (row, draw) of every row of a result that has some; None where none has."""
     import numpy as np
+    import xarray as xr
 
     parts = [(WHOLE, True, result.summary), *((name, False, part) for name, part in result.regions.items())]
     drawn = [(name, whole, part.draws) for name, whole, part in parts if part is not None and part.draws is not None]
-    if drawn:
-        names, wholes, draws = zip(*drawn, strict=True)
-        scores = scores.assign_coords(row=("row", list(names)), whole=("row", list(wholes)))
-        scores = scores.assign(draws=(("row", "draw"), np.array(draws)))
-    return write_netcdf(path, scores)
+    if not drawn:
+        return None
+    names, wholes, draws = zip(*drawn, strict=True)
+    coords = {"row": ("row", list(names)), "whole": ("row", list(wholes))}
+    return xr.Dataset({"draws": (("row", "draw"), np.array(draws))}, coords)
 
 
 def write_netcdf(path: Path, content: xr.Dataset) -> str:
@@ -64,7 +95,7 @@ def write_netcdf(path: Path, content: xr.Dataset) -> str:
     return hashlib.sha256(made).hexdigest()
 
 
-def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, object]]) -> memoryview:
+def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, object]]) -> bytearray:
     import netCDF4
     from xarray.backends import NetCDF4DataStore
 
@@ -76,7 +107,7 @@ def _as_netcdf(scores: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, obje
     except BaseException:
         made.close()
         raise
-    return made.close()
+    return without_times(made.close())  # equal scores are equal bytes, whenever they were written
 
 
 def stored_draws(path: Path, result: Result) -> dict[str | None, Array]:
@@ -94,6 +125,8 @@ def _draws(path: Path, result: Result) -> dict[str | None, Array]:
     import numpy as np
 
     scores = open_scores(path, result)
+    if result.draws_sha256 is not None:
+        scores = open_scores(draws_path(path, result.n_draws or 0), result)
     if "draws" not in scores:
         return {}
     try:

@@ -5,21 +5,24 @@ Intervals stand behind their values, or below them where that takes fewer lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 
-from isocortex.results.sheets import OPTIMISTIC, Cell, Line, Sheet, number_text, spread_text
+from isocortex.results.number_texts import Cell, number_text, spread_text
+from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
 from isocortex.results.terminal import Piece, folded, one_line, padded, width_of
 
 #: blocks of regions that are shown where no region was named
 MOST_BLOCKS = 3
 _GAP = 2
-#: names of models may take so many columns, or a third of the width
+#: names of models may take so many columns, or a third of the width; fewer where all regions then fit side by side
 _NAME_WIDTH = 24
+_LEAST_NAME_WIDTH = 18
 _LAYER_WIDTH = 20
 _HEADING_WIDTH = 12
+
+Lines = list[list[Piece]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Column:
         heading = min(width_of(self.heading), _HEADING_WIDTH)
         return max(entries, heading, max(map(width_of, self.below), default=0))
 
-    def lines_of(self, place: int) -> list[list[Piece]]:
+    def lines_of(self, place: int) -> Lines:
         """An entry as lines that are as wide as the column."""
         text, spread = self.entries[place]
         if self.most is not None:
@@ -64,24 +67,24 @@ class Column:
         beside = f" {padded(spread, self.spreads_width, right=True)}" if self.spreads_width else ""
         return [[Piece(value), Piece(padded(beside, self.width - self.values_width), "dim")]]
 
-    def line_below(self, place: int) -> Piece:
+    def line_below(self, place: int) -> list[Piece]:
         """A text below the models, at the end of the values where it is short."""
         text = self.below[place]
         if not self.stacked and width_of(text) <= self.values_width:
             text = padded(text, self.values_width, right=True)
-        return Piece(padded(text, self.width, right=self.stacked), "dim")
+        return [Piece(padded(text, self.width, right=self.stacked), "dim")]
 
-    def heading_lines(self) -> list[Piece]:
+    def heading_lines(self) -> Lines:
         """The heading in as many lines as it takes."""
-        return [
-            Piece(padded(part, self.width, right=self.stacked), "bold") for part in folded(self.heading, self.width)
-        ]
+        parts = folded(self.heading, self.width)
+        return [[Piece(padded(part, self.width, right=self.stacked), "bold")] for part in parts]
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a sheet is divided: blocks of columns, and the regions for which there was no place."""
 
+    width: int
     name_width: int
     blocks: tuple[tuple[Column, ...], ...]
     left_out: tuple[str, ...]
@@ -89,24 +92,25 @@ class Layout:
 
 def layout_of(sheet: Sheet, width: int, *, most_blocks: int | None = MOST_BLOCKS) -> Layout:
     """Divide a sheet into blocks that fit the width; None: as many as it takes."""
-    widest = max(
-        (width_of(text) for text in (*map(_marked, sheet.lines), *(name for name, _ in sheet.below))), default=0
-    )
+    texts = (*map(_marked, sheet.lines), *(name for name, _ in sheet.below))
+    widest = max(map(width_of, texts), default=0)
     name_width = min(widest, max(_NAME_WIDTH, width // 3))
     room = width - name_width
     beside, stacked = (_blocks(_columns(sheet, stacked=stacked), room) for stacked in (False, True))
     if len(beside) == 1:
         beside = [_with_extra(sheet, beside[0], room)]
+    elif (left := width - _needed(column for block in beside for column in block)) >= _LEAST_NAME_WIDTH:
+        name_width, beside = left, [tuple(column for block in beside for column in block)]
     blocks = beside if len(beside) == 1 or len(beside) < 2 * len(stacked) else stacked
     shown = blocks[:most_blocks]
     left_out = [column.heading for block in blocks[len(shown) :] for column in block if column.most is None]
-    return Layout(name_width, tuple(shown), tuple(left_out))
+    return Layout(width, name_width, tuple(shown), tuple(left_out))
 
 
 def _columns(sheet: Sheet, *, stacked: bool) -> list[Column]:
-    """The whole, the layer that is read out of each model most often, and the regions."""
+    """The whole or the only region, the layer that is read out there most often, and further regions."""
     columns = [_column(sheet, region, stacked=stacked) for region in sheet.regions]
-    if any(line.n_layers > 1 for line in sheet.lines):
+    if sheet.has_layers:
         layers = tuple((one_line(line.layer), "") for line in sheet.lines)
         columns.insert(1, Column("layer", layers, ("",) * len(sheet.below), most=_LAYER_WIDTH))
     return columns
@@ -131,8 +135,12 @@ def _with_extra(sheet: Sheet, block: Sequence[Column], room: int) -> tuple[Colum
     """A block that holds all columns, and the ceiled values where there are any and room for them."""
     texts = tuple(("" if line.ceiled is None else number_text(line.ceiled, 3), "") for line in sheet.lines)
     extra = Column("ceiled", texts, ("",) * len(sheet.below))
-    fits = sum(column.width + _GAP for column in (*block, extra)) <= room
+    fits = _needed((*block, extra)) <= room
     return (block[0], extra, *block[1:]) if fits and any(text for text, _ in texts) else tuple(block)
+
+
+def _needed(columns: Iterable[Column]) -> int:
+    return sum(column.width + _GAP for column in columns)
 
 
 def _blocks(columns: Sequence[Column], room: int) -> list[tuple[Column, ...]]:
@@ -157,34 +165,24 @@ def _marked(line: Line) -> str:
 def sheet_lines(sheet: Sheet, layout: Layout) -> Iterator[list[Piece]]:
     """The lines of all blocks, one after the other."""
     for block in layout.blocks:
-        yield from _side_by_side(["" for _ in range(1)], [column.heading_lines() for column in block], layout, block)
+        yield from _together([""], [column.heading_lines() for column in block], layout, block)
         group = ""
         for place, line in enumerate(sheet.lines):
             if line.group != group:
                 group = line.group
-                yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.name_width + _GAP))
-            yield from _model_lines(line, [column.lines_of(place) for column in block], layout, block)
+                yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.width))
+            names = folded(_marked(line), layout.name_width, indent=2)
+            yield from _together(names, [column.lines_of(place) for column in block], layout, block)
         for place, (name, _) in enumerate(sheet.below):
-            below = [column.line_below(place) for column in block]
-            yield _joined(Piece(padded(name, layout.name_width), "dim"), [[piece] for piece in below])
+            yield from _together([name], [[column.line_below(place)] for column in block], layout, block, style="dim")
 
 
-def _model_lines(
-    line: Line, cells: Sequence[list[list[Piece]]], layout: Layout, block: Sequence[Column]
+def _together(
+    names: Sequence[str], cells: Sequence[Lines], layout: Layout, block: Sequence[Column], style: str = ""
 ) -> Iterator[list[Piece]]:
-    names = folded(_marked(line), layout.name_width)
-    for name, *parts in zip_longest(names, *cells):
-        filled = [part or [Piece(" " * column.width)] for part, column in zip(parts, block, strict=True)]
-        yield _joined(Piece(padded(name or "", layout.name_width)), filled)
-
-
-def _side_by_side(
-    names: Sequence[str], headings: Sequence[Sequence[Piece]], layout: Layout, block: Sequence[Column]
-) -> Iterator[list[Piece]]:
-    for name, *parts in zip_longest(names, *headings):
-        filled = [[part or Piece(" " * column.width)] for part, column in zip(parts, block, strict=True)]
-        yield _joined(Piece(padded(name or "", layout.name_width)), filled)
-
-
-def _joined(name: Piece, columns: Sequence[Sequence[Piece]]) -> list[Piece]:
-    return [name, *(piece for column in columns for piece in (Piece(" " * _GAP), *column))]
+    """A name and the cells beside it, each of one line or several, as lines that are as wide as the block."""
+    for place in range(max(len(names), *map(len, cells))):
+        line = [Piece(padded(names[place] if place < len(names) else "", layout.name_width), style)]
+        for cell, column in zip(cells, block, strict=True):
+            line += [Piece(" " * _GAP), *(cell[place] if place < len(cell) else [Piece(" " * column.width)])]
+        yield line

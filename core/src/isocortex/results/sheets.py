@@ -7,19 +7,18 @@ ceilings, is said once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from isocortex.errors import shorten
 from isocortex.results.frames import SHARED_DIGESTS, flat_rows, is_number, seed_of, seed_rows, seeds_text
+from isocortex.results.number_texts import Cell, decimals_of, number_text
 from isocortex.results.result import Result
 from isocortex.results.scores_file import WHOLE
 from isocortex.results.selection import Selection, matches, require
 
 Row = dict[str, Any]
-#: decimals of values between .1 and 10; intervals have one less
-_DECIMALS = 3
 #: variants that are what a name means when nothing else is said
 _PLAIN = ("fixed", "pretrained")
 #: marks a layer that was chosen on what it is judged on
@@ -43,18 +42,6 @@ class Order:
     sort: str = "value"
     by: str | None = None
     fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a model reaches in a region: a value with its interval, or with the range over seeds; or nothing."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    spread: Literal["none", "interval", "range"] = "none"
-    #: shown where there is no value: "–" was not run, or has no value
-    absent: str = "–"
 
 
 @dataclass(frozen=True)
@@ -97,6 +84,12 @@ class Sheet:
     below: tuple[tuple[str, Mapping[str, str]], ...]
     notes: tuple[str, ...]
     decimals: int | None
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether layers are shown: some were chosen, for the whole or the only region."""
+        one = WHOLE in self.regions or len(self.regions) == 1
+        return one and any(line.n_layers > 1 for line in self.lines)
 
 
 def sheets_of(results: Sequence[Result], chosen: Selection | None = None, order: Order | None = None) -> list[Sheet]:
@@ -210,7 +203,7 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
     by_result: dict[str, list[Row]] = {}
     for row in rows:
         by_result.setdefault(row["members"], []).append(row)
-    names = _names(list(by_result.values()), benches)
+    names = _names(list(by_result.values()))
     lines = [_line(names[key], own, order) for key, own in by_result.items()]
     lines = _ordered(lines, regions, order, lower=rows[0]["better"] == "lower")
     heads = [own[0] for own in by_result.values()]
@@ -233,7 +226,7 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
     )
 
 
-def _names(results: Sequence[Sequence[Row]], benches: _Benches) -> dict[str, str]:
+def _names(results: Sequence[Sequence[Row]]) -> dict[str, str]:
     """Members → name; where one name has several results, with the seed or else the digest."""
     plain = {own[0]["members"]: shown_name(own[0]["model"], own[0]["variant"]) for own in results}
     seeds: dict[str, list[int]] = {}
@@ -339,6 +332,8 @@ def _facts(heads: Sequence[Row], *, in_line: bool) -> tuple[str, ...]:
     facts = [f"{statistic}, {first['target']}", f"{_span(heads, 'n_stimuli')} stimuli"]
     if any(row["n_subjects"] is not None for row in heads):
         facts.append(f"{_span(heads, 'n_subjects')} participants")
+    if any(row["seed"] for row in heads):
+        facts.append(f"seed {_span(heads, 'seed')}")
     if not in_line and any(row["n_neuroids"] is not None for row in heads):
         kept, total = _span(heads, "n_neuroids"), _span(heads, "n_neuroids_total")
         facts.append(f"{kept} neuroids" if kept == total else f"{kept} of {total} neuroids")
@@ -363,12 +358,17 @@ def _below(rows: Sequence[Row], regions: Sequence[str]) -> tuple[tuple[tuple[str
     odd: list[str] = []
     for name, found in (("ceiling", ceilings), ("neuroids", counts)):
         known = {region: texts - {""} for region, texts in found.items()}
-        if not any(known.values()) or (name == "neuroids" and len(regions) == 1):
+        if not any(known.values()) or (name == "neuroids" and _are_regions_neuroids(known)):
             continue
         differ = any(len(texts) > 1 for texts in known.values())
         below.append((name, {region: _one_of(texts) for region, texts in known.items()}))
         odd += [f"~ rows differ in their {name}: see --long"] if differ else []
     return tuple(below), odd
+
+
+def _are_regions_neuroids(known: Mapping[str, set[str]]) -> bool:
+    """Whether there is nothing to say of each region: it is the only one, or each holds a single neuroid."""
+    return len(known) == 1 or all(texts == {"1"} for region, texts in known.items() if region != WHOLE)
 
 
 def _neuroids(row: Row) -> str:
@@ -413,56 +413,3 @@ def _versions_differ(heads: Sequence[Row], benches: _Benches) -> list[str]:
     if not parts:
         return []
     return [f"rows rest on different versions of the {', '.join(parts)}: score them again before you compare them"]
-
-
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-
-def decimals_of(numbers: Iterable[float | None]) -> int | None:
-    """Decimals with which numbers are shown side by side: three between .1 and 10, less above and more below.
-
-    Examples
-    --------
-    >>> decimals_of([0.5, -0.02, None]), decimals_of([0.03]), decimals_of([250.0]), decimals_of([1e9])
-    (3, 4, 1, None)
-    """
-    largest = max((abs(number) for number in numbers if is_number(number)), default=0.0)
-    if largest == 0:
-        return _DECIMALS
-    power = math.floor(math.log10(largest)) if math.isfinite(largest) else 99
-    if not -6 < power < 7:
-        return None
-    return max(0, _DECIMALS - max(power, 0) - min(power + 1, 0))
-
-
-def number_text(number: float | None, decimals: int | None) -> str:
-    """A number without the zero before the point, or a dash.
-
-    Examples
-    --------
-    >>> number_text(0.12345, 3), number_text(-0.5, 2), number_text(1.25, 3), number_text(None, 3)
-    ('.123', '-.50', '1.250', '–')
-    >>> number_text(-0.0001, 3), number_text(123456789.0, None)  # the sign says on which side of zero it lies
-    ('-.000', '1.235e+08')
-    """
-    if not is_number(number):
-        return "–"
-    if decimals is None:
-        return f"{number:.4g}"
-    text = f"{number:.{decimals}f}"
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
-
-
-def spread_text(cell: Cell, decimals: int | None, fewer: int = 1) -> str:
-    """An interval in brackets, a range over seeds in parentheses, or nothing; with fewer decimals than the value.
-
-    Examples
-    --------
-    >>> spread_text(Cell(0.5, 0.41, 0.59, "interval"), 3), spread_text(Cell(0.5, 0.41, 0.59, "range"), 3)
-    ('[.41, .59]', '(.41, .59)')
-    """
-    if cell.spread == "none":
-        return ""
-    less = None if decimals is None else max(0, decimals - fewer)
-    inside = f"{number_text(cell.low, less)}, {number_text(cell.high, less)}"
-    return f"[{inside}]" if cell.spread == "interval" else f"({inside})"

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from isocortex.errors import printable, shorten, without_credentials
 from isocortex.results.frames import row_name, rows_frame
 from isocortex.results.selection import Selection, full_name, matches, require
@@ -145,13 +147,14 @@ def print_csv(results: Sequence[Result], chosen: Selection | None = None) -> Non
     for pattern in () if chosen is None else chosen.regions:
         require(pattern, frame["region"][frame["status"] == "scored"], "region")
     if chosen is not None and chosen.regions:
-        frame = frame[[matches(name, chosen.regions) for name in frame["region"]] | (frame["status"] == "failed")]
+        meant = [matches(str(name), chosen.regions) for name in frame["region"]]
+        frame = frame[(frame["status"] == "failed") | np.array(meant, dtype=bool)]
     write_csv(frame)
 
 
 def write_csv(frame: pd.DataFrame) -> None:
     """Print a table as CSV, its texts without what a terminal obeys or a spreadsheet takes for a formula."""
-    texts = [name for name, kind in frame.dtypes.items() if kind == object]
+    texts = [name for name, kind in frame.dtypes.items() if kind == "object"]
     frame = frame.assign(**{str(name): [_cell_text(value) for value in frame[name]] for name in texts})
     frame.rename(columns=lambda name: _cell_text(str(name))).to_csv(sys.stdout, index=False)
 
@@ -167,6 +170,21 @@ def _cell_text(value: Any) -> Any:
 def print_latex(results: Sequence[Result], chosen: Selection | None = None, order: Order | None = None) -> None:
     """Print the tables for LaTeX, with the package booktabs."""
     _print_typeset(latex, results, chosen, order)
+
+
+def latex_tables(results: Sequence[Result]) -> dict[str, str]:
+    """The tables of each benchmark for LaTeX, as ``show --latex`` prints them: benchmark → text.
+
+    Examples
+    --------
+    >>> latex_tables([])
+    {}
+    """
+    sheets = sheets_of(results)
+    named = dict.fromkeys(sheet.benchmark for sheet in sheets)
+    return {
+        name: printable(latex(tables_of_sheets(sheet for sheet in sheets if sheet.benchmark == name))) for name in named
+    }
 
 
 def print_markdown(results: Sequence[Result], chosen: Selection | None = None, order: Order | None = None) -> None:

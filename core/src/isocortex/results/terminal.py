@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: narrower terminals get lines of this width
 MIN_WIDTH = 80
 #: where a long name goes on in the next line, rather than anywhere
-_SEAMS = "/-_.:@ ,=×"
+_SEAMS = "/-_.: ,=×"
 
 
 class Piece(NamedTuple):
@@ -57,22 +57,28 @@ def width_of(text: str) -> int:
     return cell_len(text)
 
 
-def folded(text: str, width: int) -> list[str]:
-    """A name in pieces of at most ``width`` columns, which begin behind a seam where there is one.
+def folded(text: str, width: int, indent: int = 0) -> list[str]:
+    """A name in pieces of at most ``width`` columns, which begin at a seam where there is one.
+
+    Parameters
+    ----------
+    indent
+        Blanks before the second and further pieces.
 
     Examples
     --------
-    >>> folded("facebook/wav2vec2-large", 20), folded("IT", 20)
-    (['facebook/wav2vec2-', 'large'], ['IT'])
+    >>> folded("facebook/wav2vec2-large", 20), folded("threshold-units@random:0", 22, indent=2)
+    (['facebook/wav2vec2-', 'large'], ['threshold-units', '  @random:0'])
     """
     lines: list[str] = []
     rest = text
     while width_of(rest) > width:
         end = _fitting(rest, width)
-        seam = max((rest.rfind(letter, 0, end) for letter in _SEAMS), default=-1) + 1
-        end = seam if seam > end // 2 else end
+        variant = rest.rfind("@", 1, end)
+        seam = max((rest.rfind(letter, indent + 1, end) for letter in _SEAMS), default=-1) + 1
+        end = variant if variant > end // 2 else seam if seam > end // 2 else end
         lines.append(rest[:end])
-        rest = rest[end:]
+        rest = " " * min(indent, max(0, width - 2)) + rest[end:]
     return [*lines, rest]
 
 

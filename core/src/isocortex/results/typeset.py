@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from isocortex.results.number_texts import Cell, spread_text
 from isocortex.results.sheet_layout import value_text
-from isocortex.results.sheets import OPTIMISTIC, Cell, Line, Sheet, spread_text
+from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
 from isocortex.results.terminal import one_line
 
 
@@ -41,7 +42,7 @@ def tables_of_sheets(sheets: Iterable[Sheet]) -> list[Typeset]:
 
 
 def _table_of(sheet: Sheet) -> Typeset:
-    layers = any(line.n_layers > 1 for line in sheet.lines)
+    layers = sheet.has_layers
     regions = [region or "(no region)" for region in sheet.regions]
     groups = [tuple(_row(sheet, line, layers=layers) for line in own) for _, own in groupby(sheet.lines, _group_of)]
     if any(line.group for line in sheet.lines):

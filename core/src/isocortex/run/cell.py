@@ -21,6 +21,7 @@ from isocortex.loading.folder_settings import FOLDER_PACKAGE
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
+from isocortex.results.records import trial_mark
 from isocortex.results.result import Result
 from isocortex.run.same_name import said_of_shared_name
 from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations.layer import Activations
+    from isocortex.data.dataset import Dataset
     from isocortex.interfaces import ModelPlugin
     from isocortex.loading.resolver import Resolver
     from isocortex.progress import Reporter
@@ -76,7 +78,7 @@ class CellWork:
         self.metric = resolver.metric(cell.metric)
         self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
         with watch.phase("data"):
-            self.dataset = resolver.dataset(cell.dataset)
+            self.dataset = for_trial(resolver.dataset(cell.dataset), cell.limit)
             self.digests = self._digests()
         self._check_fit()
         self.digest = digest_of(self.digests)
@@ -98,6 +100,7 @@ class CellWork:
                     device,
                     self.device,
                     self.model.card.id,
+                    *([] if self.cell.limit is None else [self.cell.limit]),
                 ]
             ),
             **{f"baseline {name}": model.digest(variant) for name, model, variant in self.baselines},
@@ -165,9 +168,12 @@ class CellWork:
         stimuli = dataset.stimuli
         said = [stimuli.warnings, dataset.warnings, *(one.warnings for one in layers), comparison.warnings]
         said.append(said_of_equal_stimuli(comparison, stimuli.equal, stimuli.ids))
+        if self.cell.limit is not None:
+            whole = len(self.resolver.dataset(self.cell.dataset).stimuli)
+            said.append([f"A trial on {len(dataset.stimuli)} of {whole} stimuli, and no result of the benchmark."])
         said += [said_of_neuroids_without(dataset, self.card.summary_by), said_of_left_out(comparison, scores)]
         if self.card.package == FOLDER_PACKAGE:
-            said.append(said_of_shared_name(self.config.out, self.card.id, dataset.id, self.dataset.digest))
+            said.append(said_of_shared_name(self.config.folder, self.card.id, dataset.id, self.dataset.digest))
         twins = scores.attrs.get("identical_layers")
         said.append([f"{self.cell.name}: {twins}"] if twins else [])
         return list(dict.fromkeys(itertools.chain(*said)))
@@ -194,7 +200,7 @@ class CellWork:
             digest=self.digest,
             model=cell.model,
             variant=cell.variant,
-            benchmark=self.card.id,
+            benchmark=f"{self.card.id}{trial_mark(cell.limit)}",
             benchmark_version=self.card.version,
             dataset=self.dataset.id,
             stimuli=self.dataset.stimuli.id,
@@ -206,6 +212,8 @@ class CellWork:
             layers=layers,
             summary=summary,
             regions=regions,
+            n_draws=max((len(part.draws or ()) for part in (summary, *regions.values())), default=0),
+            limit=cell.limit,
             provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),
         )
 
@@ -215,6 +223,14 @@ def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]
     model, variant = split_model_name(name)
     plugin = resolver.model(model)
     return name, plugin, variant_of(plugin.card, variant)
+
+
+def for_trial(dataset: Dataset, limit: int | None) -> Dataset:
+    """A data set, or so many of its stimuli, spread evenly over the canonical order."""
+    n_stimuli = len(dataset.stimuli)
+    if limit is None or limit >= n_stimuli:
+        return dataset
+    return dataset.only([dataset.stimuli.ids[place * n_stimuli // limit] for place in range(limit)])
 
 
 def _with_names_of_tests(scores: xr.Dataset, ids: Sequence[str]) -> xr.Dataset:

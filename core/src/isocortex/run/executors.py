@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +87,12 @@ def executor_of(resolver: Resolver, name: str, n_jobs: int | None = None) -> Exe
     return found
 
 
-def run_on(executor: Executor, tasks: Sequence[Task]) -> None:
+def run_on(executor: Executor, tasks: Sequence[Task]) -> Mapping[Task, str]:
     """Hand tasks to an executor; whatever a third party's raises is one message.
+
+    Returns
+    -------
+    Why tasks ended that could not say it themselves.
 
     Raises
     ------
@@ -98,7 +102,7 @@ def run_on(executor: Executor, tasks: Sequence[Task]) -> None:
         Anything else that it raises.
     """
     try:
-        executor.run(tasks)
+        return executor.run(tasks) or {}
     except IsocortexError:
         raise
     except (Exception, SystemExit) as error:  # whatever a third party's executor raises

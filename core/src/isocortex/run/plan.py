@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.activations.reductions import parse_reduction
 from isocortex.catalogue.cards import ANY_MODALITY, MetricCard, Variant
-from isocortex.errors import ModalityError, UsageError, shorten
+from isocortex.errors import ModalityError, SettingsError, UsageError, shorten
 from isocortex.files.digests import digest_of, short
 from isocortex.loading.resolver import sibling
+from isocortex.results.records import trial_mark
 from isocortex.run.choosing import choose_benchmarks, choose_models
 from isocortex.run.same_name import refuse_shared_names
+from isocortex.scoring.stats import DRAWS
 
 if TYPE_CHECKING:
     from isocortex.catalogue.cards import BenchmarkCard
     from isocortex.loading.resolver import Resolver
+
+
+#: the most draws that may be asked for; a thousand of them take 8 kB of memory for each stimulus
+MOST_DRAWS = 100_000
+#: of a trial: below it nothing could be split and fitted
+FEWEST_STIMULI = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,11 @@ class RunConfig:
         share has more than one extraction more than another.
     cells
         IDs of cells: only these; empty: all.
+    draws
+        Bootstrap draws of each value, at least 1,000; a finished result that has fewer is given more. None: 1,000, or
+        as many as a finished result has.
+    limit
+        A trial on so many stimuli, spread evenly over the canonical order; its results lie in a folder of their own.
     """
 
     layers: tuple[str, ...] = ()
@@ -56,6 +69,19 @@ class RunConfig:
     out: Path = field(default_factory=lambda: Path("results"))
     shard: tuple[int, int] | None = None
     cells: tuple[str, ...] = ()
+    draws: int | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.draws is not None and not DRAWS <= self.draws <= MOST_DRAWS:
+            raise SettingsError(f"Draws are {DRAWS:,} to {MOST_DRAWS:,}; found {self.draws:,}.")
+        if self.limit is not None and self.limit < FEWEST_STIMULI:
+            raise SettingsError(f"A trial takes {FEWEST_STIMULI} stimuli or more; found {self.limit}.")
+
+    @property
+    def folder(self) -> Path:
+        """Where results go: trials beside those that are none."""
+        return self.out if self.limit is None else self.out.with_name(f"{self.out.name}-trial")
 
 
 @dataclass(frozen=True)
@@ -93,16 +119,23 @@ class Cell:
     seed: int
     asked: Asked
     suites: tuple[str, ...] = ()
+    limit: int | None = None
 
     @property
     def id(self) -> str:
         """A digest of what was asked, known before anything is loaded; names the cell and its failure."""
-        return short(digest_of([asdict(self.asked), self.layers, self.seed]))
+        limited = [] if self.limit is None else [self.limit]
+        return short(digest_of([asdict(self.asked), self.layers, self.seed, *limited]))
 
     @property
     def name(self) -> str:
         """``model@variant × benchmark``."""
-        return f"{self.model}@{self.variant} × {self.benchmark}"
+        return f"{self.model}@{self.variant} × {self.named_benchmark}"
+
+    @property
+    def named_benchmark(self) -> str:
+        """The benchmark as results call it: a trial says that it is one, so that it stands beside no result."""
+        return f"{self.benchmark}{trial_mark(self.limit)}"
 
     @property
     def extraction(self) -> str:
@@ -149,7 +182,8 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
                 asked = _asked(resolver, model, variant, benchmark, card.version)
                 parts = (dataset, stimuli, metric, card.reduction)
                 suites = tuple(how.suites)
-                cells[Cell(model, variant, benchmark, *parts, config.layers, config.seed, asked, suites)] = None
+                asked_for = (config.layers, config.seed, asked, suites, config.limit)
+                cells[Cell(model, variant, benchmark, *parts, *asked_for)] = None
             elif model_globbed or how.globbed:
                 left_out.append(f"{model}@{variant} × {benchmark}")
             else:

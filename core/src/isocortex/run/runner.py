@@ -28,11 +28,13 @@ from isocortex.results.kept_arrays import absent_arrays, refuse_other_values, wi
 from isocortex.results.provenance import provenance
 from isocortex.results.records import FORMAT, cell_folder, record_path, write_record
 from isocortex.results.result import Failure, Result, read_result
-from isocortex.results.scores_file import write_scores
+from isocortex.results.scores_file import write_draws, write_scores
 from isocortex.run.cell import CellWork
 from isocortex.run.comparisons import Comparisons
+from isocortex.run.more_draws import add_draws
 from isocortex.run.same_name import said_of_other_computations
 from isocortex.scoring.contract import KEEPABLE, Preparation, Rules
+from isocortex.scoring.stats import DRAWS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,19 +83,17 @@ class Runner:
         -------
         One result per cell, in the order of the plan.
         """
-        store.check_writable(self.config.out)
-        sweep(self.config.out)
-        self._call("isocortex_before_run", plan=plan)
+        store.check_writable(self.config.folder)
+        sweep(self.config.folder)
+        self.call("isocortex_before_run", plan=plan)
         done: dict[Cell, Result] = {}
         with self._uncached:
             for number, cell in enumerate(self._in_order(plan.cells), start=1):
                 result = done[cell] = self.execute(cell)
-                state = "cached" if result.cached else result.status
-                self.reporter.line(f"[{number}/{len(plan.cells)}] {cell.name}: {state}{_reason(result)}")
-                self.reporter.warn(result.warnings)
+                self.tell(f"[{number}/{len(plan.cells)}]", cell, result)
         self.comparisons.forget()
         results = [done[cell] for cell in plan.cells]
-        self._call("isocortex_after_run", results=results)
+        self.call("isocortex_after_run", results=results)
         return results
 
     def _in_order(self, cells: Sequence[Cell]) -> Iterator[Cell]:
@@ -109,14 +109,21 @@ class Runner:
             self.comparisons.forget()
             waiting = later
 
-    def _call(self, hook: str, **arguments: Any) -> None:
+    def tell(self, place: str, cell: Cell, result: Result) -> None:
+        """One line on how a cell has ended, and the warnings of its result."""
+        state = "cached" if result.cached else result.status
+        reason = f" ({result.failure.message})" if result.failure else ""
+        self.reporter.line(f"{place} {cell.name}: {state}{reason}")
+        self.reporter.warn(result.warnings)
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call a hook of the plugins, where there are any."""
         if self.hooks is not None:
             self.hooks.call(hook, **arguments)
 
     def execute(self, cell: Cell) -> Result:
         """Score one cell, or find its result; whatever goes wrong becomes a record."""
-        watch = Stopwatch()
-        folder = cell_folder(self.config.out, cell.benchmark, cell.model, cell.variant)
+        watch, folder = Stopwatch(), self.folder(cell)
         try:
             work = self._work(cell, watch)
             with lock(work.digest, f"the score of {cell.name}", self.reporter):
@@ -125,14 +132,42 @@ class Runner:
                 result = found or self._scored(work, folder)
                 if found is not None:
                     self._keep_more(work, folder, found)
+                    found = result = self._with_more_draws(work, folder, found)
             _forget_failure(folder, cell)
             if found is not None:
                 return found.model_copy(update={"suites": list(dict.fromkeys([*found.suites, *cell.suites]))})
         except (Exception, SystemExit) as error:  # a third party's plugin may raise anything; the run goes on
-            result = _failed(cell, error, watch)
-            write_sealed_if_possible(failure_path(folder, cell), result.model_dump(mode="json"))
-        self._call("isocortex_after_cell", result=result)
+            result = self.fail(cell, error, watch)
+        self.call("isocortex_after_cell", result=result)
         return result
+
+    def fail(self, cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
+        """The failure of a cell, with its record on disk."""
+        result = _failed(cell, error, watch)
+        write_sealed_if_possible(failure_path(self.folder(cell), cell), result.model_dump(mode="json"))
+        return result
+
+    def folder(self, cell: Cell) -> Path:
+        """Where results and failures of a cell lie."""
+        return cell_folder(self.config.folder, cell.named_benchmark, cell.model, cell.variant)
+
+    def find(self, cell: Cell, *, with_kept: bool = True) -> Result | None:
+        """The result of a cell where it is on disk; nothing is computed, and no fault is told.
+
+        Parameters
+        ----------
+        with_kept
+            Only where the arrays that ``--keep`` asks for are there, too.
+        """
+        try:
+            work = self._work(cell, Stopwatch())
+            found = self._finished(self.folder(cell), work) if work.cacheable else None
+        except (Exception, SystemExit):  # the task itself will say what is wrong
+            return None
+        if found is None or not with_kept:
+            return found
+        place = record_path(self.folder(cell), found.digest).parent
+        return None if absent_arrays(place, found, self.config.keep) else found
 
     def _work(self, cell: Cell, watch: Stopwatch) -> CellWork:
         return CellWork(
@@ -152,7 +187,7 @@ class Runner:
             result = result.model_copy(update={"warnings": said})
         path = record_path(folder, result.digest)
         digest = write_scores(path.with_name("scores.nc"), without_keepable(scores), result)
-        result = result.model_copy(update={"scores_sha256": digest})
+        result = write_draws(path, result.model_copy(update={"scores_sha256": digest}))
         self._keep(path.parent, scores, result, self.config.keep)
         write_record(path, result)
         return result
@@ -189,6 +224,18 @@ class Runner:
         refuse_other_values(path, found, again)
         self._keep(path.parent, scores, found, names)
 
+    def _with_more_draws(self, work: CellWork, folder: Path, found: Result) -> Result:
+        """A result that was there before, with as many draws as are asked for, if it has fewer; else as it is."""
+        asked, n_draws = self.config.draws, found.n_draws
+        if asked is None or not n_draws or asked == n_draws:
+            return found
+        if asked < n_draws:
+            self.reporter.line(f"{work.cell.name} has {n_draws:,} draws, and all of them are used")
+            return found
+        self.reporter.line(f"{work.cell.name} has {n_draws:,} draws and is given {asked - n_draws:,} more")
+        path = record_path(folder, found.digest)
+        return add_draws(path, found, work.score(self.comparison)[0])
+
     def comparison(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
         """The prepared brain side of a benchmark; kept for the next model.
 
@@ -204,7 +251,7 @@ class Runner:
             seed=cell.seed,
             device=device_of(self.config.device),
             preparation=Preparation(
-                Rules.of(work.card, cell.seed),
+                Rules.of(work.card, cell.seed, self.config.draws or DRAWS),
                 keep=("prediction", *self.config.keep),  # the bootstrap needs predictions in any case
                 baselines=baselines,
                 n_neuroids_total=None if dataset.responses is None else dataset.responses.sizes["neuroid"],
@@ -238,12 +285,13 @@ def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
         digest="",
         model=cell.model,
         variant=cell.variant,
-        benchmark=cell.benchmark,
+        benchmark=cell.named_benchmark,
         benchmark_version=0,
         dataset=cell.dataset,
         stimuli=cell.stimuli,
         metric=cell.metric,
         seed=cell.seed,
+        limit=cell.limit,
         failure=Failure(
             kind=type(error).__name__,
             message=printable(message),
@@ -251,7 +299,3 @@ def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
         ),
         provenance=provenance(watch, plugins={}, device="cpu"),
     )
-
-
-def _reason(result: Result) -> str:
-    return f" ({result.failure.message})" if result.failure else ""

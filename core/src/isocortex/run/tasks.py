@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isocortex.errors import FilesError, UsageError, said_of_a_plugin, shorten
+from isocortex.errors import FilesError, IsocortexError, UsageError, said_of_a_plugin, shorten
 from isocortex.files.digests import digest_of
 from isocortex.interfaces import Task
 from isocortex.progress import Reporter, Stopwatch
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isocortex.results.result import Result
 
 #: of a task file; raised when the fields of a task change
-FORMAT = 1
+FORMAT = 2
 
 _EXACTLY = {"extra": "forbid"}
 
@@ -72,6 +72,8 @@ class Extract(Task):
         As in a benchmark and in ``RunConfig``.
     how
         Device, batch size and so on.
+    dataset, limit
+        Of a trial: the data set of which so many stimuli are taken.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _EXACTLY
@@ -82,6 +84,8 @@ class Extract(Task):
     reduction: str
     layers: tuple[str, ...]
     how: Conditions
+    dataset: str | None = None
+    limit: int | None = None
 
     @property
     def name(self) -> str:
@@ -91,7 +95,7 @@ class Extract(Task):
     @property
     def group(self) -> str:
         """The extraction."""
-        return digest_of([self.model, self.variant, self.stimuli, self.reduction])
+        return digest_of([self.model, self.variant, self.stimuli, self.reduction, self.dataset, self.limit])
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists and dictionaries."""
@@ -110,7 +114,7 @@ class Score(Task):
         Device, batch size and so on.
     out
         Results folder, an absolute path.
-    keep
+    keep, draws
         As in ``RunConfig``.
     """
 
@@ -120,6 +124,7 @@ class Score(Task):
     how: Conditions
     out: str
     keep: tuple[str, ...] = ()
+    draws: int | None = None
 
     @property
     def name(self) -> str:
@@ -129,8 +134,14 @@ class Score(Task):
     @property
     def group(self) -> str:
         """The extraction."""
-        asked = self.cell.asked
-        return digest_of([asked.model, asked.variant, self.cell.stimuli, self.cell.reduction])
+        return self.needs.group
+
+    @property
+    def needs(self) -> Extract:
+        """The extraction of its model; equal for all cells that share it."""
+        cell, asked = self.cell, self.cell.asked
+        trial = (None, None) if cell.limit is None else (cell.dataset, cell.limit)
+        return Extract(asked.model, asked.variant, cell.stimuli, cell.reduction, cell.layers, self.how, *trial)
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain lists and dictionaries."""
@@ -143,19 +154,13 @@ TASKS: dict[str, type[Extract] | type[Score]] = {"extract": Extract, "score": Sc
 
 def tasks_of(plan: Plan, config: RunConfig) -> list[Score]:
     """One task for each cell of a plan, in its order."""
-    how, out = Conditions.of(config), str(config.out.absolute())
-    return [Score(cell, how, out, config.keep) for cell in plan.cells]
+    how, out = Conditions.of(config), str(config.folder.absolute())
+    return [Score(cell, how, out, config.keep, config.draws) for cell in plan.cells]
 
 
 def extractions_of(plan: Plan, config: RunConfig) -> list[Extract]:
     """One task for each extraction that the cells of a plan share."""
-    how = Conditions.of(config)
-    return list(
-        dict.fromkeys(
-            Extract(cell.asked.model, cell.asked.variant, cell.stimuli, cell.reduction, cell.layers, how)
-            for cell in plan.cells
-        )
-    )
+    return list(dict.fromkeys(task.needs for task in tasks_of(plan, config)))
 
 
 # --- files of tasks ---------------------------------------------------------------------------------------------------
@@ -245,23 +250,31 @@ def run_tasks(tasks: Sequence[Task], reporter: Reporter | None = None) -> list[R
     UsageError
         A task that core did not make.
     IsocortexError
-        An extraction failed; a score that fails is a result, and a record on disk.
+        An extraction failed, raised when all other tasks are done; a score that fails is a result, and a record on
+        disk.
     """
     foreign = [task for task in tasks if not isinstance(task, (Extract, Score))]
     if foreign:
         raise UsageError(f"Expected tasks that core made, found {type(foreign[0]).__name__}.")
-    told, results = reporter or Reporter(), list[Any]()
+    told, results, errors = reporter or Reporter(), list[Any](), list[IsocortexError]()
     for one, together in itertools.groupby(tasks, key=_asked_alike):
         if isinstance(one, Extract):
-            _extract(one, told)
+            try:
+                _extract(one, told)
+            except IsocortexError as error:
+                errors.append(error)
         else:
             results += _score([task for task in together if isinstance(task, Score)], told)
+    for error in errors[1:]:
+        told.line(f"error: {error}")
+    if errors:
+        raise errors[0]
     return results
 
 
 def _asked_alike(task: Task) -> object:
     """What scores that one runner can do have in common; extractions run one by one."""
-    return (task.how, task.out, task.keep) if isinstance(task, Score) else task
+    return (task.how, task.out, task.keep, task.draws) if isinstance(task, Score) else task
 
 
 def _score(tasks: Sequence[Score], reporter: Reporter) -> list[Result]:
@@ -271,7 +284,12 @@ def _score(tasks: Sequence[Score], reporter: Reporter) -> list[Result]:
 
     first, how = tasks[0], tasks[0].how
     config = RunConfig(
-        device=how.device, batch_size=how.batch_size, keep=first.keep, offline=how.offline, out=Path(first.out)
+        device=how.device,
+        batch_size=how.batch_size,
+        keep=first.keep,
+        draws=first.draws,
+        offline=how.offline,
+        out=Path(first.out),
     )
     with _working_in(how.folder):
         found = resolver(offline=how.offline)
@@ -285,11 +303,14 @@ def _extract(task: Extract, reporter: Reporter) -> None:
     from isocortex.devices import device_of
     from isocortex.extraction.cached import Extraction, check_modality
     from isocortex.loading.resolver import resolver
+    from isocortex.run.cell import for_trial
 
     how = task.how
     with _working_in(how.folder):
         found = resolver(offline=how.offline)
-        model, stimuli = found.model(task.model), found.stimuli(task.stimuli)
+        model = found.model(task.model)
+        limited = None if task.dataset is None else for_trial(found.dataset(task.dataset), task.limit)
+        stimuli = found.stimuli(task.stimuli) if limited is None else limited.stimuli
         check_modality(task.model, model.card, stimuli)
         variant, device = Variant.parse(task.variant), device_of(how.device, accelerated=model.accelerated)
         wanted = Extraction(

@@ -23,7 +23,9 @@ from .stages import (
     stage_of_participants as stage_of_participants,
 )
 from .stats import (
+    DRAWS as DRAWS,
     aggregate as aggregate,
+    by_blocks as by_blocks,
     by_participant as by_participant,
     draw_counts as draw_counts,
     over_participants as over_participants,

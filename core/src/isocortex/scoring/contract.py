@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from isocortex.catalogue.cards import Aggregate, BenchmarkCard, CeilingName, LayerRule
+from isocortex.scoring.stats import DRAWS
 from isocortex.typing import Array
 
 if TYPE_CHECKING:
@@ -90,19 +91,20 @@ class Rules:
     ceiling_mode: str = "none"
     layer_rule: LayerRule = field(default_factory=LayerRule)
     summary_by: tuple[str, ...] = ()
-    n_draws: int = 1000
+    n_draws: int = DRAWS
     seed: int = 0
     aggregate: Aggregate = "median-mean"
     ceiling: CeilingName = "repetitions"
 
     @classmethod
-    def of(cls, card: BenchmarkCard, seed: int) -> Rules:
+    def of(cls, card: BenchmarkCard, seed: int, n_draws: int = DRAWS) -> Rules:
         """The rules that a benchmark declares."""
         return cls(
             card.measure,
             card.ceiling_mode,
             card.layer_rule,
             card.summary_by,
+            n_draws=n_draws,
             seed=seed,
             aggregate=card.aggregate,
             ceiling=card.ceiling,

@@ -8,6 +8,9 @@ import numpy as np
 
 from isocortex.typing import Array
 
+#: draws that every result has. They alone say how far draws are spread, and further ones are made in blocks of as many,
+#: so that these are the same to the last bit whatever the number of draws
+DRAWS = 1000
 #: bootstrap draws are stored as float32; differences below this share of the draws are rounding, and ties
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
@@ -88,7 +91,8 @@ def over_participants(medians: Array, weights: Array | None = None) -> Array:
 def widened(draws: Array, value: Array, factor: float) -> Array:
     r"""Spread draws of a correlation around its value by a factor, on Fisher's z scale.
 
-    tanh(atanh(value) + factor · (atanh(draw) − mean atanh(draw))), so that the draws stay inside (−1, 1).
+    tanh(atanh(value) + factor · (atanh(draw) − mean atanh(draw))), so that the draws stay inside (−1, 1). The mean is
+    that of the first ``DRAWS``.
 
     Parameters
     ----------
@@ -106,8 +110,9 @@ def widened(draws: Array, value: Array, factor: float) -> Array:
     """
     bound = 1 - 1e-12
     scale = np.arctanh(np.clip(draws, -bound, bound))
-    valid = np.isfinite(scale)
-    mean = np.where(valid, scale, 0.0).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)
+    first = scale[:DRAWS]
+    valid = np.isfinite(first)
+    mean = np.where(valid, first, 0.0).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)
     spread = factor * (scale - mean)
     return np.tanh(np.arctanh(np.clip(value, -bound, bound)) + spread)
 
@@ -116,7 +121,7 @@ def draw_counts(n: int, n_draws: int, seed: int, what: str) -> Array:
     """How often each of ``n`` items is in each bootstrap sample, (n_draws, n) float64.
 
     Drawn with replacement; the same ``n``, ``seed`` and ``what`` give the same samples, so that models on one data set
-    are compared on the same draws.
+    are compared on the same draws. The first of many samples are those of few.
 
     Examples
     --------
@@ -125,6 +130,28 @@ def draw_counts(n: int, n_draws: int, seed: int, what: str) -> Array:
     """
     stream = np.random.default_rng([seed, n, *what.encode()])
     return stream.multinomial(n, np.full(n, 1 / n), size=n_draws).astype(np.float64)
+
+
+def by_blocks(of_samples: Callable[[Array], Array], counts: Array) -> Array:
+    """What a function makes of bootstrap samples, ``DRAWS`` samples at a time: (n_draws, …).
+
+    The memory that the function takes does not grow with the number of draws, and the first draws are the same to the
+    last bit whatever it is: sums of products depend on the shapes of matrices.
+
+    Parameters
+    ----------
+    of_samples
+        (n_samples, n_stimuli) counts → (n_samples, …).
+    counts
+        (n_draws, n_stimuli), of ``draw_counts``.
+
+    Examples
+    --------
+    >>> by_blocks(lambda counts: counts.sum(axis=1), np.ones((2500, 3))).shape
+    (2500,)
+    """
+    starts = range(0, max(1, len(counts)), DRAWS)
+    return np.concatenate([of_samples(counts[start : start + DRAWS]) for start in starts])
 
 
 def interval(draws: Array, level: float = 0.95) -> tuple[float, float]:

@@ -15,6 +15,7 @@ import numpy as np
 from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset
 from isocortex.errors import AlignmentError, DataError, SettingsError, shorten
+from isocortex.scoring.stats import DRAWS
 from isocortex.scoring.summary import Summary
 from isocortex.testing.metric_runs import (
     N_NOISE_LAYERS,
@@ -312,6 +313,22 @@ def _summary_problems(summary: Summary, layers: Sequence[str], target: Dataset) 
     yield from (problem for problem, found in rules.items() if found)
 
 
+def check_draws(metric: MetricUnderTest) -> None:
+    """The first bootstrap draws are the same however many are drawn, so that a finished result can be given more."""
+    for kind in metric.kinds():
+        target, features = related(kind, 0)
+        comparison = metric.against(target)
+        scores = comparison.layered(metric.scored(target, activations_of(target, features)))
+        few, many = (comparison.resample(scores, n_draws, 0) for n_draws in (DRAWS, DRAWS + DRAWS // 2))
+        if few is None or many is None:
+            expect(few is None and many is None, "resample() must give draws whatever their number, or never.")
+            continue
+        shapes = tuple(draws.shape for draws, _ in (few, many))
+        expect(shapes == ((DRAWS,), (DRAWS + DRAWS // 2,)), f"resample() must give n_draws draws; found {shapes}.")
+        same = np.allclose(few[0], many[0][:DRAWS], rtol=0, atol=1e-6, equal_nan=True)
+        expect(same, f"the first {DRAWS} draws must not depend on how many are drawn; those of {kind} do.")
+
+
 METRIC_CHECKS: dict[str, Callable[[MetricUnderTest], None]] = {
     "settings": check_settings,
     "accepts": check_accepts,
@@ -325,4 +342,5 @@ METRIC_CHECKS: dict[str, Callable[[MetricUnderTest], None]] = {
     "neuroid-order": check_neuroid_order,
     "arrays": check_arrays,
     "summary": check_summary,
+    "draws": check_draws,
 }

@@ -5,7 +5,28 @@
 
 from __future__ import annotations
 
+from isocortex_report.figures.agreement import plot as agreement
 from isocortex_report.figures.layers import plot as layers
+from isocortex_report.figures.neuroids import plot as neuroids
+from isocortex_report.figures.paired import plot as paired
+from isocortex_report.figures.pairs import plot as pairs
 from isocortex_report.figures.ranking import plot as ranking
+from isocortex_report.figures.rdm import plot as rdm
+from isocortex_report.figures.regions import plot as regions
+from isocortex_report.figures.reliability import plot as reliability
+from isocortex_report.figures.stages import plot as stages
+from isocortex_report.figures.tags import plot as tags
 
-__all__ = ["layers", "ranking"]
+__all__ = [
+    "agreement",
+    "layers",
+    "neuroids",
+    "paired",
+    "pairs",
+    "ranking",
+    "rdm",
+    "regions",
+    "reliability",
+    "stages",
+    "tags",
+]

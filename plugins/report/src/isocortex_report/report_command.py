@@ -12,7 +12,9 @@ import click
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Its folder.")
 @click.option("--title", metavar="TEXT", help="Of the page; default: from the results.")
-@click.option("--stimuli", metavar="ID|FOLDER", help="A page to see or hear a set of stimuli instead; no results needed.")
+@click.option(
+    "--stimuli", metavar="ID|FOLDER", help="See or hear a set of stimuli; no results needed."
+)
 def report(results: Path, out: Path, title: str | None, stimuli: str | None) -> None:
     """Write results as one HTML page that needs no network, and a folder of figures, tables and references.
 

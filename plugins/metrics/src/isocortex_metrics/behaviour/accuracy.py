@@ -16,7 +16,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import draw_counts
+from isocortex.scoring import by_blocks, draw_counts
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
 from isocortex_metrics.behaviour.trials import Trials, trials_of
@@ -134,6 +134,8 @@ class AccuracySettings(BaseModel):
 
 class Accuracy(MetricPlugin):
     """Share of stimuli whose true label is the model's choice."""
+
+    settings_schema = AccuracySettings
 
     def against(
         self,
@@ -265,7 +267,8 @@ class AccuracyComparison(Comparison):
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-        return counts @ scores["prediction"].values.astype(np.float64) / self.n_stimuli, "stimuli"
+        credit = scores["prediction"].values.astype(np.float64)
+        return by_blocks(lambda some: some @ credit / self.n_stimuli, counts), "stimuli"
 
     def further(self, scores: xr.Dataset) -> Sequence[str]:
         """As any metric; the confusion matrix is no measure."""

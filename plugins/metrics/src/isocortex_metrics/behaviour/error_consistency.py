@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import draw_counts, over_participants
+from isocortex.scoring import by_blocks, draw_counts, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
 from isocortex_metrics.behaviour.observers import Observers, condition_column, kappa_with_model
@@ -47,6 +47,8 @@ class ErrorConsistencySettings(BaseModel):
 
 class ErrorConsistency(MetricPlugin):
     """Cohen's kappa between the right and wrong answers of a model and of observers."""
+
+    settings_schema = ErrorConsistencySettings
 
     def against(
         self,
@@ -163,8 +165,11 @@ class ErrorConsistencyComparison(Comparison):
             return None
         seen, n_subjects = self.observers, len(self.observers.subjects)
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-        kappa = kappa_with_model(seen.weights, seen.correct, scores["prediction"].values.astype(np.float64), counts)
-        drawn = over_participants(seen.by_subject(kappa))  # (n_draws, n_subjects)
+        model = scores["prediction"].values.astype(np.float64)
+        drawn = by_blocks(  # (n_draws, n_subjects)
+            lambda some: over_participants(seen.by_subject(kappa_with_model(seen.weights, seen.correct, model, some))),
+            counts,
+        )
         if np.isnan(drawn).all():
             return None
         if n_subjects == 1:

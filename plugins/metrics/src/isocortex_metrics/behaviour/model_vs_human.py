@@ -16,7 +16,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import SettingsError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import draw_counts, over_participants
+from isocortex.scoring import by_blocks, draw_counts, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
 from isocortex_metrics.behaviour.error_consistency import ErrorConsistencySettings
@@ -139,6 +139,8 @@ class ModelVsHumanSettings(ErrorConsistencySettings):
 
 class ModelVsHuman(MetricPlugin):
     """Error consistency, observed consistency, accuracy and its squared difference from people's."""
+
+    settings_schema = ModelVsHumanSettings
 
     def against(
         self,
@@ -318,7 +320,7 @@ class ModelVsHumanComparison(Comparison):
         """(n_draws,) of one data set; those of another with as many stimuli are independent of them."""
         observers, name = self.observers[number], self.data_sets[number]
         counts = draw_counts(len(model), n_draws, seed, f"stimuli {name}".strip())
-        values = with_model(observers, model, measure, counts)
+        values = by_blocks(lambda some: with_model(observers, model, measure, some), counts)
         n_subjects = len(observers.subjects)
         if n_subjects == 1:
             return values[:, 0]

@@ -17,7 +17,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import draw_counts, over_participants
+from isocortex.scoring import by_blocks, draw_counts, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
 from isocortex_metrics.behaviour.readout import ReadoutSettings, choice_outputs, divide
@@ -90,6 +90,8 @@ class ShapeBiasSettings(BaseModel):
 
 class ShapeBias(MetricPlugin):
     """Share of decisions for the shape among those for shape or texture."""
+
+    settings_schema = ShapeBiasSettings
 
     def against(
         self,
@@ -219,6 +221,7 @@ class ShapeBiasComparison(Comparison):
         """Bootstrap over stimuli."""
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
-        drawn = draw_counts(self.n_stimuli, n_draws, seed, "stimuli") @ scores["prediction"].values.astype(np.float64)
+        decided = scores["prediction"].values.astype(np.float64)
+        drawn = by_blocks(lambda some: some @ decided, draw_counts(self.n_stimuli, n_draws, seed, "stimuli"))
         found = shape_bias(drawn[:, 0], drawn[:, 1])
         return None if np.isnan(found).all() else (found, "stimuli")

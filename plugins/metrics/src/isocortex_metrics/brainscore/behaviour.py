@@ -55,6 +55,8 @@ class BehaviourSettings(BaseModel):
 class _HalvingsPlugin(MetricPlugin):
     comparison: ClassVar[type[_HalvingsComparison]]
 
+    settings_schema = BehaviourSettings
+
     def against(
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,

@@ -134,6 +134,8 @@ class BrainScoreComparison(Comparison):
 class _BrainScore(MetricPlugin):
     """Brain-Score's CKA over all stimuli."""
 
+    settings_schema = NoSettings
+
     alignment_of: ClassVar[Callable[[Array, Array], float]]
 
     def against(
@@ -172,6 +174,8 @@ class BrainScoreCkaBiased(_BrainScore):
 
 class BrainScoreCkaCv(MetricPlugin):
     """Brain-Score's ``cka_cv``."""
+
+    settings_schema = BrainScoreCvSettings
 
     def against(
         self,

@@ -200,7 +200,8 @@ class SearchedRidgeRegression(Regression):
 class _CrossValidated(MetricPlugin):
     """A regression on Brain-Score's ten splits."""
 
-    schema: ClassVar[type[CrossValidationSettings]] = CrossValidationSettings
+    #: narrower than that of other metrics
+    settings_schema: ClassVar[type[CrossValidationSettings]] = CrossValidationSettings  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def against(
         self,
@@ -220,7 +221,7 @@ class _CrossValidated(MetricPlugin):
         DataError
             No responses, or too few stimuli for the splits.
         """
-        chosen = check_settings(self.schema, settings, self.card.id)
+        chosen = check_settings(self.settings_schema, settings, self.card.id)
         refuse_seed(seed, self.card.id)
         on_device(np.zeros(1), device)  # a device that is not there is refused here
         rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
@@ -245,7 +246,7 @@ class _CrossValidated(MetricPlugin):
 class Pls(_CrossValidated):
     """Brain-Score's ``pls``."""
 
-    schema = PlsSettings
+    settings_schema = PlsSettings
 
     def regression(self, settings: CrossValidationSettings, device: str) -> Regression:
         """Partial least squares, on the device."""
@@ -283,6 +284,8 @@ class NeuronToNeuron(_CrossValidated):
 class ReversePls(MetricPlugin):
     """Brain-Score's ``reverse_pls``."""
 
+    settings_schema = PlsSettings
+
     def against(
         self,
         target: Dataset | xr.DataArray,
@@ -314,6 +317,8 @@ class ReversePls(MetricPlugin):
 
 class RidgeCvSplit(MetricPlugin):
     """Brain-Score's ``ridgecv_split``."""
+
+    settings_schema = FixedSplitSettings
 
     def against(
         self,

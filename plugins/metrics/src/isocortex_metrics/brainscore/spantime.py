@@ -87,6 +87,8 @@ class SpantimePlsRegression(PlsRegression):
 class SpantimePls(MetricPlugin):
     """Brain-Score's ``spantime_pls``, for models whose layers do not change in time."""
 
+    settings_schema = PlsSettings
+
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -63,6 +63,8 @@ class ConwellSettings(BaseModel):
 class ConwellRidge(MetricPlugin):
     """Leave-one-image-out ridge at alpha 1."""
 
+    settings_schema = ConwellSettings
+
     def against(
         self,
         target: Dataset | xr.DataArray,
@@ -88,6 +90,8 @@ class ConwellRidge(MetricPlugin):
 
 class ConwellRidgeSearched(MetricPlugin):
     """Leave-one-image-out ridge, alpha found among the other images."""
+
+    settings_schema = NoSettings
 
     def against(
         self,

@@ -39,6 +39,8 @@ class IdentitySettings(BaseModel):
 class Identity(MetricPlugin):
     """Outputs against the neuroids that they are named after."""
 
+    settings_schema = IdentitySettings
+
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -12,7 +12,9 @@ from isocortex.activations import Activations
 from isocortex.data import averaged, stimulus_order
 from isocortex.interfaces import Ceiling, Comparison, Preparation, Split
 from isocortex.scoring import (
+    DRAWS,
     as_layered,
+    by_blocks,
     by_participant,
     codes_of,
     draw_counts,
@@ -208,11 +210,14 @@ class LinearComparison(Comparison):
         if measure not in self.drawn or "prediction" not in scores:
             return None
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-        drawn = self._drawn(scores, counts, measure)
+        prediction = _by_split(scores["prediction"]).values  # (n_splits, n_test, n_neuroids)
         per_neuroid = _by_split(read_out(scores["r"], scores["chosen"]) if measure in SQUARED else readout)
         value = self._participants(per_neuroid.mean("split").values, measure, readout)
         spread = widened if measure == "r" else _spread_apart
-        draws = spread(self._participants(drawn, measure, readout), value, self._widening())
+        drawn = by_blocks(
+            lambda some: self._participants(self._drawn(scores, prediction, some, measure), measure, readout), counts
+        )
+        draws = spread(drawn, value, self._widening())
         if len(value) == 1:
             return draws[:, 0], "stimuli"
         return over_participants(
@@ -224,14 +229,13 @@ class LinearComparison(Comparison):
         n_train = np.mean([len(split.train) for split in self.splits])
         return float(np.sqrt((1 / len(self.splits) + n_test / n_train) / (n_test / self.n_stimuli)))
 
-    def _drawn(self, scores: xr.Dataset, counts: Array, measure: str) -> Array:
+    def _drawn(self, scores: xr.Dataset, prediction: Array, counts: Array, measure: str) -> Array:
         """(n_draws, n_neuroids): mean over splits of each draw, a block of neuroids at a time.
 
         A split of which a draw holds one stimulus over and over is left out of it.
         """
         columns = self._columns(scores["readout"])
         null = _by_split(read_out(scores["null"], scores["chosen"])).values
-        prediction = _by_split(scores["prediction"]).values  # (n_splits, n_test, n_neuroids)
         drawn = np.empty((len(counts), len(columns)))
         for part in _blocks(len(columns)):
             total, n_valid = np.zeros((2, len(counts), len(columns[part])))
@@ -270,4 +274,4 @@ def _blocks(n_neuroids: int) -> Iterator[slice]:
 
 def _spread_apart(draws: Array, value: Array, factor: float) -> Array:
     """As ``widened``, for a statistic that is not bound to (−1, 1)."""
-    return value + factor * (draws - np.nanmean(draws, axis=0))
+    return value + factor * (draws - np.nanmean(draws[:DRAWS], axis=0))

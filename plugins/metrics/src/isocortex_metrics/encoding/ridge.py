@@ -38,6 +38,8 @@ class RidgeSettings(SplitSettings):
 class Ridge(MetricPlugin):
     """Ridge regression in the dual, for responses."""
 
+    settings_schema = RidgeSettings
+
     def against(
         self,
         target: Dataset | xr.DataArray,

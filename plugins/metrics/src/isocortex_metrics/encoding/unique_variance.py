@@ -62,6 +62,8 @@ class UniqueVarianceSettings(SplitSettings):
 class UniqueVariance(MetricPlugin):
     """Variance that a model explains beyond baselines, for responses."""
 
+    settings_schema = UniqueVarianceSettings
+
     def against(
         self,
         target: Dataset | xr.DataArray,

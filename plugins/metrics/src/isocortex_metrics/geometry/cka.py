@@ -16,7 +16,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
+from isocortex.scoring import as_layered, by_blocks, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
 from isocortex_metrics.geometry.kernels import (
@@ -48,6 +48,8 @@ class CkaSettings(BaseModel):
 
 class Cka(MetricPlugin):
     """Unbiased linear CKA with each participant."""
+
+    settings_schema = CkaSettings
 
     def against(
         self,
@@ -190,18 +192,23 @@ class CkaComparison(Comparison):
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-        weights = on_device(np.concatenate([np.ones((1, self.n_stimuli)), counts]), self.device)
-        brains = [centre(brain.kernel, weights) for brain in self.brains]
         pairs = scores["prediction"].values.reshape(-1, scores.sizes["pair"])
         shares = scores["readout_share"].values if "readout_share" in scores.coords else np.ones(1)
+        moved = by_blocks(lambda some: self._moved(pairs, shares, some), counts)
+        readout = as_layered(self, scores)["readout"]
+        values = (readout.mean("split") if "split" in readout.dims else readout).values
+        return draws_over_participants(moved + values, values, seed)
+
+    def _moved(self, pairs: Array, shares: Array, counts: Array) -> Array:
+        """(n_draws, n_participants): how far the value of a draw lies from that of the whole sample."""
+        weights = on_device(np.concatenate([np.ones((1, self.n_stimuli)), counts]), self.device)
+        brains = [centre(brain.kernel, weights) for brain in self.brains]
         found = sum(
             share * self._aligned(on_device(_square(row, self.n_stimuli), self.device), weights, brains)
             for share, row in zip(shares, pairs, strict=True)
         )
         assert isinstance(found, np.ndarray)
-        readout = as_layered(self, scores)["readout"]
-        values = (readout.mean("split") if "split" in readout.dims else readout).values
-        return draws_over_participants(found[1:] - found[0] + values, values, seed)
+        return found[1:] - found[0]
 
     def further(self, scores: xr.Dataset) -> Sequence[str]:
         """As any metric, but what the halves test is the value."""

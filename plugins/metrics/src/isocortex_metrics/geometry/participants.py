@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isocortex.data import averaged, stimulus_order
-from isocortex.scoring import draw_counts, over_participants, subject_codes, widened
+from isocortex.scoring import DRAWS, draw_counts, over_participants, subject_codes, widened
 from isocortex.typing import Array
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def draws_over_participants(drawn: Array, values: Array, seed: int) -> tuple[Arr
     >>> draws_over_participants(np.array([[0.1, np.nan], [0.3, np.nan]]), np.array([0.2, np.nan]), seed=0)
     (array([0.1, 0.3]), 'stimuli')
     """
-    known = np.isfinite(values) & np.isfinite(drawn).any(axis=0)
+    known = np.isfinite(values) & np.isfinite(drawn[:DRAWS]).any(axis=0)
     drawn, values = drawn[:, known], values[known]
     if not len(values):
         return None
@@ -96,7 +96,8 @@ def crossed_draws(drawn: Array, values: Array, weights: Array) -> Array:
 
     What varies with stimuli and participants together is counted three times where both are drawn, once or more where
     either is. The draws are therefore brought to the variance 2 (V_stimuli + V_participants) − V_both around the value,
-    on Fisher's z scale. Schütt et al. 2023, eLife, "corrected 2-factor bootstrap".
+    on Fisher's z scale. Schütt et al. 2023, eLife, "corrected 2-factor bootstrap". Variances are those of the first
+    1,000 draws.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def crossed_draws(drawn: Array, values: Array, weights: Array) -> Array:
     [0.076, 0.482, 0.584]
     """
     both, value = over_participants(drawn, weights), over_participants(values)
-    of_stimuli, of_both = float(np.nanvar(over_participants(drawn))), float(np.nanvar(both))
+    of_stimuli, of_both = float(np.nanvar(over_participants(drawn[:DRAWS]))), float(np.nanvar(both[:DRAWS]))
     of_participants = float(np.var(values, ddof=1)) / len(values)
     # where nothing but pairs matters the bootstrap over stimuli has three times their variance
     corrected = max(2 * (of_stimuli + of_participants) - of_both, of_participants, of_stimuli / 3)

@@ -22,7 +22,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
+from isocortex.scoring import as_layered, by_blocks, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import (
     FlatPatternError,
@@ -72,6 +72,8 @@ class RsaSettings(BaseModel):
 
 class Rsa(MetricPlugin):
     """Representational similarity analysis, for responses and dissimilarity matrices."""
+
+    settings_schema = RsaSettings
 
     def against(
         self,
@@ -287,9 +289,10 @@ class RsaComparison(Comparison):
         scores = as_layered(self, scores)
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
         if "readout_layer" in scores.dims:
-            drawn = self._drawn_halves(scores, counts)
+            drawn = by_blocks(lambda some: self._drawn_halves(scores, some), counts)
         else:
-            drawn = self._drawn(scores["prediction"].values, self.brains, counts)
+            rdm = scores["prediction"].values
+            drawn = by_blocks(lambda some: self._drawn(rdm, self.brains, some), counts)
         values = scores["readout"].transpose(..., "subject").values.reshape(-1, len(self.subjects)).mean(axis=0)
         return draws_over_participants(drawn, values, seed)
 

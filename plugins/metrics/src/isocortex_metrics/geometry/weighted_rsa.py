@@ -19,7 +19,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import as_layered, draw_counts, measure_of, score_layers
+from isocortex.scoring import as_layered, by_blocks, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import DISSIMILARITIES, FlatPatternError, pairs_among
 from isocortex_metrics.geometry.layer_weights import held_out_predictions, padded, pair_table
@@ -56,6 +56,8 @@ class WeightedRsaSettings(BaseModel):
 
 class WeightedRsa(MetricPlugin):
     """RSA with fitted weights of layers, for responses and dissimilarity matrices."""
+
+    settings_schema = WeightedRsaSettings
 
     def against(
         self,
@@ -313,15 +315,19 @@ class WeightedRsaComparison(Comparison):
             return None
         prediction = scores["prediction"].transpose("split", "subject", "pair").values
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-        total, n_valid = np.zeros((2, n_draws, len(self.brains.subjects)))
+        draws = by_blocks(lambda some: self._over_folds(prediction, some), counts)
+        values = as_layered(self, scores)["readout"].mean("split").values
+        return draws_over_participants(draws, values, seed)
+
+    def _over_folds(self, prediction: Array, counts: Array) -> Array:
+        """(n_draws, n_participants): the mean over test folds in which a draw has a value."""
+        total, n_valid = np.zeros((2, len(counts), len(self.brains.subjects)))
         for test, models in zip(self.tests, prediction, strict=True):
             drawn = self._drawn(models[:, : len(test.pairs)], test, counts[:, test.stimuli])
             valid = np.isfinite(drawn)
             total += np.where(valid, drawn, 0.0)
             n_valid += valid
-        draws = np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
-        values = as_layered(self, scores)["readout"].mean("split").values
-        return draws_over_participants(draws, values, seed)
+        return np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
 
     def _drawn(self, models: Array, test: _Test, counts: Array) -> Array:
         """Correlations (n_draws, n_participants) in one test fold."""

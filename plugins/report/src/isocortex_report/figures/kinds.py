@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocortex.errors import UsageError, shorten, suggest
-from isocortex_report.figures import layers, ranking
+from isocortex_report.figures import (
+    agreement,
+    layers,
+    neuroids,
+    paired,
+    pairs,
+    ranking,
+    rdm,
+    regions,
+    reliability,
+    stages,
+    tags,
+)
 from isocortex_report.figures.figure import Figure
 from isocortex_report.figures.material import Material
 
@@ -39,10 +51,43 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind("ranking", "Which model predicts it best?", ranking.figures, "It needs a result with a value."),
-        Kind("layers", "Where in the models does it lie?", layers.figures, "It needs a model with several layers."),
+    name: Kind(name, question, figures, needs)
+    for name, figures, question, needs in (
+        ("ranking", ranking.figures, "Which model predicts it best?", "It needs a result with a value."),
+        ("layers", layers.figures, "Where in the models does it lie?", "It needs a model with several layers."),
+        ("regions", regions.figures, "Which model predicts which region?", "It needs results with several regions."),
+        (
+            *("stages", stages.figures, "Which depth is read out in which region?"),
+            "It needs a model with several layers on a benchmark with regions.",
+        ),
+        (
+            *("pairs", pairs.figures, "Which of many models differ?"),
+            "It needs 13 to 40 models with draws; of fewer, the ranking has marks.",
+        ),
+        (
+            *("paired", paired.figures, "Which of two models predicts which neuroid better?"),
+            "It needs two models with scores of at least 8 neuroids.",
+        ),
+        (
+            *("neuroids", neuroids.figures, "Are some neuroids predicted better than others?"),
+            "It needs scores of at least 20 neuroids.",
+        ),
+        (
+            *("reliability", reliability.figures, "Does a model fail where the data are noisy?"),
+            "It needs scores of at least 8 neuroids with a reliability.",
+        ),
+        (
+            *("tags", tags.figures, "Does a number of a model go with its score?"),
+            "It needs at least 5 models whose cards have the same numeric tag.",
+        ),
+        (
+            *("agreement", agreement.figures, "Do benchmarks agree on models?"),
+            "It needs two benchmarks with at least 8 models in common, controls not counted.",
+        ),
+        (
+            *("rdm", rdm.figures, "Are stimuli alike for model and brain?"),
+            "It needs a score on dissimilarities with --keep prediction, and its data set on this machine.",
+        ),
     )
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.errors import IsocortexError, StoreError
 from isocortex.files import short
 from isocortex.results import Result, layers_frame, open_scores, row_name, rows_frame, seed_sets
+from isocortex_report.figures.brain import loaded_dataset
 from isocortex_report.figures.style import CONTROL, INK, hues_of
 from isocortex_report.figures.words import form_of
 from isocortex_report.stage_rows import PERMUTED, RANDOM, weights_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from isocortex.data import Dataset
     from isocortex.interfaces import ModelCard
 
 TRAINED, FEATURES, CONTROLS, LABELS = "trained", "features", "control", "labels"
@@ -84,14 +86,32 @@ class Material:
     @cached_property
     def identities(self) -> dict[str, Identity]:
         """Family and role of every model, by ID; from its card, or from its name where none is installed."""
-        import isocortex
-
         known = [*self.colours_of, *self.results]
         names = list(dict.fromkeys(result.model for result in known))
-        cards = isocortex.load_cards("model", names)
+        cards = self.cards
         trained = {result.model for result in known if weights_of(result) == "trained"}
         controls = {result.model for result in known if weights_of(result) == PERMUTED and result.variant == "fixed"}
         return {name: _identity(name, cards.get(name), name in trained, name in controls) for name in names}
+
+    @cached_property
+    def cards(self) -> Mapping[str, Any]:
+        """Cards of the models that are installed, by ID."""
+        import isocortex
+
+        return isocortex.load_cards("model", [result.model for result in (*self.colours_of, *self.results)])
+
+    @cached_property
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """Numeric tags of every model, its number of parameters among them; of one that is not installed, none."""
+        found: dict[str, dict[str, float]] = {result.model: {} for result in self.results}
+        for name, card in self.cards.items():
+            tags = {"parameters": card.parameters or None, **card.tags}
+            found[name] = {
+                tag: float(value)
+                for tag, value in tags.items()
+                if isinstance(value, int | float) and value is not True and value is not False
+            }
+        return found
 
     @cached_property
     def hues(self) -> dict[str, str]:
@@ -112,6 +132,32 @@ class Material:
         """Results by digest."""
         return {result.digest: result for result in self.results}
 
+    def dataset(self, result: Result) -> Dataset | None:
+        """The data set that a result was scored on, if it is on this machine and still the same."""
+        key = result.benchmark, result.digests.get("dataset")
+        if key not in self._datasets:
+            self._datasets[key] = loaded_dataset(result)
+        return self._datasets[key]
+
+    @cached_property
+    def _datasets(self) -> dict[tuple[str, str | None], Dataset | None]:
+        return {}
+
+    def kept(self, digest: str, name: str) -> xr.Dataset | None:
+        """An array that was kept beside a result on request, or None."""
+        import isocortex
+
+        result = self.by_digest.get(digest)
+        if self.folder is None or result is None or short(digest) not in self.files:
+            return None
+        kept = self.files[short(digest)].parent / "kept" / f"{name}.nc"
+        if not kept.exists():
+            return None
+        try:
+            return isocortex.kept(result, name, kept.parent.parent)
+        except IsocortexError:
+            return None
+
     def scores(self, digest: str) -> xr.Dataset | None:
         """Raw scores of a result, or None where they are not there or damaged."""
         path, result = self.files.get(short(digest)), self.by_digest.get(digest)
@@ -131,6 +177,12 @@ class Material:
     @cached_property
     def _pairs(self) -> dict[str, pd.DataFrame | str]:
         return {}
+
+    def wholes(self) -> Iterable[tuple[tuple[str, ...], pd.DataFrame]]:
+        """``groups`` of whole results alone, unless regions were asked for."""
+        for key, rows in self.groups():
+            if self.regions or key[1] == "all":
+                yield key, rows
 
     def groups(self, columns: Sequence[str] = ONE_AXIS) -> Iterable[tuple[tuple[str, ...], pd.DataFrame]]:
         """Rows that were scored, of the regions that were asked for, by what makes them comparable, in their order."""

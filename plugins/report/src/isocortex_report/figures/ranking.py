@@ -49,7 +49,7 @@ def _figure(material: Material, rows: pd.DataFrame, name: str) -> Figure:
         words.forms_text(map(str, shown["form"])),
         f"{hidden} of {len(ordered)} rows are below these and not drawn" if hidden else "",
         family.note,
-        _marks_text(frame, reference),
+        _marks_text(frame, reference, 0 if family.reason else int((shown["n_seeds"] == 1).sum())),
         _failed_text(material, str(first["benchmark"])),
     ]
     title = f"Which model predicts {words.about(first['region'], first['benchmark'])} best?"
@@ -63,10 +63,12 @@ def _reference(rows: pd.DataFrame, against: str | None) -> pd.Series[Any] | None
     return named.iloc[0] if len(named) == 1 else None
 
 
-def _marks_text(frame: pd.DataFrame, reference: pd.Series[Any] | None) -> str:
+def _marks_text(frame: pd.DataFrame, reference: pd.Series[Any] | None, n_tested: int) -> str:
     if reference is not None:
         return f"filled mark at the right: differs from {style.short_name(str(reference['label']))}, q ≤ .05"
-    return "models that share a letter do not differ (q > .05)" if frame["letters"].ne("").any() else ""
+    if frame["letters"].ne("").any():
+        return "models that share a letter do not differ (q > .05)"
+    return f"no marks above {MOST_MARKED} models: the figure 'pairs' has the tests" if n_tested > MOST_MARKED else ""
 
 
 def _failed_text(material: Material, benchmark: str) -> str:

@@ -10,6 +10,7 @@ from isocortex.scoring import by_participant, codes_of, over_participants
 from isocortex.typing import Array
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 #: raw scores are kept in single precision
@@ -26,14 +27,14 @@ def readout_of(scores: xr.Dataset, region: str = "all") -> xr.DataArray | None:
     readout = scores["readout"]
     others = [dim for dim in readout.dims if dim != "neuroid"]
     averaged = readout.mean(others) if others else readout
-    if region == "all":
-        return averaged
-    places = _places(averaged, region)
+    places = places_of(averaged, region)
     return None if places is None else averaged.isel(neuroid=places)
 
 
-def _places(values: xr.DataArray, region: str) -> Array | None:
-    """Places of the neuroids of a row that is called after a region, or "coordinate=value"."""
+def places_of(values: xr.DataArray, region: str) -> Array | None:
+    """Places of the neuroids of a row that is called after a region, or "coordinate=value"; None: there are none."""
+    if region == "all":
+        return np.arange(values.sizes["neuroid"])
     coordinate, equals, value = region.partition("=")
     of_neuroids = [str(name) for name, item in values.coords.items() if item.dims == ("neuroid",)]
     wanted = [("region", region.strip("'") if region == "'all'" else region)]
@@ -81,3 +82,20 @@ def _by_subject(scores: xr.Dataset, region: str) -> dict[str, float] | None:
 
 def _is_close(found: Any, value: float) -> bool:
     return bool(abs(float(found) - value) <= CLOSE)
+
+
+def neuroids_of(scores: xr.Dataset, region: str = "all") -> pd.DataFrame | None:
+    """One row per neuroid: ``neuroid_id``, ``subject``, ``region``, ``reliability`` (NaN if unknown) and ``value``."""
+    import pandas as pd
+
+    readout = readout_of(scores, region)
+    if readout is None or "neuroid_id" not in readout.coords:
+        return None
+    known = {
+        name: readout[name].values
+        for name in ("neuroid_id", "subject", "region", "reliability")
+        if name in readout.coords and readout[name].dims == ("neuroid",)
+    }
+    found = pd.DataFrame({**known, "value": readout.values.astype(np.float64)})
+    absent: dict[str, Any] = {"subject": "", "region": "", "reliability": np.nan}
+    return found.assign(**{name: value for name, value in absent.items() if name not in found})

@@ -35,10 +35,10 @@ class Axis:
         Examples
         --------
         >>> axis_of([0.2, 0.9]).labels[:2]
-        [(0.0, '0'), (20.0, '0.2')]
+        [(0.0, '0'), (20.0, '.2')]
         """
         digits = _digits(self.marks[1] - self.marks[0]) if len(self.marks) > 1 else 2
-        return [(self.place(mark), "0" if mark == 0 else f"{mark:.{digits}f}") for mark in self.marks]
+        return [(self.place(mark), _text(mark, digits)) for mark in self.marks]
 
 
 def axis_of(values: Iterable[float | None], most: int = MOST_TICKS) -> Axis:
@@ -65,6 +65,11 @@ def _step(span: float, most: int) -> float:
     """The smallest round step of which at most so many fit into the span, and a half."""
     exponent = 10.0 ** math.floor(math.log10(span / most))
     return next(exponent * factor for factor in (1, 2, 5, 10) if span / (exponent * factor) <= most + 0.5)
+
+
+def _text(mark: float, digits: int) -> str:
+    text = f"{abs(mark):.{digits}f}"
+    return "0" if mark == 0 else ("−" if mark < 0 else "") + (text[1:] if text.startswith("0.") else text)
 
 
 def _digits(step: float) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isocortex_report.page.contents import Panel, Row
-from isocortex_report.page.pairs import Tests
+from isocortex_report.page.pairs import Comparisons
 from isocortex_report.page.words import counted, listed
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Lead:
         return not self.close and not self.untested and len(self.panel.rows) > 1
 
 
-def lead_of(panel: Panel, tests: Tests) -> Lead | None:
+def lead_of(panel: Panel, compared: Comparisons) -> Lead | None:
     """The model with the best value; controls do not lead, unless nothing else was scored."""
     valued = [row for row in panel.rows if row.score.value is not None]
     models = [row for row in valued if not row.look.is_control]
@@ -51,7 +51,7 @@ def lead_of(panel: Panel, tests: Tests) -> Lead | None:
         return None
     lead = (models or valued)[0]
     others = [row for row in valued if row is not lead]
-    pairs = [(row, tests.pair(lead, row)) for row in others]
+    pairs = [(row, compared.pair(lead, row)) for row in others]
     close = [row for row, pair in pairs if pair is not None and not (pair.told_apart and _is_better(panel, lead, row))]
     return Lead(panel, lead, len(models), close, [row for row, pair in pairs if pair is None])
 
@@ -62,9 +62,9 @@ def _is_better(panel: Panel, a: Row, b: Row) -> bool:
     return a.score.value < b.score.value if panel.less_is_better else a.score.value > b.score.value
 
 
-def sentences_of(panels: Sequence[Panel], tests: Tests, grid: Grid) -> list[Markup]:
+def sentences_of(panels: Sequence[Panel], compared: Comparisons, grid: Grid) -> list[Markup]:
     """What is known, how it stands to the controls, and what it rests on."""
-    leads = [lead for panel in panels if (lead := lead_of(panel, tests)) is not None]
+    leads = [lead for panel in panels if (lead := lead_of(panel, compared)) is not None]
     if not leads:
         return [_escaped("No cell has a value."), _cells(grid)]
     known = _few_benchmarks if len(leads) <= _FEW else _several_benchmarks
@@ -88,7 +88,11 @@ def _bold(name: str) -> Markup:
 
 def _one_benchmark(lead: Lead) -> Markup:
     panel, score = lead.panel, lead.row.score
-    named = {"name": _bold(lead.row.short), "benchmark": panel.benchmark, "value": f"{panel.symbol}\u00a0=\u00a0{score.text}"}
+    named = {
+        "name": _bold(lead.row.short),
+        "benchmark": panel.benchmark,
+        "value": f"{panel.symbol}\u00a0=\u00a0{score.text}",
+    }
     named["spread"] = f" ({score.spread_text})" if score.spread else ""
     if len(panel.rows) == 1:
         text = "{name} reaches {value}{spread} on {benchmark}; nothing else was scored there."
@@ -120,7 +124,9 @@ def _clause(lead: Lead, *, first: bool) -> Markup:
     extreme = "lowest" if lead.panel.less_is_better else "highest"
     said = f"has the {extreme} value" if lead.n_models != 1 else "reaches"
     head = _escaped(
-        f"{'On' if first else 'on'} {{benchmark}} {{name}} {said}, {{symbol}}\u00a0=\u00a0{{value}}".replace("reaches,", "reaches"),
+        f"{'On' if first else 'on'} {{benchmark}} {{name}} {said}, {{symbol}}\u00a0=\u00a0{{value}}".replace(
+            "reaches,", "reaches"
+        ),
         benchmark=lead.panel.benchmark,
         name=_bold(lead.row.short),
         symbol=lead.panel.symbol,
@@ -157,7 +163,9 @@ def _several_benchmarks(leads: Sequence[Lead]) -> Markup:
     if not alone:
         return head + "; on none is it told apart from all others (q ≤ .05)."
     where = listed([lead.panel.benchmark for lead in alone], 3)
-    return head + _escaped("; it is told apart from all others (q ≤ .05) on {where} only.", where=where)
+    untested = [lead.panel.benchmark for lead in leads if lead.untested and not lead.close]
+    rest = f"; on {listed(untested, 3)} that was not tested" if untested else ""
+    return head + _escaped("; it is told apart from all others (q ≤ .05) on {where}{rest}.", where=where, rest=rest)
 
 
 def _joined(parts: Sequence[Markup]) -> Markup:
@@ -184,8 +192,11 @@ def _controls(leads: Sequence[Lead]) -> Markup:
         return _few_with_controls(beside)
     clear = [lead for lead, rivals in beside if _is_clear(lead, rivals)]
     text = "The best model is told apart from every control on {n_clear} of {n}{where}"
-    close = [lead.panel.benchmark for lead, rivals in beside if not _is_clear(lead, rivals)]
+    close = [lead.panel.benchmark for lead, rivals in beside if any(row in lead.close for row in rivals)]
+    untested = [lead for lead, _ in beside if lead not in clear and lead.panel.benchmark not in close]
     where = f", not on {listed(close, 3)}" if close else ""
+    if untested:
+        where += f"; on {listed([lead.panel.benchmark for lead in untested], 3)} that was not tested"
     head = _escaped(text, n_clear=len(clear), n=counted(len(beside), "ranking"), where=where)
     if not above:
         return head + "."
@@ -214,7 +225,9 @@ def _few_with_controls(beside: Sequence[tuple[Lead, Sequence[Row]]]) -> Markup:
 
 def _rivals(lead: Lead) -> list[Row]:
     """The controls beside the leading row, best first."""
-    return [row for row in lead.panel.rows if row.look.is_control and row is not lead.row and row.score.value is not None]
+    return [
+        row for row in lead.panel.rows if row.look.is_control and row is not lead.row and row.score.value is not None
+    ]
 
 
 def _is_clear(lead: Lead, rivals: Sequence[Row]) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from isocortex_report.page.axis import Axis, axis_of
-from isocortex_report.page.words import ERRORS, counted, statistic_words, symbol
+from isocortex_report.page.words import counted, statistic_words, symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,7 @@ class Panel:
     @property
     def less_is_better(self) -> bool:
         """Whether the best model has the smallest value."""
-        return self.statistic in ERRORS
+        return all(row.record["better"] == "lower" for row in self.rows)
 
     @property
     def ceiling(self) -> tuple[float, float] | None:
@@ -133,14 +133,18 @@ class Panel:
 
 
 def number(value: float | None) -> str:
-    """Three digits, or a dash.
+    """Three digits without a zero before the point, as papers of the field print them, or a dash.
 
     Examples
     --------
-    >>> number(0.12345), number(None), number(-0.0001)
-    ('0.123', '–', '-0.000')
+    >>> number(0.12345), number(None), number(-0.0001), number(-1.5)
+    ('.123', '–', '.000', '−1.500')
     """
-    return "–" if value is None or value != value else f"{value:.3f}"
+    if value is None or value != value:
+        return "–"
+    text = f"{abs(value):.3f}"
+    sign = "−" if value < 0 and float(text) else ""
+    return sign + (text[1:] if text.startswith("0.") else text)
 
 
 def full_name(record: Mapping[str, Any]) -> str:
@@ -166,14 +170,20 @@ def panels_of(results: Sequence[Result], looks: Mapping[str, Look]) -> tuple[pd.
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in scored:
         groups.setdefault((record["benchmark"], record["statistic"], record["target"]), []).append(record)
-    keys = keys_of(records)
+    keys = keys_of((record["model"], record["variant"]) for record in records)
     panels = [_panel(place, key, group, looks, keys) for place, (key, group) in enumerate(groups.items())]
     return frame, panels
 
 
-def keys_of(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A short key for each row of models, by which search and filters find it everywhere on the page."""
-    names = dict.fromkeys(full_name(record) for record in records)
+def keys_of(models: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """A short key for each model and variant, by which search and filters find it everywhere on the page.
+
+    Examples
+    --------
+    >>> keys_of([("noise", "random:0"), ("pixels", "fixed"), ("noise", "random:0")])
+    {'noise@random:0': 'm0', 'pixels@fixed': 'm1'}
+    """
+    names = dict.fromkeys(f"{model}@{variant}" for model, variant in models)
     return {name: f"m{place}" for place, name in enumerate(names)}
 
 
@@ -212,16 +222,16 @@ def _panel(
             regions=inside.get(record["members"], {}),
             records=by_members[record["members"]],
         )
-        for record in sorted(wholes, key=lambda record: _order(record, statistic))
+        for record in sorted(wholes, key=_order)
     ]
     regions = list(dict.fromkeys(str(record["region"]) for record in parts))
     return Panel(f"b{place}", benchmark, statistic, target, axis, region_axis, rows, regions)
 
 
-def _order(record: Record, statistic: str) -> tuple[bool, float]:
+def _order(record: Record) -> tuple[bool, float]:
     """Best first; without a value last."""
     value = record["value"]
-    return (value is None, 0.0 if value is None else value if statistic in ERRORS else -value)
+    return (value is None, 0.0 if value is None else value if record["better"] == "lower" else -value)
 
 
 def _axis(records: Sequence[Record]) -> Axis:

@@ -18,8 +18,8 @@ MOST_BYTES = 2_500_000
 _SVG = "http://www.w3.org/2000/svg"
 #: what a drawing consists of; anything else is left out with all that is in it
 _PARTS = frozenset(
-    "svg g defs path line polyline polygon rect circle ellipse text tspan use image clipPath marker pattern "
-    "linearGradient radialGradient stop style title desc symbol mask".split()
+    {"svg", "g", "defs", "path", "line", "polyline", "polygon", "rect", "circle", "ellipse", "text", "tspan", "use"}
+    | {"image", "clipPath", "marker", "pattern", "linearGradient", "radialGradient", "stop", "style", "title", "desc"}
 )
 _GREY = re.compile(r"#([0-9a-fA-F]{6}|[0-9a-fA-F]{3})\b|(?<![\w-])(white|black)(?![\w-])")
 #: kinds whose colours are a scale of values: they stay on white in the dark, too
@@ -104,18 +104,26 @@ def _clean(element: ElementTree.Element, *, recoloured: bool) -> None:
             element.remove(child)
         else:
             _clean(child, recoloured=recoloured)
+    is_text = str(element.tag).rpartition("}")[2] in ("text", "tspan")
     for name, value in list(element.attrib.items()):
         plain = name.rpartition("}")[2].lower()
         outside = plain == "href" and not value.startswith(("#", "data:image/png;base64,"))
         if plain.startswith("on") or outside or plain == "tabindex":
             del element.attrib[name]
         elif recoloured and plain in ("style", "fill", "stroke", "stop-color"):
-            is_text = str(element.tag).rpartition("}")[2] in ("text", "tspan")
-            element.set(name, _GREY.sub(lambda found: _on_page(found[0], is_text=is_text), value))
+            element.set(name, _GREY.sub(_letters_on_page if is_text else _marks_on_page, value))
+
+
+def _marks_on_page(found: re.Match[str]) -> str:
+    return _on_page(found[0])
+
+
+def _letters_on_page(found: re.Match[str]) -> str:
+    return _on_page(found[0], is_text=True)
 
 
 def _on_page(colour: str, *, is_text: bool = False) -> str:
-    """A grey as a mixture of the page's ink and paper; what has a hue stays, but for letters, which are lighter on dark.
+    """A grey as a mixture of the page's ink and paper; a hue stays, but for letters, which are lighter on dark.
 
     Examples
     --------

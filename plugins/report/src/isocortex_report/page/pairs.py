@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import StoreError, UsageError
 from isocortex_report.page.axis import Axis, axis_of
-from isocortex_report.page.contents import WHOLE, Panel, Row, Score
+from isocortex_report.page.contents import WHOLE, Panel, Row, Score, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Comparisons:
     """All comparisons of a page.
 
     Attributes
@@ -66,9 +66,9 @@ class Tests:
     def pair(self, a: Row, b: Row) -> Pair | None:
         """The comparison of two whole rows, or None where one of their results cannot be compared."""
         digests = list(product(a.record["members"].split(), b.record["members"].split()))
-        tests = [self.found.get((one, other)) for one, other in digests]
-        known = [test for test in tests if test is not None]
-        if not known or len(known) < len(tests):
+        compared = [self.found.get((one, other)) for one, other in digests]
+        known = [test for test in compared if test is not None]
+        if not known or len(known) < len(compared):
             return None
         worst = max(known, key=lambda test: test["q"])
         turned = (worst["digest_a"], worst["digest_b"]) not in set(digests)
@@ -78,7 +78,7 @@ class Tests:
         return Pair(a, b, difference, max(test["p"] for test in known), worst["q"], len(known))
 
 
-def tests_of(results: Sequence[Result], folder: Path, most: int = MOST_TESTS) -> Tests:
+def comparisons_of(results: Sequence[Result], folder: Path, most: int = MOST_TESTS) -> Comparisons:
     """Compare all pairs within each benchmark and region, as ``isocortex compare`` does, or say why not.
 
     Parameters
@@ -97,7 +97,7 @@ def tests_of(results: Sequence[Result], folder: Path, most: int = MOST_TESTS) ->
     if n_all > most:
         regions, n_all = (WHOLE,), sum(_n_pairs(results, whole_only=True))
     if n_all > most:
-        return Tests(
+        return Comparisons(
             None,
             f"{n_all:,} pairs are too many to be tested together here. 'isocortex compare' tests those that you name "
             "with -b, -m and --against.",
@@ -105,12 +105,12 @@ def tests_of(results: Sequence[Result], folder: Path, most: int = MOST_TESTS) ->
     try:
         table = isocortex.compare(results, regions=regions, out=folder)
     except (UsageError, StoreError) as error:
-        return Tests(None, str(error))
+        return Comparisons(None, str(error))
     tested = table[table["q"].notna()]
     wholes = [_record(row) for row in tested[tested["region"].isna()].to_dict("records")]
     found = {(row["digest_a"], row["digest_b"]): row for row in wholes}
     found |= {(row["digest_b"], row["digest_a"]): row for row in wholes}
-    return Tests(table, _family(tested, regions), found)
+    return Comparisons(table, _family(tested, regions), found)
 
 
 def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -134,13 +134,13 @@ def _family(tested: pd.DataFrame, regions: Sequence[str]) -> str:
     what = "whole benchmarks" if regions else "benchmarks and regions"
     return (
         f"q: Benjamini and Hochberg over {len(tested):,} pairs within {what} of this page, each on {named} bootstrap "
-        f"draws that both share; p cannot fall below {2 / (draws[-1] + 1):.3g}."
+        f"draws that both share; p cannot fall below {number(2 / (draws[-1] + 1))}."
     )
 
 
-def pairs_of(panel: Panel, tests: Tests) -> list[Pair]:
+def pairs_of(panel: Panel, compared: Comparisons) -> list[Pair]:
     """All pairs of a panel that were compared, better model first."""
-    pairs = (tests.pair(a, b) for a, b in combinations(panel.rows, 2))
+    pairs = (compared.pair(a, b) for a, b in combinations(panel.rows, 2))
     return [pair for pair in pairs if pair is not None]
 
 
@@ -148,9 +148,7 @@ def placed(pairs: Sequence[Pair]) -> tuple[Axis, list[str]]:
     """An axis for differences, and the places of each pair on it."""
     ends = (end for pair in pairs for end in (pair.difference.value, pair.difference.low, pair.difference.high))
     axis = axis_of(ends, most=4)
-    places = [
-        {"v": pair.difference.value, "l": pair.difference.low, "h": pair.difference.high} for pair in pairs
-    ]
+    places = [{"v": pair.difference.value, "l": pair.difference.low, "h": pair.difference.high} for pair in pairs]
     return axis, [
         ";".join(f"--{name}:{axis.place(value)}%" for name, value in place.items() if value is not None)
         for place in places

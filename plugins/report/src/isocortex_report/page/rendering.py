@@ -1,9 +1,10 @@
-"""Templates to one self-contained HTML file: autoescape everywhere, and a policy by which nothing else runs or loads."""
+"""Templates to one self-contained HTML file: everything is escaped, and by its policy nothing else runs or loads."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,15 @@ def render(template: str, *, script: str, style: str, media: bool = False, **con
     from markupsafe import Markup
 
     code = _static(script)
-    return _environment().get_template(template).render(
-        script=Markup(code),  # noqa: S704 - our own files
-        style=Markup(_static(style)),  # noqa: S704
-        policy=policy_for(code, media=media),
-        **content,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            script=Markup(code),  # noqa: S704 - our own files
+            style=Markup(_static(style)),  # noqa: S704
+            policy=policy_for(code, media=media),
+            **content,
+        )
     )
 
 
@@ -94,14 +99,17 @@ def plain(text: object) -> str:
 def name(text: object) -> Markup:
     """A name that somebody gave, set apart so that its direction of writing does not turn what is around it.
 
+    A line may end behind a hyphen, a dot and the like.
+
     Examples
     --------
-    >>> name("<b>")
-    Markup('<bdi>&lt;b&gt;</bdi>')
+    >>> name("<b>"), name("a_b")
+    (Markup('<bdi>&lt;b&gt;</bdi>'), Markup('<bdi>a_<wbr>b</bdi>'))
     """
     from markupsafe import Markup
 
-    return Markup("<bdi>{}</bdi>").format(plain(text))
+    parts = re.split(r"(?<=[_./:@])(?=[^_./:@])", plain(text))
+    return Markup("<bdi>{}</bdi>").format(Markup("<wbr>").join(parts))
 
 
 def variantless(full_name: str) -> str:

@@ -47,7 +47,18 @@ def versions_of(results: Sequence[Result]) -> list[tuple[str, str]]:
     return [(name, ", ".join(versions)) for name, versions in sorted(found.items())]
 
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "xarray", "pandas", "soundfile", "soxr", "pillow")
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+    "xarray",
+    "pandas",
+    "soundfile",
+    "soxr",
+    "pillow",
+)
 
 
 def tags_of(results: Sequence[Result]) -> dict[str, dict[str, str]]:

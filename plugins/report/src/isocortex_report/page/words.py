@@ -28,8 +28,6 @@ TARGETS = {
     "group-mean": "the mean over participants",
     "pooled": "pooled data",
 }
-#: statistics of which less is better
-ERRORS = ("mse", "accuracy_difference")
 
 GLOSSARY = {
     "value": (
@@ -119,14 +117,23 @@ GLOSSARY = {
     "rho_a": ("ρₐ", "Spearman's rank correlation as expected when ties are broken at random."),
     "tau_a": ("τₐ", "Kendall's rank correlation in which ties count as undecided pairs."),
     "cosine": ("cosine", "Cosine of the angle between two vectors of dissimilarities."),
-    "cka": ("CKA", "Centred kernel alignment: how alike two sets of responses are up to rotation and scale; 1 is equal."),
+    "cka": (
+        "CKA",
+        "Centred kernel alignment: how alike two sets of responses are up to rotation and scale; 1 is equal.",
+    ),
     "procrustes": ("Procrustes similarity", "How alike two sets of responses are after the best rotation; 1 is equal."),
-    "kappa": ("κ", "Cohen's kappa of errors: do two observers err on the same stimuli, beyond what their accuracy makes?"),
+    "kappa": (
+        "κ",
+        "Cohen's kappa of errors: whether two observers err on the same stimuli more than their accuracy makes.",
+    ),
     "observed_consistency": ("observed consistency", "Share of stimuli on which both are right or both are wrong."),
     "accuracy": ("accuracy", "Share of right decisions."),
     "accuracy_difference": ("difference in accuracy", "Squared difference to the accuracy of people; less is better."),
     "shape_bias": ("shape bias", "Among decisions for shape or texture, the share of those for shape."),
-    "permutation_r": ("r of permuted responses", "The mean r that chance gives: responses were handed round among the stimuli."),
+    "permutation_r": (
+        "r of permuted responses",
+        "The mean r that chance gives: responses were handed round among the stimuli.",
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from isocortex.results import Result
     from isocortex_report.figures import Figure, Material
     from isocortex_report.page.document import Paper
-    from isocortex_report.page.pairs import Tests
+    from isocortex_report.page.pairs import Comparisons
 
 #: by which a folder is known as one that may be replaced
 GENERATOR = b'<meta name="generator" content="isocortex-report'
@@ -65,16 +65,17 @@ def write_report(folder: Path, out: Path, *, title: str | None = None, say: Call
     UsageError
         ``out`` holds something else.
     """
+    import isocortex
     from isocortex.results import read_results
     from isocortex_report.figures import Material
 
     results = read_results(folder)
     if not results:
         raise StoreError(f"{folder} holds no results yet. 'isocortex score' makes them.")
-    with report_folder(out) as made:
+    with report_folder(out) as made, isocortex.installed_once():
         material = Material(results, folder)
         shown, files, n_left = _figures(material, made, say)
-        paper = _paper(results, made, files)
+        paper = _paper(results, folder, made, files)
         _page(material, folder, made, shown, paper, files, title)
     return Written(out / PAGE, len(shown), n_left)
 
@@ -83,7 +84,7 @@ def write_report(folder: Path, out: Path, *, title: str | None = None, say: Call
 
 
 @contextmanager
-def report_folder(out: Path) -> Iterator[Path]:
+def report_folder(out: Path) -> Generator[Path]:
     """A new folder that takes the place of ``out`` when all is written; an earlier report is there until then.
 
     Raises
@@ -165,13 +166,16 @@ def _address(path: str) -> str:
 # --- texts and tables -------------------------------------------------------------------------------------------------
 
 
-def _paper(results: Sequence[Result], made: Path, files: Listed) -> Paper:
+def _paper(results: Sequence[Result], folder: Path, made: Path, files: Listed) -> Paper:
     from isocortex_report.page.document import Paper
-    from isocortex_report.paper import bibtex, methods_text
+    from isocortex_report.paper.cite import bibtex
+    from isocortex_report.paper.methods import methods
+    from isocortex_report.paper.references import in_text
 
-    paper = Paper(methods_text(results), bibtex(results))
-    (made / "methods.txt").write_text(paper.methods.rstrip() + "\n", encoding="utf-8")
-    (made / "references.bib").write_text(paper.bibtex.rstrip() + "\n", encoding="utf-8")
+    section = methods(results, folder=folder)
+    paper = Paper(section.paragraphs, [in_text(entry) for entry in section.entries], section.unsaid, bibtex(results))
+    (made / "methods.txt").write_text(str(section), encoding="utf-8", errors="replace")
+    (made / "references.bib").write_text(paper.bibtex.rstrip() + "\n", encoding="utf-8", errors="replace")
     files += [("methods, for a paper", "methods.txt"), ("references as BibTeX", "references.bib")]
     return paper
 
@@ -192,32 +196,47 @@ def _page(
     from isocortex_report.page.rendering import render
 
     files += _tables(material, made)
-    page, tests = page_of(material, folder, shown, paper, files, title)
-    _write_comparisons(tests, made)
+    page, compared = page_of(material, folder, shown, paper, files, title)
+    _write_comparisons(compared, made)
     text = render(
-        "page.html", script="page.js", style="page.css", page=page, glossary=page.glossary, version=version("isocortex-report")
+        "page.html",
+        script="page.js",
+        style="page.css",
+        page=page,
+        glossary=page.glossary,
+        version=version("isocortex-report"),
     )
     write_atomic(made / PAGE, lambda file: file.write(text.encode("utf-8", errors="replace")))
     return True
 
 
 def _tables(material: Material, made: Path) -> Listed:
-    """Rows and curves as CSV."""
-    from isocortex.results import layers_frame
+    """Rows and curves as CSV, and a table of each benchmark for LaTeX."""
+    from isocortex.files import folder_name
+    from isocortex.results import latex_tables, layers_frame
+    from isocortex_report.page.sections import LATEX
 
     data = made / "data"
     data.mkdir()
     _write_csv(material.rows, data / "rows.csv")
     _write_csv(layers_frame(material.results), data / "layers.csv")
+    (made / "tables").mkdir()
+    typeset: Listed = []
+    for place, (benchmark, text) in enumerate(latex_tables(material.results).items()):
+        name = f"{folder_name(benchmark)[:80].rstrip('%')}.tex"
+        path = made / "tables" / (f"{place}-{name}" if (made / "tables" / name).exists() else name)
+        path.write_text(text.rstrip() + "\n", encoding="utf-8", errors="replace")
+        typeset.append((f"{LATEX} {benchmark}", _address(f"tables/{path.name}")))
     return [
+        *typeset,
         ("every value with its context, one row per model, benchmark and region", "data/rows.csv"),
         ("curves over layers", "data/layers.csv"),
     ]
 
 
-def _write_comparisons(tests: Tests, made: Path) -> None:
-    if tests.table is not None:
-        _write_csv(tests.table, made / "data" / "comparisons.csv")
+def _write_comparisons(compared: Comparisons, made: Path) -> None:
+    if compared.table is not None:
+        _write_csv(compared.table, made / "data" / "comparisons.csv")
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -50,7 +50,7 @@
 
   // --- sorting --------------------------------------------------------------------------------------------------------
   const number = (text) => {
-    const found = text.replace(/,/g, "").match(/-?\d+(\.\d+)?(e-?\d+)?/);
+    const found = text.replace(/,/g, "").replace(/\u2212/g, "-").match(/-?(\d+(\.\d+)?|\.\d+)(e-?\d+)?/);
     return found ? Number(found[0]) : NaN;
   };
   const cellText = (cell) => (one(".value", cell) || cell).textContent.trim();
