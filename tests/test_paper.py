@@ -287,6 +287,8 @@ def test_hostile_names_stay_on_their_line(sounds: Path, name: str) -> None:
     text = str(found)
     assert len(text.partition("\nReferences")[0].split("\n\n")) == len(found.paragraphs)
     assert all("\n" not in paragraph and "\u202e" not in paragraph for _, paragraph in found.paragraphs)
+    assert "They were compared with the data by the metric" in text
+    assert any("how the metric" in line for line in found.unsaid)
     assert entries_of(bibtex([result]))
 
 
