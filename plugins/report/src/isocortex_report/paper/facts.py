@@ -132,7 +132,8 @@ def groups_of(results: Iterable[Result], files: Mapping[str, Path], cards: Cards
         if result.summary is not None:
             shared = [result.digests.get(part) for part in ("dataset", "stimuli", "metric", "benchmark")]
             settings = repr(sorted(result.settings.items()))
-            own = (result.benchmark, result.benchmark_version, result.seed, result.reduction, settings, *shared)
+            named = (getattr(result, name) for name in ("benchmark", *_OF_RESULT))
+            own = (*named, settings, *shared)
             groups.setdefault(own, []).append(result)
     return [Group(found, files, cards) for found in groups.values()]
 
