@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isocortex.errors import StoreError
+from isocortex.files.digests import digest_of, short
 from isocortex.files.disk import folder_name
 from isocortex.files.sealed import read_sealed, write_sealed
 from isocortex.results.terminal import Printer, one_line
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "others"
+_MOST_LETTERS = 100
 _COLUMNS = (
     *("benchmark", "region", "model", "variant", "status", "statistic", "value", "source", "coverage", "dataset"),
     *("date", "notes", "verified", "file"),
@@ -34,7 +36,13 @@ def others_path(folder: Path, model: str, name: str) -> Path:
     >>> others_path(Path("results"), "org/net", "gpqa").as_posix()
     'results/others/org%2Fnet/gpqa.json'
     """
-    return folder / FOLDER / folder_name(model) / f"{folder_name(name)}.json"
+    return folder / FOLDER / _bounded(model) / f"{_bounded(name)}.json"
+
+
+def _bounded(name: str) -> str:
+    """A name of a folder or file; a long one is cut and told apart by its digest."""
+    whole = folder_name(name)
+    return whole if len(whole) <= _MOST_LETTERS else f"{whole[:_MOST_LETTERS]}-{short(digest_of([name]))}"
 
 
 def write_others(path: Path, model: str, entries: Sequence[Mapping[str, Any]]) -> None:
