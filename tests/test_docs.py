@@ -327,7 +327,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     pytest.importorskip("mkdocstrings")
     folder = tmp_path_factory.mktemp("docs") / "site"
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -335,7 +335,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stderr
+    return folder, "\n".join(line for line in done.stderr.splitlines() if line and not line.startswith("INFO"))
 
 
 @pytest.mark.long
