@@ -17,6 +17,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -
 
 demo: $(VENV)/.demo
 	$(BIN)/isocortex demo
+	@$(BIN)/isocortex report results/demo --out report/demo
 
 # the gate: every promise, in a few minutes
 test: $(VENV)/.test
@@ -32,8 +33,9 @@ lint: $(VENV)/.lint
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 
+# not --quiet: it drops warnings before --strict counts them
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .coverage .coverage.*

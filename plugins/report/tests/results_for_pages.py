@@ -29,10 +29,8 @@ def scored(model: str, value: float, variant: str = "pretrained", **fields: Any)
     """A result with two regions, whose draws share most of their noise with those of all others."""
     own = np.random.default_rng(int(sha256(f"{model}@{variant}".encode()).hexdigest()[:8], 16))
     noise = np.random.default_rng(0).standard_normal(N_DRAWS) + 0.2 * own.standard_normal(N_DRAWS)
-    more = fields.pop("row", {})
-    regions = {
-        name: drawn(value + shift, noise, **more) for name, shift in fields.pop("regions", {"V1": 0.1, "IT": -0.1}).items()
-    }
+    more, shifts = fields.pop("row", {}), fields.pop("regions", {"V1": 0.1, "IT": -0.1})
+    regions = {name: drawn(value + shift, noise, **more) for name, shift in shifts.items()}
     return result(model, value, variant, summary=drawn(value, noise, **more), regions=regions, **fields)
 
 
@@ -72,7 +70,8 @@ def many(n_models: int, n_benchmarks: int, seed: int = 0) -> list[Result]:
                 continue
             value = float(np.clip(0.3 + 0.15 * stream.standard_normal(), -0.1, 0.75))
             layers = staged(float(stream.random())) if number % 4 == 0 else {}
-            parts = {region: plain(value + 0.1 * stream.standard_normal(), **layers) for region in ("A1", "belt", "STG")}
+            shifts = {region: 0.1 * stream.standard_normal() for region in ("A1", "belt", "STG")}
+            parts = {region: plain(value + shift, **layers) for region, shift in shifts.items()}
             found.append(result(name, summary=plain(value, **layers), regions=parts, **fields))
     return found
 

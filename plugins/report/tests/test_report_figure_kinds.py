@@ -249,7 +249,7 @@ def test_the_ranking_has_the_dots_and_the_ceiling_of_rsatoolbox(method, metric, 
         layer = xr.DataArray(np.array(values), dims=("stimulus_id", "unit"), coords={"stimulus_id": ids})
         results.append(result(name, summary=comparison.summarise(comparison.score(layer))))
     figure = one(results, "ranking")
-    drawn = {name: height for name, height in zip(golden["models"], golden["drawn"][method]["heights"], strict=True)}
+    drawn = dict(zip(golden["models"], golden["drawn"][method]["heights"], strict=True))
     ax = figure.draw()
     heights = {text.get_text(): line.get_xdata()[0] for text, line in zip(ax.get_yticklabels(), [line for line in ax.lines if line.get_gid()], strict=False)}  # noqa: E501  # fmt: skip
     assert heights == pytest.approx(drawn, abs=1e-6)

@@ -28,7 +28,8 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 ON_DISK = tuple(name for name in HOSTILE[:4] if len(name) < 100)
 
 pytestmark = pytest.mark.xdist_group("browser")
-ABSENT = [name for name, found in (("chromium", CHROMIUM), ("axe-core (.ci/browser installs it)", AXE.is_file())) if not found]
+NEEDED = {"chromium": bool(CHROMIUM), "axe-core (.ci/browser installs it)": AXE.is_file()}
+ABSENT = [name for name, found in NEEDED.items() if not found]
 if ABSENT and os.environ.get("ISOCORTEX_BROWSER") != "required":
     pytest.skip(f"pages are not opened in a browser: {' and '.join(ABSENT)} absent", allow_module_level=True)
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex.errors import StoreError, printable
+from isocortex.errors import StoreError
 from isocortex.files.digests import digest_of, short
 from isocortex.files.disk import folder_name
 from isocortex.files.sealed import read_sealed, write_sealed
+from isocortex.results.terminal import Printer, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,16 +108,20 @@ def _rows(folder: Path) -> Iterator[dict[str, Any]]:
 
 def print_others(folder: Path, benchmarks: Sequence[str] = (), models: Sequence[str] = ()) -> None:
     """Print scores of others below the tables, one line each; nothing where there are none."""
+    if not (folder / FOLDER).is_dir():
+        return
     rows = others_frame(folder).to_dict("records")
     lines = [
-        f"  {row['model']} × {row['benchmark']}: {row['value']:g}  by {row['source']}; {row['coverage']} of "
+        f"{row['model']} × {row['benchmark']}: {row['value']:g}  by {row['source']}; {row['coverage']} of "
         f"{row['dataset']}{_in_brackets(row['notes'])}"
         for row in rows
         if _any(row["benchmark"], benchmarks) and _any(row["model"], models)
     ]
     if lines:
-        print("Scores of others, not computed here and not ranked with the above:")
-        print("\n".join(printable(" ".join(line.split("\n"))) for line in lines))
+        printer = Printer()
+        printer.sentence("Scores of others, not computed here and not ranked with the above:")
+        for line in lines:
+            printer.sentence(one_line(line))
 
 
 def _in_brackets(text: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option(
     "-o", "--out", "path", type=click.Path(path_type=Path), required=True, metavar="FILE.{svg,pdf,png}",
-    help="What to write; a CSV of what is drawn is written beside it.",
+    help="What to write; a CSV of what is drawn is written beside it. Of surfaces also FILE.gii.",
 )  # fmt: skip
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="ID", help="Only these benchmarks; globs too.")
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Only these: ID[@VARIANT] or glob.")
@@ -49,14 +49,24 @@ def figure(
             print(f"{one.name:14} {one.question}")
         return
     chosen = kind_of(kind)
-    check_ending(path)
+    check_ending(path, (".gii",) if kind == "surface" else ())
     found = read_results(results)
     if not found:
         raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
     kept = selected_results(found, Selection.of(benchmarks, models, against=against))
     material = Material(kept, results, found, regions or ("all",), against)
-    for written in _the_one(chosen, list(chosen.figures(material)), bool(regions)).save(path):
+    drawn = _the_one(chosen, list(chosen.figures(material)), bool(regions))
+    for written in _written(drawn, path):
         print(written)
+
+
+def _written(figure: Figure, path: Path) -> list[Path]:
+    """Write a figure, or the values of a surface as GIFTI."""
+    if path.suffix.lower() != ".gii":
+        return figure.save(path)
+    from isocortex_report.figures.surface import save_gifti
+
+    return [*save_gifti(figure.frame, path), figure.save_table(path.with_suffix(".csv"))]
 
 
 def _the_one(kind: Kind, figures: Sequence[Figure], with_region: bool) -> Figure:

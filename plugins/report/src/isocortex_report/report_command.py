@@ -12,9 +12,7 @@ import click
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Its folder.")
 @click.option("--title", metavar="TEXT", help="Of the page; default: from the results.")
-@click.option(
-    "--stimuli", metavar="ID|FOLDER", help="See or hear a set of stimuli; no results needed."
-)
+@click.option("--stimuli", metavar="ID|FOLDER", help="See or hear a set of stimuli; no results needed.")
 def report(results: Path, out: Path, title: str | None, stimuli: str | None) -> None:
     """Write results as one HTML page that needs no network, and a folder of figures, tables and references.
 
@@ -29,9 +27,6 @@ def report(results: Path, out: Path, title: str | None, stimuli: str | None) -> 
         print(write_stimuli(stimuli, out, title=title))
         return
     written = write_report(results, out, title=title, say=lambda line: print(line, file=sys.stderr))
-    if written.n_left:
-        print(
-            f"{written.n_left} more figures, of regions, were not drawn: 'isocortex figure KIND {results}' draws them.",
-            file=sys.stderr,
-        )
-    print(written.page)
+    if written.left_out:
+        print(f"{written.left_out} 'isocortex figure KIND {results}' draws the others.", file=sys.stderr)
+    print(f"{written.page}: open it in a browser; it needs no network." if sys.stdout.isatty() else written.page)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +30,8 @@ FORMATS: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
     ".png": {"Software": None},
 }
+#: of what is drawn as an image
+_DPI = {".svg": 160, ".pdf": 300, ".png": 300}
 _EDGE = 1.2  # mm around everything
 _LINE = 3.1  # mm, of the note
 _NOTE_SIZE = 6.2
@@ -96,11 +98,15 @@ class Figure:
         made = self._bytes(path.suffix.lower(), titled=True)
         if path.suffix.lower() == ".svg":
             made = _standalone(_for_pages(made.decode("utf-8"), self.name, self.title)).encode("utf-8")
-        table = path.with_suffix(".csv")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, lambda file: file.write(made))
-        write_atomic(table, lambda file: file.write(self.csv().encode("utf-8")))
-        return [path, table]
+        return [path, self.save_table(path.with_suffix(".csv"))]
+
+    def save_table(self, path: Path) -> Path:
+        """Write what is drawn as CSV."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, lambda file: file.write(self.csv().encode("utf-8")))
+        return path
 
     def csv(self) -> str:
         """What is drawn as CSV, numbers to the last digit; a text that a spreadsheet would compute begins with '."""
@@ -124,11 +130,11 @@ class Figure:
             self.draw(ax)
             _write_around(canvas, head, foot)
             _fit(canvas, ax, above, below)
-            canvas.savefig(made, format=ending[1:], metadata=FORMATS[ending])
+            canvas.savefig(made, format=ending[1:], metadata=FORMATS[ending], dpi=_DPI[ending])
         return made.getvalue()
 
 
-def check_ending(path: Path) -> None:
+def check_ending(path: Path, more: Sequence[str] = ()) -> None:
     """Refuse what no figure is written as.
 
     Raises
@@ -136,8 +142,9 @@ def check_ending(path: Path) -> None:
     UsageError
         An ending other than .svg, .pdf or .png.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path.name!r} does not end in {', '.join(FORMATS)}: what the figure is written as.")
+    known = (*FORMATS, *more)
+    if path.suffix.lower() not in known:
+        raise UsageError(f"{path.name!r} does not end in {', '.join(known)}: what the figure is written as.")
 
 
 def _no_formula(text: Any) -> Any:

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 from isocortex.errors import UsageError, shorten, suggest
 from isocortex_report.figures import (
     agreement,
+    confusion,
+    heatmap,
     layers,
     neuroids,
     paired,
     pairs,
+    predicted,
     ranking,
     rdm,
     regions,
     reliability,
     stages,
+    surface,
     tags,
 )
 from isocortex_report.figures.figure import Figure
@@ -87,6 +91,23 @@ KINDS: dict[str, Kind] = {
         (
             *("rdm", rdm.figures, "Are stimuli alike for model and brain?"),
             "It needs a score on dissimilarities with --keep prediction, and its data set on this machine.",
+        ),
+        (
+            *("predicted", predicted.figures, "What was predicted, and what was measured?"),
+            "It needs an encoding score with --keep prediction, and its data set on this machine.",
+        ),
+        (
+            *("heatmap", heatmap.figures, "Which responses does a model miss?"),
+            "It needs an encoding score with --keep prediction, and its data set on this machine.",
+        ),
+        (
+            *("confusion", confusion.figures, "Which labels are taken for which?"),
+            "It needs a score of the metric accuracy with at most 40 labels.",
+        ),
+        (
+            *("surface", surface.figures, "Where on the cortex does a model predict?"),
+            "It needs neuroids with coordinates x, y, z in mm and a coordinate space (fsaverage, MNI305 or MNI152); "
+            "components have none and are on no cortex.",
         ),
     )
 }

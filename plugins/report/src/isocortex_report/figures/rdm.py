@@ -108,7 +108,8 @@ def brain_rdm(dataset: Dataset) -> Array | None:
 
 def _brain_words(dataset: Dataset) -> str:
     if dataset.rdm is not None:
-        return f"mean over {dataset.rdm.sizes['subject']} participants"
+        n_subjects = dataset.rdm.sizes["subject"]
+        return f"mean over {n_subjects} participants" if n_subjects > 1 else "one matrix, as it was published"
     return "1 − r of patterns, every neuroid z-scored, mean over participants"
 
 
@@ -215,7 +216,7 @@ def _draw_matrix(ax: Axes, part: pd.DataFrame, label: str, x: float, side: float
 def _strip(x: float, y: float, width: float, height: float, colour: str) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((x, y), width, height, facecolor=colour, edgecolor=colour, lw=0.1)
+    return Rectangle((x, y), width, height, facecolor=colour, edgecolor=colour, lw=0.1, clip_on=False)
 
 
 def _margins(part: pd.DataFrame) -> tuple[list[str], list[str]]:

@@ -263,6 +263,8 @@ def _cells(grid: Grid) -> Markup:
     whole = f"{counted(len(grid.names), 'row')} × {counted(len(grid.benchmarks), 'benchmark')}"
     if len(grid.names) > 1:
         whole = f"{len(grid.names):,} models and controls × {counted(len(grid.benchmarks), 'benchmark')}"
+    if n_cells == 1 and grid.n_scored == 1:
+        return _escaped("The only cell was scored.")
     if not grid.n_missing and not grid.n_failed:
         return _escaped("All {n} ({whole}) were scored.", n=counted(n_cells, "cell"), whole=whole)
     failed = f", {grid.n_failed:,} failed" if grid.n_failed else ", none failed"

@@ -46,10 +46,27 @@ class Paper:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What whoever makes the page says of it.
+
+    Attributes
+    ----------
+    title
+        None: from the results.
+    left_out
+        A sentence about figures that are not drawn; or empty.
+    """
+
+    title: str | None = None
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
 class Page:
     """All that the page shows."""
 
     title: str
+    left_out: str
     kicker: str
     folder: str
     n_results: str
@@ -79,7 +96,7 @@ def page_of(
     shown: Sequence[tuple[Shown, str]],
     paper: Paper,
     files: Sequence[tuple[str, str]],
-    title: str | None = None,
+    said: Said,
 ) -> tuple[Page, Comparisons]:
     """Put the page together.
 
@@ -95,8 +112,8 @@ def page_of(
         Methods and references.
     files
         What lies beside the page: what it is, and its address.
-    title
-        Of the page; None: from the results.
+    said
+        Title, and what is not drawn.
     """
     results = material.results
     looks = looks_of(material)
@@ -106,7 +123,8 @@ def page_of(
     keys = keys_of(frame[["model", "variant"]].astype(str).itertuples(index=False, name=None))
     tags = tags_of(results)
     page = Page(
-        title=title or _title(grid, looks),
+        title=said.title or _title(grid, looks),
+        left_out=said.left_out,
         kicker=_kicker(results),
         folder=str(folder),
         n_results=counted(len(results), "result"),

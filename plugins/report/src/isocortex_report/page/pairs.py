@@ -63,6 +63,14 @@ class Comparisons:
     family: str
     found: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict[tuple[str, str], Any])
 
+    def why_none(self, benchmark: str) -> str:
+        """Why no pair of a benchmark was compared, in a sentence."""
+        if self.table is None:
+            return self.family
+        own = self.table[(self.table["benchmark"] == benchmark) & self.table["reason"].notna()]
+        reasons = list(dict.fromkeys(map(str, own["reason"])))
+        return f"{reasons[0][0].upper()}{reasons[0][1:]}." if reasons else "There is no other model to compare with."
+
     def pair(self, a: Row, b: Row) -> Pair | None:
         """The comparison of two whole rows, or None where one of their results cannot be compared."""
         digests = list(product(a.record["members"].split(), b.record["members"].split()))

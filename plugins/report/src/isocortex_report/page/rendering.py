@@ -108,7 +108,7 @@ def name(text: object) -> Markup:
     """
     from markupsafe import Markup
 
-    parts = re.split(r"(?<=[_./:@])(?=[^_./:@])", plain(text))
+    parts = re.split(r"(?<=[_./])(?=[^_./])", plain(text))
     return Markup("<bdi>{}</bdi>").format(Markup("<wbr>").join(parts))
 
 

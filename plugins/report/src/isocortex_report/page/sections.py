@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isocortex_report.page.inline_figures import Shown
 
 #: kinds of figures that have a place of their own in a benchmark's section
-RANKING, LAYERS = "ranking", "layers"
+PLACED = ("ranking", "layers", "regions", "stages", "pairs")
 #: what the list of files calls the table of a benchmark
 LATEX = "the table for LaTeX of"
 #: pairs of one benchmark that stand on the page; all are in the CSV
@@ -51,7 +51,7 @@ class Section:
 
     def figures(self, kind: str, *, whole: bool) -> list[Shown]:
         """Figures of a kind, of the whole or of regions; of the kind "" those that have no place of their own."""
-        named = [item for item in self.drawn if (item.kind == kind if kind else item.kind not in (RANKING, LAYERS))]
+        named = [item for item in self.drawn if (item.kind == kind if kind else item.kind not in PLACED)]
         return [item for item in named if (item.region in ("", "all")) is whole]
 
     @property
@@ -95,7 +95,7 @@ def section_of(
         what=_what(panel),
         notes=card.notes if card is not None else "",
         caption=_caption(panel),
-        family=compared.family,
+        family=compared.family if pairs else compared.why_none(panel.benchmark),
         shared=sum(other.benchmark == panel.benchmark for other in panels) > 1,
         against=_against(panel, compared),
         pairs=list(zip(ranked, styles, strict=True)),

@@ -101,8 +101,8 @@ GLOSSARY = {
     "draws": ("bootstrap draws", "Samples of stimuli and participants, drawn with replacement from those recorded."),
     "published": (
         "published",
-        "A number from a paper, not computed here. It is shown only where its statistic, and the number of splits if it "
-        "names one, are those of the benchmark.",
+        "A number from a paper, not computed here. It is shown only where statistic and procedure are those of the "
+        "benchmark.",
     ),
     "r": ("r", "Pearson's correlation of predicted and measured responses to stimuli that were held out."),
     "r2": ("R²", "Share of the variance of held-out responses that is explained."),

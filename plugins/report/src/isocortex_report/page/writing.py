@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocortex.errors import StoreError, UsageError
+from isocortex_report.page.document import Said
 from isocortex_report.page.inline_figures import MOST_BYTES, Shown, inline
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 GENERATOR = b'<meta name="generator" content="isocortex-report'
 #: figures that are drawn for one report; each takes about a second
 MOST_FIGURES = 60
+#: of more results only the rankings of whole benchmarks are drawn
+MANY_RESULTS = 1_000
 PAGE = "index.html"
 Listed = list[tuple[str, str]]
 
@@ -35,13 +38,15 @@ class Written:
     ----------
     page
         The HTML file.
-    n_figures, n_left
-        Figures that were drawn, and left out because there are too many.
+    n_figures
+        Figures that were drawn.
+    left_out
+        A sentence about figures that were not drawn because there are too many; or empty.
     """
 
     page: Path
     n_figures: int
-    n_left: int
+    left_out: str
 
 
 def write_report(folder: Path, out: Path, *, title: str | None = None, say: Callable[[str], None] = print) -> Written:
@@ -74,10 +79,10 @@ def write_report(folder: Path, out: Path, *, title: str | None = None, say: Call
         raise StoreError(f"{folder} holds no results yet. 'isocortex score' makes them.")
     with report_folder(out) as made, isocortex.installed_once():
         material = Material(results, folder)
-        shown, files, n_left = _figures(material, made, say)
+        shown, files, left_out = _figures(material, made, say)
         paper = _paper(results, folder, made, files)
-        _page(material, folder, made, shown, paper, files, title)
-    return Written(out / PAGE, len(shown), n_left)
+        _page(material, folder, made, shown, paper, files, Said(title, left_out))
+    return Written(out / PAGE, len(shown), left_out)
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------
@@ -116,24 +121,34 @@ def is_replaceable(out: Path) -> bool:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _figures(material: Material, made: Path, say: Callable[[str], None]) -> tuple[list[tuple[Shown, str]], Listed, int]:
-    """Draw all figures into files and for the page; those of whole benchmarks first."""
-    from isocortex_report.figures import figures_of
-
-    figures = sorted(figures_of(material.results, material.folder), key=_priority)
-    kept, left = figures[:MOST_FIGURES], len(figures) - MOST_FIGURES
+def _figures(material: Material, made: Path, say: Callable[[str], None]) -> tuple[list[tuple[Shown, str]], Listed, str]:
+    """Draw figures into files and for the page, those of whole benchmarks first, and say what is not drawn."""
+    figures, left_out = _chosen(material)
     shown: list[tuple[Shown, str]] = []
     files: Listed = []
-    room = MOST_BYTES
-    for place, figure in enumerate(kept):
+    room = MOST_BYTES if len(material.results) <= MANY_RESULTS else 0
+    for place, figure in enumerate(figures):
         if place % 10 == 0:
-            say(f"figures: {place} of {len(kept)}")
+            say(f"figures: {place} of {len(figures)}")
         links, listed = _saved(figure, made)
         files += listed
         item = inline(figure, figure.svg(), links, room=room, region=_only(figure.frame, "region"))
         room -= len(item.svg.encode()) if item.svg is not None else 0
         shown.append((item, _only(figure.frame, "benchmark")))
-    return shown, files, max(0, left)
+    return shown, files, left_out
+
+
+def _chosen(material: Material) -> tuple[list[Figure], str]:
+    """The figures of a report, and what is said of the others."""
+    from isocortex_report.figures import figures_of
+
+    if len(material.results) > MANY_RESULTS:
+        wholes = [result.model_copy(update={"regions": {}}) for result in material.results]
+        figures = list(figures_of(wholes, material.folder, kinds=("ranking",)))[:MOST_FIGURES]
+        return figures, f"Of {len(material.results):,} results, only rankings of whole benchmarks are drawn."
+    figures = sorted(figures_of(material.results, material.folder), key=_priority)
+    n_left = len(figures) - MOST_FIGURES
+    return figures[:MOST_FIGURES], f"{n_left:,} more figures, of regions, are not drawn." if n_left > 0 else ""
 
 
 def _priority(figure: Figure) -> int:
@@ -187,7 +202,7 @@ def _page(
     shown: Sequence[tuple[Shown, str]],
     paper: Paper,
     files: Listed,
-    title: str | None,
+    said: Said,
 ) -> None:
     from importlib.metadata import version
 
@@ -196,7 +211,7 @@ def _page(
     from isocortex_report.page.rendering import render
 
     files += _tables(material, made)
-    page, compared = page_of(material, folder, shown, paper, files, title)
+    page, compared = page_of(material, folder, shown, paper, files, said)
     _write_comparisons(compared, made)
     text = render(
         "page.html",
@@ -207,7 +222,6 @@ def _page(
         version=version("isocortex-report"),
     )
     write_atomic(made / PAGE, lambda file: file.write(text.encode("utf-8", errors="replace")))
-    return True
 
 
 def _tables(material: Material, made: Path) -> Listed:

@@ -23,16 +23,14 @@
 
   // --- long tables unfold ---------------------------------------------------------------------------------------------
   const fold = (table, filtering) => {
-    const most = Number(table.dataset.fold), rows = all("tbody > tr", table);
-    rows.forEach((row, place) => row.classList.toggle("rest", place >= most));
-    const wanted = rows.length > most + 5 && !filtering && table.dataset.open !== "yes";
-    table.classList.toggle("folded", wanted);
-    const button = table.unfold;
-    if (button) button.hidden = rows.length <= most + 5 || filtering;
+    if (!table.unfold) return;
+    table.classList.toggle("folded", !filtering && table.dataset.open !== "yes");
+    table.unfold.hidden = filtering;
   };
   const foldable = (table) => {
-    const most = Number(table.dataset.fold), count = all("tbody > tr", table).length;
+    const most = Number(table.dataset.fold), count = table.tBodies[0].rows.length;
     if (count <= most + 5) return;
+    if (one(".rest", table) === null) [...table.tBodies[0].rows].forEach((row, place) => row.classList.toggle("rest", place >= most));
     const button = document.createElement("button");
     button.type = "button";
     button.className = "unfold";
@@ -69,6 +67,7 @@
       return empty || sign * (a.value - b.value) || a.place - b.place;
     });
     table.tBodies[0].append(...rows.map((item) => item.row));
+    if (table.unfold) rows.forEach((item, place) => item.row.classList.toggle("rest", place >= Number(table.dataset.fold)));
     if (table.dataset.fold) fold(table, one("#find").value !== "" || (tag && tag.value !== ""));
     rove(table);
   };
@@ -154,13 +153,13 @@
   const show = (event) => {
     const found = target(event);
     if (!found) return;
+    for (const cell of found.matches("td") ? all("td[title]", found.parentElement) : []) {
+      cell.dataset.box = cell.title;  // the browser's own hint would be a second box
+      cell.removeAttribute("title");
+    }
     if (found.matches("a.term")) describeTerm(found);
     else if (one(".strip", found)) describeCell(found);
   };
-  for (const cell of all("td[title]")) {
-    cell.dataset.box = cell.title;
-    cell.removeAttribute("title");
-  }
   document.addEventListener("mouseover", show);
   document.addEventListener("mouseout", (event) => { if (target(event)) hide(); });
   document.addEventListener("focusin", show);
@@ -171,10 +170,11 @@
   // --- keyboard: one stop per table, arrows inside --------------------------------------------------------------------
   const stops = (table) => all("td.plot, .grid td", table).filter((cell) => one(".strip", cell) && cell.offsetParent);
   const rove = (table) => {
-    for (const cell of all("td[tabindex]", table)) cell.tabIndex = -1;
+    if (table.stop) table.stop.tabIndex = -1;
     const first = one("td.plot .strip, .grid td .strip", table);
     const start = table.matches(".grid") ? one("tbody td", table) : first && first.closest("td");
     if (start) start.tabIndex = 0;
+    table.stop = start;
   };
   const STEPS = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] };
   document.addEventListener("keydown", (event) => {
@@ -189,6 +189,7 @@
     event.preventDefault();
     cell.tabIndex = -1;
     next.tabIndex = 0;
+    next.closest("table").stop = next;
     next.focus();
   });
 
