@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import bibtexparser
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
 import isocortex
+from isocortex.catalogue.rows import Catalogue
+from isocortex.interfaces import named_object
 from isocortex.results import Result, read_results
 from isocortex_metrics.behaviour.readout import ReadoutSettings
 from isocortex_metrics.brainscore.regression import PlsSettings
@@ -24,6 +28,7 @@ from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID
 from isocortex_metrics.tuckute2023.aggregation import N_ITERATIONS
 from isocortex_metrics.tuckute2023.fits import ABSOLUTE_ALPHAS
 from isocortex_report import bibtex, methods
+from isocortex_report.paper.clauses import account_of
 from tests.command_line import run_in_process
 from tests.folders import image_folder
 from tests.third_party.install import write_package
@@ -31,6 +36,8 @@ from tests.third_party.install import write_package
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 TIMES = {"once": 1.0, "twice": 2.0}
 SUPERSCRIPT = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+#: fields of a record that are the origin of no number in the text
+NO_ORIGIN = {"format", "provenance", "digests", "digest", "scores_sha256", "draws_sha256"}
 #: percentiles of an interval; scores and their layers come one at a time
 ALWAYS = {2.5, 97.5, 1.0}
 
@@ -126,7 +133,7 @@ def origins(results: Iterable[Result], folder: Path, *known: object) -> set[floa
     results = list(results)
     found = set(ALWAYS) | {float(len({result.model for result in results}))}
     for result in results:
-        made = json.loads(result.model_dump_json(exclude={"provenance", "digests", "digest", "scores_sha256"}))
+        made = json.loads(result.model_dump_json(exclude=NO_ORIGIN))
         found |= numbers_in(made) | {float(len(result.regions)), float(len({one.model for one in results}))}
     for path in folder.rglob("scores.nc"):
         scores = xr.load_dataset(path)
@@ -242,7 +249,9 @@ def test_the_text_follows_the_record(sounds: Path) -> None:
 def test_what_a_record_does_not_hold_is_listed_and_not_said(sounds: Path, isocortex) -> None:
     """Made with another version of the metric, and without raw scores: no alpha grid, no draws, no guess."""
     results = of(read_results(sounds), "ridge")
-    others = [one.model_copy(update={"digests": {**one.digests, "metric": "other"}}) for one in results]
+    others = [
+        one.model_copy(update={"digests": {**one.digests, "metric": "other"}, "n_draws": None}) for one in results
+    ]
     found = methods(others)
     assert "multiples of the mean eigenvalue" not in str(found)
     assert "divided into five folds" in str(found), "settings are in the record in full"
@@ -282,6 +291,8 @@ def test_hostile_names_stay_on_their_line(sounds: Path, name: str) -> None:
     text = str(found)
     assert len(text.partition("\nReferences")[0].split("\n\n")) == len(found.paragraphs)
     assert all("\n" not in paragraph and "\u202e" not in paragraph for _, paragraph in found.paragraphs)
+    assert "They were compared with the data by the metric" in text
+    assert any("how the metric" in line for line in found.unsaid)
     assert entries_of(bibtex([result]))
 
 
@@ -296,3 +307,56 @@ def test_a_failed_cell_is_named_and_nothing_is_said_of_it() -> None:
     )
     assert found.paragraphs == []
     assert found.unsaid == ["one cell without a score, of which nothing is said: m@fixed × b"]
+
+
+# --- what the repository says of itself -------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_page_shows_what_the_command_says(sounds: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "write-the-paper.md").read_text(encoding="utf-8")
+    quoted = next(line for line in page.splitlines() if line.startswith("> **NH2015comp.ridge"))
+    results = of(read_results(sounds), "ridge")
+    text = dict(methods(results, folder=sounds).paragraphs)["NH2015comp.ridge, version 1"]
+    assert quoted.partition(".** ")[2] == text
+
+
+def test_the_citation_file_is_valid_and_agrees_with_the_packages() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["cff-version"] == "1.2.0"
+    # required by the schema of 1.2.0, and what the schema allows of the rest
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert set(cited) <= {
+        *("cff-version", "message", "title", "authors", "abstract", "type", "version", "license", "keywords"),
+    }
+    assert cited["type"] == "software"
+    assert cited["authors"] == [{"name": "The isocortex developers"}]
+    for path in (ROOT / "core" / "pyproject.toml", *(ROOT / "plugins").glob("*/pyproject.toml")):
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        assert project["version"] == str(cited["version"]) == isocortex.__version__
+        assert project["license"] == cited["license"]
+        assert project["authors"] == cited["authors"]
+        if project["name"] == cited["title"]:
+            assert project["description"] == cited["abstract"].rstrip(".")
+    assert cited["title"] == "isocortex"
+
+
+def test_what_is_said_of_our_metrics_names_fields_that_exist() -> None:
+    """Each field is a setting, a constant that is in the code, or a fact that the manifest page lists."""
+    page = (ROOT / "docs" / "reference" / "manifest.md").read_text(encoding="utf-8")
+    facts = set(re.findall(r"`\{?([a-z_]+)\}?`", page))
+    names = [row.id for row in Catalogue.discover().of_kind("metric") if row.package == "isocortex-metrics"]
+    for name, card in isocortex.load_cards("metric", names).items():
+        account = account_of(card)
+        assert account.said, name
+        model = named_object(card, card.settings_model).model_fields if card.settings_model else {}
+        for where in account.constants.values():
+            named_object(card, where)
+        for clause in account.said:
+            for field in (*clause.when, *re.findall(r"\{([\w.]+)", clause.text)):
+                root = field.partition(".")[0]
+                assert root in {*model, *account.constants, "scores", "benchmark", "self"} or root in facts, (
+                    name,
+                    field,
+                )

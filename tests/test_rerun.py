@@ -12,6 +12,7 @@ import isocortex as package
 from isocortex.errors import StoreError, UsageError
 from isocortex.results import Result, read_results, write_record
 from isocortex.run.rerun import compared
+from isocortex_report import methods, methods_text
 from tests.folders import edit_responses, image_folder
 
 METRICS = ("ridge", "rsa", "cka", "brainscore-pls", "tuckute2023-components")
@@ -108,6 +109,25 @@ def test_data_that_changed_are_named(isocortex, folder: Path, tmp_path: Path) ->
     done = isocortex("rerun", str(path))
     assert done.returncode == 1
     assert "it differs in: data" in done.stdout
+
+
+def test_a_trial_and_more_draws_are_computed_as_such(isocortex, tmp_path: Path) -> None:
+    images = image_folder(tmp_path / "images", n_images=30)
+    asked = ("score", "-m", "noise/2", "-b", f"folder:{images}:ridge", "--out", "results")
+    for more, place in ((("--limit", "24"), "results-trial"), (("--draws", "1500"), "results")):
+        assert isocortex(*asked, *more).returncode == 0
+        path, result = record_of(tmp_path / place, "ridge")
+        done = isocortex("rerun", str(path))
+        assert done.returncode == 0, done.stderr
+        assert "values: equal in every digit" in done.stdout
+        assert f"digest: the same ({result.digest[:8]})" in done.stdout
+    again = package.rerun(path, out=tmp_path / "again").again
+    assert again.n_draws == 1500
+    assert result.limit is None
+    assert "1,500 bootstrap draws" in methods_text(tmp_path / "results")
+    trial = methods(tmp_path / "results-trial")
+    assert trial.paragraphs == []
+    assert "one cell of trials on some of the stimuli" in trial.unsaid[0]
 
 
 def test_what_cannot_be_computed_again_says_why(isocortex, folder: Path, tmp_path: Path) -> None:

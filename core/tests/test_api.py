@@ -62,11 +62,12 @@ def test_results_go_where_out_says(lab: Lab) -> None:
 
 
 def test_quiet_writes_nothing_and_else_progress_goes_to_stderr(lab: Lab, capsys) -> None:
-    isocortex.score("lab-net", "lab.fit", quiet=True)
+    (result,) = isocortex.score("lab-net", "lab.fit", quiet=True)
     assert capsys.readouterr() == ("", "")
+    value = result.summary.value if result.summary else None
     isocortex.score("lab-net", "lab.fit")
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "[1/1] lab-net@fixed × lab.fit: cached\n")
+    assert (said.out, said.err) == ("", f"[1/1] lab-net@fixed × lab.fit: cached, r = {value:.3f}\n")
 
 
 def test_a_failed_cell_is_a_result_and_an_unknown_name_is_raised(lab: Lab) -> None:

@@ -389,6 +389,7 @@ def test_an_unknown_id_names_the_closest() -> None:
         ("benchmark", "NH2015comp.ridge", "isocortex-nh2015"),
         ("benchmark", "Kriegeskorte2008.human-IT.rsa", "isocortex-kriegeskorte2008"),
         ("benchmark", "Allen2p.conwell2021-split", "isocortex-allen2p"),
+        ("executor", "slurm", "isocortex-slurm"),
     ],
 )
 def test_a_known_plugin_that_is_not_installed_is_named(kind: str, name: str, package: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,16 @@ def test_one_stimulus_is_run_and_nothing_is_written(lab: Lab, own_folders: Path,
     before = sorted(lab.folder.rglob("*"))
     done = typed("score", "-m", "lab-net", "-m", "lab-second", "-b", "lab.fit", "-b", "lab.again", "--dry-run")
     assert done.code == 0, done.err
-    assert [len(ids) for _, _, ids in lab.seen("run")] == [1, 1]
+    ran = [name for _, _, names in lab.seen("run") for name in names]
+    assert len(set(ran)) <= 9, "a few stimuli"
     assert [path for path in sorted(lab.folder.rglob("*")) if "__pycache__" not in path.parts] == before
     assert [path for path in own_folders.rglob("*") if path.is_file()] == []
     lines = done.out.splitlines()
     assert lines[0] == "4 cells, 2 extractions, 0 pairs left out (another modality)"
     assert "  lab-net@fixed × lab.again  (lab-fit on Lab, flatten, seed 0)" in lines
-    assert "  lab-net@fixed on lab-images: 0.0 MB disk, 0.0 MB memory per chunk" in lines
+    (line,) = [line for line in lines if line.startswith("  lab-net@fixed on lab-images: ")]
+    assert re.search(r": 0.0 MB disk, 0.0 MB memory per chunk, [\d.]+ MB model, about [\d.]+ s$", line)
+    assert re.match(r"about [\d.]+ s in all", lines[-1])
 
 
 def test_the_memory_of_a_chunk_is_at_most_what_is_held(lab: Lab, monkeypatch) -> None:

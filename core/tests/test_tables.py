@@ -98,6 +98,12 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     return show
 
 
+@pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the terminal is that tests are started from."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def letters(text: str) -> str:
     """A text without what folding changes."""
     return re.sub(r"\s", "", text)
@@ -235,6 +241,17 @@ def test_cells_that_failed_and_cells_that_were_not_run_have_no_value(shown: Show
     assert table["d"] == table["e@random:0..2"] == ["–", "–", "–"]
     assert not any(line.startswith("elsewhere") for line in lines[:7]), "it takes other stimuli"
     assert "failed: c@fixed × bench: no sound" in lines
+
+
+def test_what_has_no_value_is_told_once(shown: Shown) -> None:
+    """A line without values stands in the first block alone, and of many that were not run there is a note."""
+    results = [with_regions("a", {f"area{place}": 0.1 for place in range(8)}), failed("torn")]
+    lines = shown([*results, scored("apart", benchmark="other")])
+    own = lines[: lines.index("")]
+    assert [sum(line.startswith(name) for line in own) for name in ("a ", "torn ", "apart ")] == [3, 1, 1]
+    many = shown([*results, *(scored(f"apart{n}", benchmark="other") for n in range(6))])
+    assert not any(line.startswith("apart") and "–" in line for line in many)
+    assert "– 6 models of the same stimuli were not run: apart0, apart1, apart2, apart3" in " ".join(many)
 
 
 def test_what_is_the_same_for_all_is_said_once(shown: Shown) -> None:

@@ -6,19 +6,23 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from isocortex.errors import UsageError, shorten
+from isocortex.errors import UsageError, shorten, suggest
 from isocortex.files.disk import check_writable, home_expanded
 from isocortex.interfaces import ModelPlugin
+from isocortex.loading.own_data import OwnBenchmark, OwnSettings, dataset_of
 from isocortex.loading.resolver import split_model_name
 from isocortex.run.plan import RunConfig, plan
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from isocortex.activations.layer import Activations
+    from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusSet
+    from isocortex.files.file_store import FileStore
     from isocortex.progress import Reporter
     from isocortex.results.result import Result, Results
 
@@ -27,7 +31,7 @@ Models = str | ModelPlugin | Sequence[str | ModelPlugin]
 
 def run(
     models: Models,
-    benchmarks: str | Sequence[str],
+    benchmarks: str | Sequence[str] | OwnBenchmark,
     config: RunConfig,
     reporter: Reporter,
     *,
@@ -51,20 +55,23 @@ def run(
     named, objects = _separate(models)
     catalogue = Catalogue.discover()
     files = FileStore(offline=config.offline, reporter=reporter)
-    resolver = Resolver(catalogue, files, objects)
-    wanted = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
+    own = benchmarks if isinstance(benchmarks, OwnBenchmark) else None
+    resolver = Resolver(catalogue, files, objects, own)
+    asked = own.card.id if own is not None else benchmarks
+    wanted = [asked] if isinstance(asked, str) else list(cast("Sequence[str]", asked))
     planned = plan(resolver, named, wanted, config)
     runner = Runner(resolver, config, reporter, HookCaller(catalogue.plugins, reporter.line))
     elsewhere = _executor_name(executor, jobs)
     if elsewhere is not None:
-        if objects:
+        if objects or own is not None:
             raise UsageError(
-                f"{shorten(objects)} is a Python object, which another process cannot be sent: score it without "
-                f"{'executor' if executor else 'jobs'}, or install it as a plugin."
+                f"{shorten(objects) or asked} is a Python object, which another process cannot be sent: score it "
+                f"without {'executor' if executor else 'jobs'}, or install it as a plugin."
             )
         chosen = executor_of(resolver, elsewhere, jobs if jobs > 1 else None)
         chosen.say = reporter.line
         check_writable(config.folder)
+        chosen.log = None if reporter.log is None else reporter.log.absolute()
         if chosen.remote:
             return run_remotely(chosen, runner, planned), planned.left_out
         run_on(chosen, tasks_of(planned, config))
@@ -128,13 +135,14 @@ def _for_one_run(model: ModelPlugin) -> ModelPlugin:
 
 def score(
     models: Models,
-    benchmarks: str | Sequence[str],
+    benchmarks: str | Sequence[str] | Dataset | xr.DataArray,
     *,
     config: RunConfig | None = None,
     out: Path | str | None = None,
     quiet: bool = False,
     executor: str | None = None,
     jobs: int = 1,
+    **own: Unpack[OwnSettings],
 ) -> Results:
     """Score models on benchmarks, as ``isocortex score`` does.
 
@@ -143,7 +151,8 @@ def score(
     models
         IDs (``ID[@variant]``, globs) or models made by ``isocortex.wrap``.
     benchmarks
-        IDs, globs, or ``folder:PATH:METRIC``.
+        IDs, globs, or ``folder:PATH:METRIC``; or data of your own: an ``isocortex.data.Dataset``, or a DataArray of
+        responses with the dims ("stimulus" or "presentation", "neuroid") and ``stimulus_id``.
     config
         Layers, seed, device and so on.
     out
@@ -154,6 +163,11 @@ def score(
         Where it is done: "local", "processes", or the ID of an executor that is installed.
     jobs
         Processes of this machine, or what an executor may do at once.
+    **own
+        For data of your own: ``metric`` (an ID, default "ridge"), ``stimuli`` of an array (a set, an ID or
+        ``folder:PATH``; without it the coordinate ``stimulus_file`` names a sound or picture for each row),
+        ``settings`` of the metric, ``reduction``, ``ceiling_mode``. ``seed`` stands for that of the config. Results are
+        called ``own:NAME.METRIC``, and found again by what the data hold, whatever they are called.
 
     Returns
     -------
@@ -164,19 +178,54 @@ def score(
     ------
     UsageError
         An unknown ID, a model that does not fit a benchmark, or an object with an executor or several jobs.
+    DataError, AlignmentError
+        Data of your own that are transposed, have rows without names, or do not fit their stimuli.
 
     Examples
     --------
     >>> # isocortex.score("noise", "NH2015comp.ridge")[0].summary.value
+    >>> # isocortex.score("pixels", responses, stimuli="folder:pictures", metric="rsa", seed=1)
     """
+    from isocortex.files.file_store import FileStore
     from isocortex.progress import Reporter
     from isocortex.results.result import Results
 
     chosen = config or RunConfig()
     if out is not None:
         chosen = replace(chosen, out=home_expanded(Path(out)))
+    if "seed" in own:
+        chosen = replace(chosen, seed=own["seed"])
     with contextlib.closing(Reporter(quiet=quiet)) as reporter:
-        return Results(run(models, benchmarks, chosen, reporter, executor=executor, jobs=jobs)[0])
+        asked = _benchmarks(benchmarks, own, FileStore(offline=chosen.offline, reporter=reporter))
+        return Results(run(models, asked, chosen, reporter, executor=executor, jobs=jobs)[0])
+
+
+def _benchmarks(asked: object, own: OwnSettings, files: FileStore) -> str | Sequence[str] | OwnBenchmark:
+    """Names as they are, or the benchmark that data of the user are.
+
+    Raises
+    ------
+    UsageError
+        Settings for data beside names, which have theirs; or an argument that nobody knows.
+    """
+    known = OwnSettings.__annotations__
+    unknown = [name for name in own if name not in known]
+    if unknown:
+        raise UsageError(
+            f"score() has no {unknown[0]}=.{suggest(unknown[0], known)} For data there are {', '.join(known)}."
+        )
+    if isinstance(asked, str) or (isinstance(asked, Sequence) and all(isinstance(name, str) for name in asked)):
+        beside = [name for name in own if name != "seed"]
+        if beside:
+            raise UsageError(f"{', '.join(beside)} belong to data of your own; a benchmark that has a name has them.")
+        return cast("str | Sequence[str]", asked)
+    stimuli = own.get("stimuli")
+    if isinstance(stimuli, str):
+        from isocortex.catalogue.rows import Catalogue
+        from isocortex.loading.resolver import Resolver
+
+        stimuli = Resolver(Catalogue.discover(), files).stimuli(stimuli)
+    return OwnBenchmark.of(dataset_of(asked, stimuli), own)
 
 
 def extract(

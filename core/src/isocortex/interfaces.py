@@ -10,9 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Literal
 
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import (
@@ -214,9 +212,6 @@ class DatasetPlugin(ABC):
 class MetricPlugin(Displayed, ABC):
     """A way to compare activations with a brain."""
 
-    #: what ``check_settings`` checks its settings by, which 'isocortex info' shows; None: it does not say
-    settings_schema: ClassVar[type[BaseModel] | None] = None
-
     def __init__(self, card: MetricCard) -> None:
         self.card = card
 
@@ -300,6 +295,8 @@ class Executor(ABC):
     n_jobs: int | None = None
     #: the tasks run on other machines: what is finished is not handed over, and nothing is computed here afterwards
     remote: bool = False
+    #: the file to which tasks add their lines, for ``run-task --log``, where the user names one
+    log: Path | None = None
 
     def __init__(self, card: ExecutorCard) -> None:
         self.card = card

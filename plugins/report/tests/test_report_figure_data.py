@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from PIL import Image
 from scipy.stats import rankdata
 
 import isocortex
@@ -21,35 +23,51 @@ from isocortex_report.figures.rdm import DRAWING as RDM, brain_rdm, rdm_frame
 from isocortex_report.figures.surface import SPACES, mesh, save_gifti, surface_frame, vertex_values
 from plugins.report.tests.results_for_figures import neuroid_scores, result, summary, write_with_scores
 
-BENCHMARK = "simulated-auditory.ridge"
+IDS = [f"s{place:02d}" for place in range(24)]
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a simulated cortex with their predictions."""
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of 24 pictures in four categories, and responses of nine neuroids to them."""
+    folder = tmp_path_factory.mktemp("data") / "mine"
+    (folder / "stimuli").mkdir(parents=True)
+    stream = np.random.default_rng(0)
+    kinds = [("face", "house", "tool", "plant")[place % 4] for place in range(24)]
+    level = dict(zip(sorted(set(kinds)), stream.standard_normal((4, 9)), strict=True))
+    values = np.stack([level[kind] for kind in kinds]) + 0.5 * stream.standard_normal((24, 9))
+    for place, name in enumerate(IDS):
+        Image.new("RGB", (4, 4), (10 * place, 0, 0)).save(folder / "stimuli" / f"{name}.png")
+    lines = [f"{name},{kind}" for name, kind in zip(IDS, kinds, strict=True)]
+    (folder / "stimuli.csv").write_text("\n".join(["stimulus_id,category", *lines, ""]))
+    rows = [f"{name},{','.join(map(repr, row.tolist()))}" for name, row in zip(IDS, values, strict=True)]
+    header = ",".join(["stimulus_id", *(f"n{number}" for number in range(9))])
+    (folder / "responses.csv").write_text("\n".join([header, *rows, ""]))
+    return f"folder:{folder}"
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory, data: str) -> Path:
+    """Results of the label baseline on this folder, with their predictions."""
     folder = tmp_path_factory.mktemp("scored")
     config = isocortex.RunConfig(keep=("prediction",))
-    done = isocortex.score(
-        ["category"], [BENCHMARK, "simulated-auditory.modulation.rsa"], config=config, out=folder, quiet=True
-    )
-    assert [one.status for one in done] == ["scored", "scored"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISOCORTEX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        done = isocortex.score("category", [f"{data}:ridge", f"{data}:rsa"], config=config, out=folder, quiet=True)
+    assert [one.status for one in done] == ["scored", "scored"], [one.failure for one in done]
     return folder
 
 
 # --- predictions ------------------------------------------------------------------------------------------------------
 
 
-def test_predictions_meet_what_was_measured_as_in_the_score(scored: Path) -> None:
+def test_predictions_meet_what_was_measured_as_in_the_score(scored: Path, data: str) -> None:
     (figure,) = figures_of(read_results(scored), scored, ["predicted"])
     figure.svg()
     assert figure.frame["panel"].unique().tolist() == ["best", "middle", "worst"]
-    known = next(one for one in read_results(scored) if one.benchmark == BENCHMARK)
+    known = next(one for one in read_results(scored) if one.metric == "ridge")
     kept, scores = isocortex.kept(known, "prediction", scored), isocortex.scores(known, scored)
-    dataset = isocortex.load_dataset("simulated-auditory")
-    measured, place = (
-        averaged(dataset.responses),
-        {name: n for n, name in enumerate(dataset.responses["neuroid_id"].values)},
-    )
+    dataset = isocortex.load_dataset(data)
+    measured, names = averaged(dataset.responses), dataset.responses["neuroid_id"].values.tolist()
     for _, part in figure.frame.groupby("panel"):
         neuroid = part["neuroid_id"].iloc[0]
         column = list(kept["neuroid_id"].values).index(neuroid)
@@ -58,7 +76,7 @@ def test_predictions_meet_what_was_measured_as_in_the_score(scored: Path) -> Non
         tested = kept["test_stimulus"].values[0]
         tested = tested[tested >= 0]
         drawn = part.set_index("stimulus_id").loc[[dataset.stimuli.ids[n] for n in tested]]
-        assert drawn["measured"].tolist() == measured[tested, place[neuroid]].tolist()
+        assert drawn["measured"].tolist() == measured[tested, names.index(neuroid)].tolist()
         r = np.corrcoef(drawn["measured"], drawn["predicted"])[0, 1]
         assert r == pytest.approx(float(scores["readout"].isel(split=0, neuroid=column)), abs=1e-4)
         assert part["score"].iloc[0] == pytest.approx(float(scores["readout"].isel(neuroid=column).mean()), abs=1e-6)
@@ -72,13 +90,13 @@ def test_the_first_split_that_tests_a_stimulus_gives_its_dot() -> None:
     assert once_each(kept, 4)[:, 0].tolist() == pytest.approx([3, 0, 1, np.nan], nan_ok=True)
 
 
-def test_heat_maps_are_in_deviations_of_what_was_measured(scored: Path) -> None:
+def test_heat_maps_are_in_deviations_of_what_was_measured(scored: Path, data: str) -> None:
     (figure,) = figures_of(read_results(scored), scored, ["heatmap"])
     figure.svg()
     measured = figure.frame[figure.frame["matrix"] == "measured"].pivot_table(index="row", columns="column", values="z")
     np.testing.assert_allclose(measured.mean(axis=1), 0, atol=1e-9)
     np.testing.assert_allclose(measured.std(axis=1, ddof=0), 1, atol=1e-9)
-    dataset = isocortex.load_dataset("simulated-auditory")
+    dataset = isocortex.load_dataset(data)
     row = figure.frame[(figure.frame["matrix"] == "measured") & (figure.frame["row"] == 5)]
     values = averaged(dataset.responses)[
         :, list(dataset.responses["neuroid_id"].values).index(row["neuroid_id"].iloc[0])
@@ -87,7 +105,7 @@ def test_heat_maps_are_in_deviations_of_what_was_measured(scored: Path) -> None:
     assert dict(zip(row["stimulus_id"], row["z"], strict=True)) == pytest.approx(expected)
 
 
-def test_data_that_changed_since_are_not_drawn(scored: Path) -> None:
+def test_data_that_changed_since_are_not_drawn(scored: Path, data: str) -> None:
     changed = [one.model_copy(update={"digests": one.digests | {"dataset": "other"}}) for one in read_results(scored)]
     assert not list(figures_of(changed, scored, ["predicted", "heatmap", "rdm"]))
 
@@ -117,10 +135,11 @@ def test_matrices_are_ranked_and_ordered_by_category() -> None:
         rdm_frame({"net": square[:6, :6]}, ids, table)
 
 
-def test_the_matrix_of_the_brain_is_the_mean_over_participants(scored: Path) -> None:
-    dataset = isocortex.load_dataset("simulated-auditory")
-    found, means = brain_rdm(dataset), averaged(dataset.responses)
-    subjects = dataset.responses["subject"].values.astype(str)
+def test_the_matrix_of_the_brain_is_the_mean_over_participants(scored: Path, data: str) -> None:
+    dataset = isocortex.load_dataset(data)
+    subjects = np.array(["a", "b", "a"] * 3)
+    of_two = replace(dataset, responses=dataset.responses.assign_coords(subject=("neuroid", subjects)))
+    found, means = brain_rdm(of_two), averaged(dataset.responses)
     pairs = np.triu_indices(len(means), 1)
     scores = [(means - means.mean(axis=0)) / means.std(axis=0)][0]
     expected = [1 - np.corrcoef(scores[:, subjects == name])[pairs] for name in sorted(set(subjects))]
@@ -191,9 +210,11 @@ def test_vertices_hold_the_mean_over_participants(tmp_path: Path) -> None:
 def test_coordinates_of_another_space_are_transformed_by_name(tmp_path: Path) -> None:
     name, matrix = SPACES["mni152"]
     assert name == "FreeSurfer's matrix from MNI152 to MNI305"
-    np.testing.assert_allclose((matrix @ [10, -20, 35, 1])[:3], [10.695, -18.409, 36.137], atol=0.3)
-    forward = np.linalg.inv(matrix)
-    np.testing.assert_allclose(forward[0], [0.9975, -0.0073, 0.0176, -0.0429], atol=1e-12)
+    np.testing.assert_allclose((matrix @ [10, -20, 35, 1])[:3], [9.313, -21.585, 33.834], atol=1e-3)
+    x, y, z = 9.313126, -21.584943, 33.834451  # MNI305, back to MNI152 by the rows that FreeSurfer prints
+    assert 0.9975 * x - 0.0073 * y + 0.0176 * z - 0.0429 == pytest.approx(10, abs=1e-4)
+    assert 0.0146 * x + 1.0009 * y - 0.0024 * z + 1.5496 == pytest.approx(-20, abs=1e-4)
+    assert -0.0130 * x - 0.0093 * y + 0.9971 * z + 1.1840 == pytest.approx(35, abs=1e-4)
     kept, *_ = on_cortex(tmp_path, "Talairach")
     assert not list(figures_of([kept], tmp_path, ["surface"])), "an unknown space is on no cortex"
 

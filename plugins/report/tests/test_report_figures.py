@@ -210,6 +210,11 @@ def test_hostile_names_do_no_harm(tmp_path: Path) -> None:
         assert not [name for element in tree.iter() for name in element.attrib if name.startswith("on")]
         identifiers = re.findall(r'<[^<>]*\sid="([^"]*)"', svg)
         assert len(identifiers) == len(set(identifiers))
+        own = re.sub(r"[^A-Za-z0-9_-]", "-", figure.name)
+        assert all(name.startswith(f"{own}-") for name in identifiers), "two figures on one page share no name"
+        used = re.findall(r'<[^<>]*(?:href="#|url\(#)([^")]+)', svg)
+        assert used
+        assert set(used) <= set(identifiers)
         assert figure.svg(titled=True)
     ranked = next(figure for figure in figures_of(results, None, ["ranking"]) if len(figure.frame) == len(HOSTILE))
     texts = "".join(ElementTree.fromstring(ranked.svg()).itertext())

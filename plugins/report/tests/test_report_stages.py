@@ -310,3 +310,24 @@ def test_the_command_is_part_of_the_command_line(isocortex, tmp_path) -> None:
     assert missing.returncode != 0
     assert "Traceback" not in missing.stderr
     assert "There is no results folder absent" in missing.stderr
+
+
+# --- in Python --------------------------------------------------------------------------------------------------------
+
+
+def test_stages_in_python_are_those_of_the_command(tmp_path) -> None:
+    import isocortex_report
+
+    single = row_of({"a": 0.1, "b": 0.2}).model_copy(update={"stage": None, "n_layers_searched": 1})
+    write(tmp_path, [made("m"), made("s", seed=1, summary=single, regions={})])
+    frame = isocortex_report.stages(tmp_path)
+    shown = json.loads(run(tmp_path, "--json"))
+    assert frame["kind"].tolist() == [*(row["kind"] for row in shown), "none"]
+    assert "a single layer" in frame["reason"].iloc[-1]
+    assert frame.dtypes[["stage", "n_models", "p"]].astype(str).tolist() == ["float64", "Int64", "float64"]
+    for row, (_, own) in zip(shown, frame.iterrows(), strict=False):
+        assert [row[name] for name in ("kind", "model", "region", "stage")] == [
+            *own[["kind", "model", "region", "stage"]]
+        ]
+    own = isocortex_report.stages(tmp_path, models="m").query("kind == 'model'")
+    assert own["model"].unique().tolist() == ["m@pretrained"]

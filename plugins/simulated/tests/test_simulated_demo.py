@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,12 +67,19 @@ def test_the_demo_passes_all_its_checks(first) -> None:
     assert "12 cells: 12 computed, 0 cached, 0 failed" in first.stdout
     assert first.stdout.count("  passed  ") == 10
     assert "FAILED" not in first.stdout
-    assert first.stdout.count("recovered ") == 4
-    assert first.stdout.count("no recovery") == 6
+    assert len(re.findall("  recovered$", first.stdout, re.MULTILINE)) == 4
+    assert len(re.findall("  no recovery$", first.stdout, re.MULTILINE)) == 6
     for name in CANDIDATES:
         for region, stage in truth(name).items():
             case = f"{region}, made of nothing" if stage is None else f"{region}, made of {stage.model} {stage.layer}"
             assert case in first.stdout
+
+
+def test_the_demo_fits_one_screen_and_says_where_its_results_are(first) -> None:
+    lines = first.stdout.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    assert lines[-1] == "Every check passed. A page of it all: isocortex report results/demo"
 
 
 def test_results_hold_intervals_ceilings_and_layers(first, folder) -> None:

@@ -7,7 +7,8 @@
 #
 # Needs root and a Debian. Nothing of the host's own is used but the folder /etc/slurm, where slurm.conf is expected by
 # the commands that a user types: the variable SLURM_CONF of FOLDER/environment points to the one below FOLDER.
-set -eu
+set -Eeu
+trap 'echo "real_slurm.sh failed in line $LINENO" >&2' ERR
 
 programs="munged mariadbd mysqladmin mysql slurmdbd slurmctld slurmd sbatch srun sacct squeue scontrol"
 
@@ -32,7 +33,7 @@ until_it() { for _ in $(seq 100); do timeout 5 "$@" >/dev/null 2>&1 && return 0;
 
 up() {
     local folder=$1 host held
-    can
+    can >&2
     install_it || { echo "Slurm cannot be installed here" >&2; return 1; }
     host=$(hostname -s)
     mkdir -p "$folder"/{etc,log,run,state,spool/n1,spool/n2}

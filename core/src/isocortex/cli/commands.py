@@ -170,6 +170,9 @@ _RUN_OPTIONS = _options(
 )
 
 
+_LOG = click.option("--log", type=FolderOrFile(), metavar="FILE", help="Add every line and warning to this file, too.")
+
+
 @cli.command()
 @click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, required=True, help="ID, glob or folder:PATH:METRIC.")
@@ -192,7 +195,8 @@ _RUN_OPTIONS = _options(
     "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep, in kept/NAME.nc: prediction, alpha, training_r2."
 )
 @click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True)
-@click.option("--dry-run", is_flag=True, help="Print cells, disk and memory needed; compute nothing.")
+@click.option("--dry-run", is_flag=True, help="Print cells, disk, memory and time needed; compute no score.")
+@_LOG
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) -> None:
     """Score models on benchmarks; finished cells are not computed again."""
@@ -203,7 +207,7 @@ def score(models: tuple[str, ...], benchmarks: tuple[str, ...], **options: Any) 
     if options["dry_run"]:
         dry_run(models, benchmarks, config, as_json=as_json)
     else:
-        where = {"executor": options["executor"], "jobs": options["jobs"]}
+        where = {"executor": options["executor"], "jobs": options["jobs"], "log": options["log"]}
         sys.exit(score_here(models, benchmarks, config, as_json=as_json, **where))
 
 
@@ -227,8 +231,9 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
 
 @cli.command("run-task")
 @click.argument("file", type=FolderOrFile(), metavar="FILE")
+@_LOG
 @click.option("--while-input-is-open", is_flag=True, hidden=True)
-def run_task(file: Path, while_input_is_open: bool) -> None:
+def run_task(file: Path, log: Path | None, while_input_is_open: bool) -> None:
     """Do the task or tasks of a file; what is finished is not computed again.
 
     An executor calls it, or a scheduler; 'score --dry-run --json' shows the tasks of a run.
@@ -238,7 +243,7 @@ def run_task(file: Path, while_input_is_open: bool) -> None:
 
     if while_input_is_open:
         end_with_the_input()
-    sys.exit(run_file(file))
+    sys.exit(run_file(file, log))
 
 
 @cli.command()

@@ -35,19 +35,16 @@ _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "at lea
 def metric_lines(resolver: Resolver, card: MetricCard) -> list[str]:
     """The settings of a metric with their defaults, and its definition, as its code states them."""
     from isocortex.run.fetch import first_line
+    from isocortex.scoring.metric_settings import named_object
 
     try:
-        plugin = resolver.metric(f"{card.package}::{card.id}")
+        settings = _settings(named_object(card, card.settings_model)) if card.settings_model else []
+        return [*settings, *_definition(resolver.metric(f"{card.package}::{card.id}"))]
     except (Exception, SystemExit) as error:  # a plugin that cannot be loaded still has a card
-        return [f"  settings are not known: {first_line(error)}"]
-    return [*_settings(plugin.settings_schema), *_definition(plugin)]
+        return [f"  settings and definition are not known: {first_line(error)}"]
 
 
-def _settings(schema: type[BaseModel] | None) -> list[str]:
-    if schema is None:
-        return []
-    if not schema.model_fields:
-        return ["  settings: none, it is as published"]
+def _settings(schema: type[BaseModel]) -> list[str]:
     return ["  settings:", *(_setting(name, field) for name, field in schema.model_fields.items())]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isocortex.api import run
 from isocortex.catalogue.cards import Variant
@@ -19,15 +19,17 @@ from isocortex.files.file_store import FileStore
 from isocortex.files.interruption import guard_once
 from isocortex.files.leftovers import sweep
 from isocortex.loading.resolver import Resolver
-from isocortex.progress import Reporter, Stopwatch
+from isocortex.progress import Reporter, Stopwatch, lasting
 from isocortex.results.tables import print_json, print_table, tally
 from isocortex.run.choosing import choose_models
 from isocortex.run.dry_run import extraction_need
 from isocortex.run.plan import RunConfig, plan
+from isocortex.run.speed import ScoringSpeed, scoring_speed, seconds_of_run
 from isocortex.run.tasks import extractions_of, read_tasks, run_tasks, tasks_of
 
 if TYPE_CHECKING:
     from isocortex.results.result import Result
+    from isocortex.run.plan import Cell
 
 
 def score_here(
@@ -38,10 +40,11 @@ def score_here(
     as_json: bool,
     executor: str | None = None,
     jobs: int = 1,
+    log: Path | None = None,
 ) -> int:
     """Score, in this process or where an executor does it; print the whole table; return the exit code."""
     guard_once()
-    reporter = Reporter()
+    reporter = Reporter(log=log)
     results, left_out = run(list(models), list(benchmarks), config, reporter, executor=executor, jobs=jobs)
     reporter.line(tally(results, left_out))
     (print_json if as_json else print_table)(results)
@@ -60,25 +63,28 @@ def exit_code(results: Sequence[Result]) -> int:
     return EXIT_USAGE if len(failures) == len(results) and {item.kind for item in failures} <= usage else EXIT_FAILED
 
 
-def run_file(path: Path) -> int:
+def run_file(path: Path, log: Path | None = None) -> int:
     """Do the tasks of a file; return the exit code of their scores."""
     guard_once()
-    return exit_code(run_tasks(read_tasks(path), Reporter()))
+    return exit_code(run_tasks(read_tasks(path), Reporter(log=log)))
 
 
 # --- dry run ----------------------------------------------------------------------------------------------------------
 
 
 def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig, *, as_json: bool) -> None:
-    """Print the cells, and disk and memory that their extractions need, found by running one stimulus."""
+    """Print the cells, and disk, memory and time that they need, found by running a few stimuli."""
     device_of(config.device)
     resolver = Resolver(Catalogue.discover(), FileStore(offline=True, because="a dry run downloads nothing"))
     planned = plan(resolver, list(models), list(benchmarks), config)
-    one_each = {cell.extraction: cell for cell in planned.cells}.values()
-    needs = [extraction_need(resolver, cell, config) for cell in one_each]
+    one_each = {cell.extraction: cell for cell in planned.cells}
+    by_key = {key: extraction_need(resolver, cell, config) for key, cell in one_each.items()}
+    needs = list(by_key.values())
+    speeds = _speeds(resolver, planned.cells, by_key, config)
+    seconds = seconds_of_run(planned.cells, by_key, speeds)
     if as_json:
         tasks = [task.to_json() for task in (*extractions_of(planned, config), *tasks_of(planned, config))]
-        print(json.dumps({**planned.to_json(), "extractions": needs, "tasks": tasks}, indent=1))
+        print(json.dumps({**planned.to_json(), "extractions": needs, "tasks": tasks, "seconds": seconds}, indent=1))
         return
     left_out = f"{len(planned.left_out)} pairs left out (another modality)"
     print(f"{len(planned.cells)} cells, {len(needs)} extractions, {left_out}")
@@ -88,11 +94,29 @@ def dry_run(models: Sequence[str], benchmarks: Sequence[str], config: RunConfig,
     for need in needs:
         known = need["disk_bytes"] is not None
         amount = (
-            f"{need['disk_bytes'] / 1e6:.1f} MB disk, {need['memory_bytes'] / 1e6:.1f} MB memory per chunk"
+            f"{need['disk_bytes'] / 1e6:.1f} MB disk, {need['memory_bytes'] / 1e6:.1f} MB memory per chunk, "
+            f"{need['model_bytes'] / 1e6:.1f} MB model, about {lasting(need['seconds'])}"
             if known
             else ""
         )
         print(printable(f"  {need['model']} on {need['stimuli']}: {amount or need['unknown_because']}"))
+    for name, speed in speeds.items():
+        if isinstance(speed, str):
+            print(printable(f"  {name}: the time of its scores is not known ({speed})"))
+    if seconds is not None:
+        print(f"about {lasting(seconds)} in all by what a few stimuli take here; what is finished takes none of it")
+
+
+def _speeds(
+    resolver: Resolver, cells: Sequence[Cell], needs: Mapping[str, Mapping[str, Any]], config: RunConfig
+) -> dict[str, ScoringSpeed | str]:
+    """How long each benchmark takes, as far as the layers of its models are known."""
+    found: dict[str, ScoringSpeed | str] = {}
+    for name in dict.fromkeys(cell.benchmark for cell in cells):
+        own = [cell for cell in cells if cell.benchmark == name]
+        units = [n for cell in own for n in needs[cell.extraction].get("units", ())]
+        found[name] = scoring_speed(resolver, own[0], config, units) if units else "no model of it could be run"
+    return found
 
 
 # --- extraction by itself ---------------------------------------------------------------------------------------------

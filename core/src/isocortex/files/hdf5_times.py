@@ -20,11 +20,11 @@ def without_times(content: bytes | bytearray | memoryview) -> bytearray:
     b'no such file'
     """
     made = bytearray(content)
-    if made[:8] != _SIGNATURE or made[8] not in (2, 3) or made[9] != 8:
+    if bytes(made[:8]) != _SIGNATURE or made[8] not in (2, 3) or made[9] != 8:
         return made
     start = int.from_bytes(made[36:44], "little")
     flags = made[start + 5]
-    if made[start : start + 4] != b"OHDR" or made[start + 4] != 2 or not flags & _HAS_TIMES:
+    if bytes(made[start : start + 4]) != b"OHDR" or made[start + 4] != 2 or not flags & _HAS_TIMES:
         return made
     made[start + 6 : start + 22] = bytes(16)
     at = start + 22 + (4 if flags & _HAS_PHASES else 0)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
     from isocortex.files.file_store import FileStore
     from isocortex.interfaces import LoadedModel
+    from isocortex.loading.own_data import OwnBenchmark
 
 _Plugin = TypeVar("_Plugin")
 
@@ -143,11 +144,18 @@ class Resolver:
         The data folder.
     objects
         Models that were passed as objects, by name; they come before the catalogue.
+    own
+        A benchmark of the user's own data.
     """
 
     def __init__(
-        self, catalogue: Catalogue, files: FileStore, objects: Mapping[str, ModelPlugin] | None = None
+        self,
+        catalogue: Catalogue,
+        files: FileStore,
+        objects: Mapping[str, ModelPlugin] | None = None,
+        own: OwnBenchmark | None = None,
     ) -> None:
+        self.own = own
         self.catalogue = catalogue
         self.files = files
         self.objects = {name: _as_wanted(model, files) for name, model in (objects or {}).items()}
@@ -163,12 +171,16 @@ class Resolver:
 
     def reference(self, kind: str, name: str) -> str:
         """One spelling of a name whatever was typed: ``package::ID``; of what lies in a folder, its absolute path."""
-        if kind == "model" and name in self.objects:
+        if (kind == "model" and name in self.objects) or self._own(name) is not None:
             return name
         for prefix in (ACTIVATIONS_PREFIX, FOLDER_PREFIX):
             if name.startswith(prefix):
                 return f"{prefix}{Path(home_expanded_name(name).removeprefix(prefix)).absolute()}"
         return self.catalogue.find(kind, name).reference
+
+    def _own(self, name: str) -> OwnBenchmark | None:
+        """The benchmark of the user's own data, where its name or that of its data is meant."""
+        return self.own if self.own is not None and name in (self.own.card.id, self.own.card.dataset) else None
 
     def canonical(self, kind: str, name: str) -> str:
         """The one name of a row: its ID, and ``package::ID`` where several packages offer that."""
@@ -188,7 +200,9 @@ class Resolver:
         return cast("ModelCard", self.card("model", name))
 
     def benchmark_card(self, name: str) -> BenchmarkCard:
-        """Card of a benchmark by ID, or ``folder:PATH:METRIC``."""
+        """Card of a benchmark by ID, ``folder:PATH:METRIC``, or that of the user's own data."""
+        if (own := self._own(name)) is not None:
+            return own.card
         if name.startswith(FOLDER_PREFIX):
             from isocortex.loading.folder_dataset import folder_benchmark
 
@@ -196,7 +210,9 @@ class Resolver:
         return cast("BenchmarkCard", self.card("benchmark", name))
 
     def dataset_card(self, name: str) -> DatasetCard:
-        """Card of a data set by ID or ``folder:PATH``."""
+        """Card of a data set by ID or ``folder:PATH``, or that of the user's own data."""
+        if (own := self._own(name)) is not None:
+            return own.dataset_card
         if name.startswith(FOLDER_PREFIX):
             from isocortex.loading.folder_dataset import folder_dataset
 
@@ -204,7 +220,9 @@ class Resolver:
         return cast("DatasetCard", self.card("dataset", name))
 
     def stimuli_card(self, name: str) -> StimuliCard:
-        """Card of a stimulus set by ID or ``folder:PATH``."""
+        """Card of a stimulus set by ID or ``folder:PATH``, or that of the user's own data."""
+        if (own := self._own(name)) is not None:
+            return own.stimuli_card
         if name.startswith(FOLDER_PREFIX):
             from isocortex.loading.folder_dataset import folder_stimuli
 
@@ -238,6 +256,8 @@ class Resolver:
 
     def stimuli(self, name: str) -> StimulusSet:
         """The stimulus set, its files fetched and verified."""
+        if (own := self._own(name)) is not None:
+            return own.dataset.stimuli
         if name not in self._stimuli:
             card = self.stimuli_card(name)
             plugin = cast("StimuliPlugin", make_plugin("stimuli", card))
@@ -246,6 +266,8 @@ class Resolver:
 
     def dataset(self, name: str) -> Dataset:
         """The data set over its stimuli, its files fetched and verified."""
+        if (own := self._own(name)) is not None:
+            return own.dataset
         if name not in self._datasets:
             card = self.dataset_card(name)
             plugin = cast("DatasetPlugin", make_plugin("dataset", card))

@@ -194,7 +194,7 @@ def record_paths(folder: Path) -> list[Path]:
 
 
 def _unless_forbidden(error: OSError) -> None:
-    if not isinstance(error, PermissionError):
+    if not isinstance(error, (PermissionError, FileNotFoundError)):
         raise error
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from isocortex.results.number_texts import Cell, number_text, spread_text
-from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
+from isocortex.results.said_once import OPTIMISTIC
+from isocortex.results.sheets import Line, Sheet
 from isocortex.results.terminal import Piece, folded, one_line, padded, width_of
 
 #: blocks of regions that are shown where no region was named
@@ -164,10 +165,12 @@ def _marked(line: Line) -> str:
 
 def sheet_lines(sheet: Sheet, layout: Layout) -> Iterator[list[Piece]]:
     """The lines of all blocks, one after the other."""
-    for block in layout.blocks:
+    for number, block in enumerate(layout.blocks):
         yield from _together([""], [column.heading_lines() for column in block], layout, block)
         group = ""
         for place, line in enumerate(sheet.lines):
+            if number and not line.has_values:
+                continue
             if line.group != group:
                 group = line.group
                 yield from ([Piece(part, "dim")] for part in folded(one_line(group), layout.width))

@@ -12,17 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocortex.errors import shorten
-from isocortex.results.frames import SHARED_DIGESTS, flat_rows, is_number, seed_of, seed_rows, seeds_text
-from isocortex.results.number_texts import Cell, decimals_of, number_text
+from isocortex.results.frames import flat_rows, is_number, seed_of, seed_rows, seeds_text
+from isocortex.results.number_texts import Cell, decimals_of
 from isocortex.results.result import Result
+from isocortex.results.said_once import OPTIMISTIC, below_of, facts_of, notes_of, shown_numbers, versions_that_differ
 from isocortex.results.scores_file import WHOLE
 from isocortex.results.selection import Selection, matches, require
 
 Row = dict[str, Any]
 #: variants that are what a name means when nothing else is said
 _PLAIN = ("fixed", "pretrained")
-#: marks a layer that was chosen on what it is judged on
-OPTIMISTIC = "†"
+#: models that were not run here and have lines of their own; more are counted
+_MOST_NOT_RUN = 5
+#: a model, and what stands in place of a value
+Absent = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class Line:
     n_layers: int = 0
     ceiled: float | None = None
     optimistic: bool = False
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it has a value anywhere; a cell that failed or was not run is told once."""
+        return any(cell.value is not None for cell in self.cells.values())
 
 
 @dataclass(frozen=True)
@@ -207,23 +215,38 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
     lines = [_line(names[key], own, order) for key, own in by_result.items()]
     lines = _ordered(lines, regions, order, lower=rows[0]["better"] == "lower")
     heads = [own[0] for own in by_result.values()]
-    absent = benches.absent(benchmark, heads[0]["stimuli"])
+    absent = dict(sorted(benches.absent(benchmark, heads[0]["stimuli"]).items()))
+    told, not_run = _few_that_were_not_run(absent)
     lines += [
         Line(name, model, {regions[0]: Cell(absent=text)}, group=_group(model, order))
-        for name, (model, text) in sorted(absent.items())
+        for name, (model, text) in told.items()
     ]
     if order.by is not None:
         lines.sort(key=lambda line: _group_rank(line, order))
-    below, odd = _below(rows, regions)
+    below, odd = below_of(rows, regions)
     return Sheet(
         benchmark=benchmark,
-        facts=_facts(heads, in_line=any(name == "neuroids" for name, _ in below)),
+        facts=facts_of(heads, in_line=any(name == "neuroids" for name, _ in below)),
         regions=regions,
         lines=tuple(lines),
         below=below,
-        notes=(*_notes(rows, heads, names), *odd, *_versions_differ(heads, benches)),
-        decimals=decimals_of(number for row in rows for number in (row["value"], row["ceiling"], row["ceiling_upper"])),
+        notes=(
+            *notes_of(rows, heads, names),
+            *odd,
+            *not_run,
+            *versions_that_differ([benches.by_digest[row["digest"]] for row in heads]),
+        ),
+        decimals=decimals_of(shown_numbers(rows)),
     )
+
+
+def _few_that_were_not_run(absent: Mapping[str, Absent]) -> tuple[dict[str, Absent], list[str]]:
+    """Lines for what failed and for few models that were not run; many are a note."""
+    not_run = [name for name, (_, text) in absent.items() if text == Cell.absent]
+    if len(not_run) <= _MOST_NOT_RUN:
+        return dict(absent), []
+    failed = {name: found for name, found in absent.items() if found[1] != Cell.absent}
+    return failed, [f"– {len(not_run)} models of the same stimuli were not run: {shorten(not_run, 6)}"]
 
 
 def _names(results: Sequence[Sequence[Row]]) -> dict[str, str]:
@@ -317,99 +340,3 @@ def _group(model: str, order: Order) -> str:
 def _group_rank(line: Line, order: Order) -> tuple[int, tuple[int, float, str]]:
     known = order.fields.get(line.model)
     return (1, _place(None)) if known is None else (0, _place(known.get(order.by or "")))
-
-
-# --- what is said once ------------------------------------------------------------------------------------------------
-
-
-def _facts(heads: Sequence[Row], *, in_line: bool) -> tuple[str, ...]:
-    """Statistic, target and counts of the whole; a count that is not the same everywhere is a range.
-
-    Neuroids are left to the line below the models where there is one.
-    """
-    first = heads[0]
-    statistic = first["statistic"] + (" (smaller is better)" if first["better"] == "lower" else "")
-    facts = [f"{statistic}, {first['target']}", f"{_span(heads, 'n_stimuli')} stimuli"]
-    if any(row["n_subjects"] is not None for row in heads):
-        facts.append(f"{_span(heads, 'n_subjects')} participants")
-    if any(row["seed"] for row in heads):
-        facts.append(f"seed {_span(heads, 'seed')}")
-    if not in_line and any(row["n_neuroids"] is not None for row in heads):
-        kept, total = _span(heads, "n_neuroids"), _span(heads, "n_neuroids_total")
-        facts.append(f"{kept} neuroids" if kept == total else f"{kept} of {total} neuroids")
-    return tuple(facts)
-
-
-def _span(rows: Sequence[Row], name: str) -> str:
-    found = sorted({row[name] for row in rows if row[name] is not None})
-    return "–" if not found else str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
-
-
-def _below(rows: Sequence[Row], regions: Sequence[str]) -> tuple[tuple[tuple[str, Mapping[str, str]], ...], list[str]]:
-    """Ceiling and number of neuroids of each region, and a note where rows differ in them."""
-    decimals = decimals_of(number for row in rows for number in (row["value"], row["ceiling"], row["ceiling_upper"]))
-    ceilings: dict[str, set[str]] = {region: set() for region in regions}
-    counts: dict[str, set[str]] = {region: set() for region in regions}
-    for row in rows:
-        ceilings[row["region"]].add(_ceiling(row, decimals))
-        if row["n_neuroids"] is not None:
-            counts[row["region"]].add(_neuroids(row))
-    below: list[tuple[str, Mapping[str, str]]] = []
-    odd: list[str] = []
-    for name, found in (("ceiling", ceilings), ("neuroids", counts)):
-        known = {region: texts - {""} for region, texts in found.items()}
-        if not any(known.values()) or (name == "neuroids" and _are_regions_neuroids(known)):
-            continue
-        differ = any(len(texts) > 1 for texts in known.values())
-        below.append((name, {region: _one_of(texts) for region, texts in known.items()}))
-        odd += [f"~ rows differ in their {name}: see --long"] if differ else []
-    return tuple(below), odd
-
-
-def _are_regions_neuroids(known: Mapping[str, set[str]]) -> bool:
-    """Whether there is nothing to say of each region: it is the only one, or each holds a single neuroid."""
-    return len(known) == 1 or all(texts == {"1"} for region, texts in known.items() if region != WHOLE)
-
-
-def _neuroids(row: Row) -> str:
-    """The number; of the whole also before any selection, where that is another."""
-    kept, total = row["n_neuroids"], row["n_neuroids_total"]
-    return f"{kept} of {total}" if row["region"] == WHOLE and kept != total else str(kept)
-
-
-def _one_of(texts: set[str]) -> str:
-    return "–" if not texts else "~" if len(texts) > 1 else next(iter(texts))
-
-
-def _ceiling(row: Row, decimals: int | None) -> str:
-    if is_number(row["ceiling_lower"]) and is_number(row["ceiling_upper"]):
-        return f"{number_text(row['ceiling_lower'], decimals)} to {number_text(row['ceiling_upper'], decimals)}"
-    return number_text(row["ceiling"], decimals) if is_number(row["ceiling"]) else ""
-
-
-def _notes(rows: Sequence[Row], heads: Sequence[Row], names: Mapping[str, str]) -> list[str]:
-    over = sorted({row["resampled"] for row in rows if row["resampled"] != "none"})
-    seeds = sorted({row["n_seeds"] for row in rows if row["n_seeds"] > 1})
-    estimators = sorted({row["ceiling_estimator"] for row in rows if row["ceiling_estimator"] != "none"})
-    notes = [f"[ ] 95 % interval over {text}" for text in over]
-    if seeds:
-        count = " or ".join(map(str, seeds))
-        notes.append(f"( ) mean and range over {count} seeds of a control, no interval")
-    notes += [f"ceiling: {text}" for text in estimators]
-    rules = {row["layer_rule"]: [] for row in heads if row["n_layers_searched"] > 1}
-    for row in heads:
-        if row["layer_rule"] in rules:
-            rules[row["layer_rule"]].append(row)
-    notes += [f"layer: {rule}, of {_span(own, 'n_layers_searched')}" for rule, own in rules.items()]
-    if any(rule == "optimistic" for rule in rules):
-        notes.append(f"{OPTIMISTIC} chosen on what it is judged on: too high")
-    null = [f"{names[row['members']]} {row['n_null']}" for row in heads if row["n_null"]]
-    return [*notes, *([f"null predictions: {shorten(null, 5)}"] if null else [])]
-
-
-def _versions_differ(heads: Sequence[Row], benches: _Benches) -> list[str]:
-    digests = [benches.by_digest[row["digest"]].digests for row in heads]
-    parts = [part for part in SHARED_DIGESTS if len({each.get(part) for each in digests}) > 1]
-    if not parts:
-        return []
-    return [f"rows rest on different versions of the {', '.join(parts)}: score them again before you compare them"]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from isocortex.results.number_texts import Cell, spread_text
+from isocortex.results.said_once import OPTIMISTIC
 from isocortex.results.sheet_layout import value_text
-from isocortex.results.sheets import OPTIMISTIC, Line, Sheet
+from isocortex.results.sheets import Line, Sheet
 from isocortex.results.terminal import one_line
 
 

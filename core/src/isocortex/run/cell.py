@@ -18,6 +18,7 @@ from isocortex.files.digests import digest_array, digest_of
 from isocortex.files.libraries import public_version
 from isocortex.interfaces import digest_benchmark, settings_in_full
 from isocortex.loading.folder_settings import FOLDER_PACKAGE
+from isocortex.loading.own_data import OWN_PREFIX
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
@@ -172,7 +173,7 @@ class CellWork:
             whole = len(self.resolver.dataset(self.cell.dataset).stimuli)
             said.append([f"A trial on {len(dataset.stimuli)} of {whole} stimuli, and no result of the benchmark."])
         said += [said_of_neuroids_without(dataset, self.card.summary_by), said_of_left_out(comparison, scores)]
-        if self.card.package == FOLDER_PACKAGE:
+        if self.card.package == FOLDER_PACKAGE or self.card.id.startswith(OWN_PREFIX):
             said.append(said_of_shared_name(self.config.folder, self.card.id, dataset.id, self.dataset.digest))
         twins = scores.attrs.get("identical_layers")
         said.append([f"{self.cell.name}: {twins}"] if twins else [])

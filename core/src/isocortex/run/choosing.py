@@ -10,6 +10,7 @@ from isocortex.catalogue.cards import SuiteCard, read_card
 from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import UnknownIDError, UsageError
 from isocortex.files.disk import home_expanded_name
+from isocortex.loading.own_data import OWN_PREFIX
 from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, split_model_name, variants_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def choose_benchmarks(resolver: Resolver, patterns: Sequence[str]) -> dict[str, 
     for pattern in map(home_expanded_name, patterns):
         suites = _suites(resolver, pattern) if pattern.startswith(SUITE_PREFIX) else [(None, pattern)]
         for suite, named in suites:
-            globbed = suite is not None or (is_pattern(named) and not named.startswith(FOLDER_PREFIX))
+            globbed = suite is not None or (is_pattern(named) and not named.startswith((FOLDER_PREFIX, OWN_PREFIX)))
             for name in _expand_benchmarks(resolver, named, suite):
                 found = chosen.setdefault(name, ChosenBenchmark(globbed))
                 found.globbed = found.globbed and globbed
@@ -108,7 +109,7 @@ def _suites(resolver: Resolver, pattern: str) -> list[tuple[str | None, str]]:
 
 
 def _expand_benchmarks(resolver: Resolver, pattern: str, suite: str | None) -> list[str]:
-    if pattern.startswith(FOLDER_PREFIX):
+    if pattern.startswith(FOLDER_PREFIX) or (resolver.own is not None and pattern == resolver.own.card.id):
         return [pattern]
     package = pattern.rpartition("::")[0]
     try:

@@ -1,24 +1,34 @@
-"""What a run would need: disk and memory of its extractions, found by running one stimulus."""
+"""What a run would need: disk, memory and time of its extractions, found by running a few stimuli."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from isocortex.catalogue.cards import Variant
-from isocortex.devices import device_of
+from isocortex.devices import device_of, memory_taken
 from isocortex.errors import FilesError, IsocortexError
 from isocortex.extraction import extractor as extraction
 from isocortex.extraction.chunk_rows import HELD_BYTES
 from isocortex.extraction.hearing import heard
 from isocortex.loading.resolver import Resolver
+from isocortex.run.cell import for_trial
+from isocortex.run.comparisons import array_bytes
 from isocortex.run.plan import Cell, RunConfig
+from isocortex.run.speed import seconds_per_stimulus
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
 
 
 def extraction_need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[str, Any]:
+    """Disk, memory and seconds of an extraction, the memory of the model included, or why they are not known.
+
+    ``units`` holds the number of units of each layer.
+    """
     about: dict[str, Any] = {
         "model": f"{cell.model}@{cell.variant}",
         "stimuli": cell.stimuli,
@@ -32,13 +42,23 @@ def extraction_need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[s
         return {**about, "unknown_because": f"not known before {' and '.join(absent)}"}
     try:
         stimuli = resolver.stimuli(cell.stimuli)
-        per_stimulus = _bytes_per_stimulus(resolver, cell, stimuli, config)
+        if cell.limit is not None:
+            stimuli = for_trial(resolver.dataset(cell.dataset), cell.limit).stimuli
+        found = _found_by_running(resolver, cell, stimuli, config)
     except IsocortexError as error:
         return {**about, "unknown_because": f"not known ({first_line(error)})"}
     except (Exception, SystemExit) as error:  # whatever a third party's plugin raises
         return {**about, "unknown_because": f"not known ({type(error).__name__}: {first_line(error)})"}
+    per_stimulus = found.n_bytes
     chunk = min(HELD_BYTES, per_stimulus * min(extraction.CHUNK_SIZE, len(stimuli)))
-    return {**about, "disk_bytes": per_stimulus * len(stimuli), "memory_bytes": chunk}
+    return {
+        **about,
+        "disk_bytes": per_stimulus * len(stimuli),
+        "memory_bytes": chunk,
+        "model_bytes": found.model_bytes,
+        "seconds": found.loading + found.per_stimulus * len(stimuli),
+        "units": found.units,
+    }
 
 
 def _absent(resolver: Resolver, cell: Cell) -> list[str]:
@@ -60,19 +80,36 @@ def _absent(resolver: Resolver, cell: Cell) -> list[str]:
     return absent
 
 
-def _bytes_per_stimulus(resolver: Resolver, cell: Cell, stimuli: StimulusSet, config: RunConfig) -> int:
+class _Found(NamedTuple):
+    """Of one stimulus bytes and seconds, of the model bytes and seconds of its loading, of each layer its units."""
+
+    n_bytes: int
+    per_stimulus: float
+    model_bytes: int
+    loading: float
+    units: list[int]
+
+
+def _found_by_running(resolver: Resolver, cell: Cell, stimuli: StimulusSet, config: RunConfig) -> _Found:
     from isocortex.activations.layer_names import choose_layers
     from isocortex.activations.reductions import reduce_output
 
-    sizes: list[int] = []
+    reduced: dict[str, Any] = {}
     plugin = resolver.model(cell.model)
-    with plugin.load(
-        Variant.parse(cell.variant), device=device_of(config.device, accelerated=plugin.accelerated)
-    ) as model:
+    device = device_of(config.device, accelerated=plugin.accelerated)
+    start = time.perf_counter()
+    with memory_taken(device) as taken:
+        loaded = plugin.load(Variant.parse(cell.variant), device=device)
+    with loaded as model:
         layers = choose_layers(cell.layers, model.layers, model.find, cell.model)
         model.run(
             heard(stimuli, plugin.card).batch([0]),
             layers,
-            lambda layer, output: sizes.append(reduce_output(output, cell.reduction, layer).nbytes),
+            lambda layer, output: reduced.__setitem__(layer, reduce_output(output, cell.reduction, layer)),
         )
-    return sum(sizes)
+        loading = time.perf_counter() - start
+        n_bytes = sum(array.nbytes for array in reduced.values())
+        seconds = seconds_per_stimulus(model, plugin, stimuli, layers, cell.reduction, n_bytes)
+        held = max(taken.n_bytes or 0, array_bytes(model))
+    units = [int(np.prod(array.shape[1:])) for array in reduced.values()]
+    return _Found(n_bytes, seconds, held, loading, units)

@@ -55,7 +55,7 @@ class Processes(Executor):
                     for number, part in enumerate(parts):
                         path = Path(folder) / f"{number}.json"
                         write_tasks(path, part)
-                        running.append(_started(path, len(parts)))
+                        running.append(_started(path, len(parts), self.log))
                     codes = [process.wait() for process in running]
                 finally:
                     for process in running:
@@ -129,9 +129,10 @@ def shares(tasks: Sequence[Task], n_jobs: int) -> list[list[Task]]:
     return parts
 
 
-def _started(path: Path, n_jobs: int) -> subprocess.Popen[bytes]:
+def _started(path: Path, n_jobs: int, log: Path | None) -> subprocess.Popen[bytes]:
     """A process that does the tasks of a file and holds the reading end of a pipe as its standard input."""
-    command = [sys.executable, "-m", "isocortex", "run-task", "--while-input-is-open", str(path)]
+    noted = [] if log is None else ["--log", str(log)]
+    command = [sys.executable, "-m", "isocortex", "run-task", "--while-input-is-open", *noted, str(path)]
     environment = {**os.environ, **_threads(n_jobs)}
     return subprocess.Popen(  # noqa: S603 - this interpreter with a command of our own
         command,

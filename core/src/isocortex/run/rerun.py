@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -23,6 +23,7 @@ from isocortex.files.libraries import library_versions
 from isocortex.loading.resolver import FOLDER_PREFIX, Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.kept_arrays import different_values
+from isocortex.results.records import trial_mark
 from isocortex.results.result import Result, read_result
 from isocortex.run.cell import CellWork
 from isocortex.run.plan import Cell, RunConfig, plan
@@ -31,8 +32,6 @@ from isocortex.run.runner import Runner
 if TYPE_CHECKING:
     from isocortex.results.result import Provenance
 
-#: what a run may be asked for beyond layers and seed, where records and configurations hold it under one name
-_FURTHER = ("draws", "n_draws", "limit")
 #: "to the digit" allows no difference
 EXACT = 0.0
 
@@ -127,9 +126,16 @@ def rerun(
     found = read_result(path)
     _refuse(found, path)
     with tempfile.TemporaryDirectory(prefix="isocortex-rerun-") as folder:
-        kept = Path(folder) if out is None else home_expanded(Path(out))
-        config = RunConfig(device=device or _device(found), seed=found.seed, offline=offline, out=kept)
-        again = _computed(found, path, replace(config, **_further(found)), reporter or Reporter(quiet=True))
+        kept = Path(folder) / "results" if out is None else home_expanded(Path(out))
+        config = RunConfig(
+            device=device or _device(found),
+            seed=found.seed,
+            offline=offline,
+            out=kept,
+            draws=found.n_draws or None,
+            limit=found.limit,
+        )
+        again = _computed(found, path, config, reporter or Reporter(quiet=True))
     return compared(found, again)
 
 
@@ -147,13 +153,6 @@ def _refuse(found: Result, path: Path) -> None:
 
 def _device(found: Result) -> str:
     return "cpu" if found.provenance is None else found.provenance.device
-
-
-def _further(found: Result) -> dict[str, Any]:
-    """What else the run was asked for."""
-    known = {field.name for field in fields(RunConfig)}
-    values = {name: getattr(found, name, None) for name in _FURTHER if name in known}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _computed(found: Result, path: Path, config: RunConfig, reporter: Reporter) -> Result:
@@ -199,9 +198,10 @@ def _planned(found: Result, benchmark: str, resolver: Resolver, config: RunConfi
 
 
 def _benchmark(path: Path, found: Result) -> str:
-    """Its ID; that of a folder is told by where the record lies."""
+    """Its ID, also of a trial; that of a folder is told by where the record lies."""
     place = unquote(path.parent.parent.parent.name)
-    return place if place.startswith(FOLDER_PREFIX) else found.benchmark
+    name = place if place.startswith(FOLDER_PREFIX) else found.benchmark
+    return name.removesuffix(trial_mark(found.limit))
 
 
 # --- what differs -----------------------------------------------------------------------------------------------------

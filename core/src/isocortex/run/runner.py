@@ -11,6 +11,7 @@ extraction that is open at a time, whatever the number of models and benchmarks.
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.catalogue.cards import OWN_PACKAGE
 from isocortex.devices import device_of
+from isocortex.display import number
 from isocortex.errors import IsocortexError, SettingsError, StoreError, printable, shorten
 from isocortex.extraction.cached import Uncached, lock
 from isocortex.files import disk as store
 from isocortex.files.leftovers import sweep
 from isocortex.files.sealed import write_sealed_if_possible
-from isocortex.progress import Stopwatch
+from isocortex.progress import Stopwatch, lasting
 from isocortex.results.kept_arrays import absent_arrays, refuse_other_values, without_keepable, write_arrays
 from isocortex.results.provenance import provenance
 from isocortex.results.records import FORMAT, cell_folder, record_path, write_record
@@ -32,6 +34,7 @@ from isocortex.results.scores_file import write_draws, write_scores
 from isocortex.run.cell import CellWork
 from isocortex.run.comparisons import Comparisons
 from isocortex.run.more_draws import add_draws
+from isocortex.run.pace import Pace
 from isocortex.run.same_name import said_of_other_computations
 from isocortex.scoring.contract import KEEPABLE, Preparation, Rules
 from isocortex.scoring.stats import DRAWS
@@ -88,9 +91,15 @@ class Runner:
         self.call("isocortex_before_run", plan=plan)
         done: dict[Cell, Result] = {}
         with self._uncached:
-            for number, cell in enumerate(self._in_order(plan.cells), start=1):
+            pace, total = Pace(plan.cells), len(plan.cells)
+            for place, cell in enumerate(self._in_order(plan.cells), start=1):
+                self.reporter.overall(f"{total} cells{_still(pace)}", place - 1, total)
+                start = time.perf_counter()
                 result = done[cell] = self.execute(cell)
-                self.tell(f"[{number}/{len(plan.cells)}]", cell, result)
+                seconds = time.perf_counter() - start
+                extracting = result.provenance.seconds.get("extract", 0.0) if result.provenance else 0.0
+                pace.done(cell, seconds, extracting, computed=not result.cached)
+                self.tell(f"[{place}/{total}]", cell, result, seconds, _still(pace) if place < total else "")
         self.comparisons.forget()
         results = [done[cell] for cell in plan.cells]
         self.call("isocortex_after_run", results=results)
@@ -109,11 +118,17 @@ class Runner:
             self.comparisons.forget()
             waiting = later
 
-    def tell(self, place: str, cell: Cell, result: Result) -> None:
-        """One line on how a cell has ended, and the warnings of its result."""
-        state = "cached" if result.cached else result.status
-        reason = f" ({result.failure.message})" if result.failure else ""
-        self.reporter.line(f"{place} {cell.name}: {state}{reason}")
+    def tell(self, place: str, cell: Cell, result: Result, seconds: float | None = None, behind: str = "") -> None:
+        """One line on how a cell has ended, with its value, and the warnings of its result.
+
+        Parameters
+        ----------
+        seconds
+            That it took, where it was done here.
+        behind
+            What the line ends with.
+        """
+        self.reporter.line(f"{place} {cell.name}: {_outcome(result, seconds)}{behind}")
         self.reporter.warn(result.warnings)
 
     def call(self, hook: str, **arguments: Any) -> None:
@@ -159,6 +174,8 @@ class Runner:
         with_kept
             Only where the arrays that ``--keep`` asks for are there, too.
         """
+        if not any(self.folder(cell).glob("*/result.json")):  # of many cells, without loading anything
+            return None
         try:
             work = self._work(cell, Stopwatch())
             found = self._finished(self.folder(cell), work) if work.cacheable else None
@@ -299,3 +316,17 @@ def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
         ),
         provenance=provenance(watch, plugins={}, device="cpu"),
     )
+
+
+def _outcome(result: Result, seconds: float | None) -> str:
+    """State, value and time of a cell; what was found took none."""
+    if result.summary is None:
+        return f"failed{f' ({result.failure.message})' if result.failure else ''}"
+    value = f"{result.summary.statistic} = {number(result.summary.value)}"
+    took = "" if seconds is None else f", {lasting(seconds)}"
+    return f"cached, {value}" if result.cached else f"scored, {value}{took}"
+
+
+def _still(pace: Pace) -> str:
+    left = pace.left()
+    return "" if left is None else f"; about {lasting(left)} left"

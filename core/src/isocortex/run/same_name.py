@@ -76,7 +76,7 @@ def refuse_shared_names(resolver: Resolver, benchmarks: Sequence[str]) -> None:
 
 
 def said_of_shared_name(out: Path, benchmark: str, dataset: str, digest: str) -> list[str]:
-    """A warning of results that go by the name of a folder and were made with another content.
+    """A warning of results that go by the name of a folder, or of the user's own data, and have another content.
 
     Parameters
     ----------
@@ -88,6 +88,7 @@ def said_of_shared_name(out: Path, benchmark: str, dataset: str, digest: str) ->
         Of the data set.
     """
     paths = sorted(out.glob(f"{folder_name(FOLDER_PREFIX)}*/*/*/result.json"))
+    paths += sorted((out / folder_name(benchmark)).glob("*/*/result.json"))
     records = [record for path in paths if _has_digests(record := read_sealed(path).content)]
     made = [record["digests"].get("dataset") for record in records if record.get("benchmark") == benchmark]
     others = sum(found is not None and found != digest for found in made)
@@ -95,7 +96,8 @@ def said_of_shared_name(out: Path, benchmark: str, dataset: str, digest: str) ->
         return []
     return [
         f"{others} results of {benchmark!r} in {out} were made with other contents of {dataset!r}: of another folder "
-        "of that name, or before this one changed. 'id' in dataset.toml gives a folder a name of its own."
+        "or data of that name, or before these changed. 'id' in dataset.toml gives a folder a name of its own, its id "
+        "a data set, and its name an array."
     ]
 
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from isocortex.errors import IsocortexError, StoreError, UsageError, shorten, suggest
+from isocortex.errors import StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from isocortex.interfaces import BenchmarkCard
-    from isocortex.results import Result
-    from isocortex_report.stage_rows import Entry, Group, Row
+    from isocortex_report.stage_rows import Group, Row
 
 
 @click.command(name="stages", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -42,11 +40,12 @@ def stages(
     stage stands the difference to the reference region, over participants, and over models with Wilcoxon's test.
     """
     from isocortex.results import Selection, read_results, selected_results
+    from isocortex_report.stage_tables import stage_tables
 
     found = selected_results(read_results(results), Selection(benchmarks, models))
     if not found:
         raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
-    tables, without = _tables(found, reference)
+    tables, without = stage_tables(found, reference)
     if as_json or as_csv:
         for line in dict.fromkeys(without):
             print(f"without a stage: {line}", file=sys.stderr)
@@ -56,92 +55,6 @@ def stages(
         _print_csv(row for rows in tables.values() for row in rows)
     else:
         _print_tables(tables, without)
-
-
-def _tables(results: Sequence[Result], reference: str | None) -> tuple[dict[Group, list[Row]], list[str]]:
-    """Rows of each table, and why results have none."""
-    from isocortex_report.stage_rows import PRIMARY, WHOLE, entries_of, reference_label, rows_of
-
-    groups = entries_of(results)
-    without = [_why_none(result) for result in results if result.summary is None or not _has_stage(result)]
-    if not groups:
-        raise UsageError(f"No result has a stage. {shorten(dict.fromkeys(without), 3)}")
-    labels = [label for entries in groups.values() for entry in entries for label in entry.stages if label != WHOLE]
-    if reference is not None and reference_label(labels, reference) is None:
-        known = list(dict.fromkeys(labels))
-        raise UsageError(
-            f"No result has the region {reference!r}.{suggest(reference, known)} "
-            f"There are {shorten(known, 8) or 'none'}."
-        )
-    tables = {
-        group: [*rows_of(group, entries, reference or PRIMARY), *_published(group, entries)]
-        for group, entries in groups.items()
-    }
-    return tables, without
-
-
-def _has_stage(result: Result) -> bool:
-    parts = [*([result.summary] if result.summary is not None else []), *result.regions.values()]
-    return any(part.stage is not None for part in parts)
-
-
-def _why_none(result: Result) -> str:
-    name = f"{result.model}@{result.variant} × {result.benchmark}"
-    if result.summary is None:
-        return f"{name}: failed: {result.failure.message if result.failure else 'unknown'}"
-    if result.summary.n_layers_searched == 1:
-        return f"{name}: a single layer"
-    return f"{name}: the metric {result.metric!r} gives none, or an older version scored it: score it again"
-
-
-# --- what was published -----------------------------------------------------------------------------------------------
-
-
-def _published(group: Group, entries: Sequence[Entry]) -> list[Row]:
-    """Published stages of the benchmark, if they were found by the same procedure with weights of the same kind."""
-    from isocortex_report.stage_rows import COLUMNS, PERMUTED, PRIMARY, RANDOM, reference_label
-
-    benchmark, procedure, weights = group
-    card = _card(benchmark)
-    if card is None or not card.published or weights == RANDOM:
-        return []
-    with (card.folder / card.published).open(newline="", encoding="utf-8") as file:
-        listed = [row for row in csv.DictReader(file) if ("(permuted" in row["model"]) == (weights == PERMUTED)]
-    p_values = {row["region"]: float(row["value"]) for row in listed if _is_about(row, f"p of stage, {procedure}:")}
-    labels = list(dict.fromkeys(label for entry in entries for label in entry.stages))
-    rows: list[Row] = []
-    for row in (row for row in listed if _is_about(row, f"stage, {procedure}:")):
-        region = row["region"]
-        found: Row = {
-            "benchmark": benchmark,
-            "procedure": procedure,
-            "weights": weights,
-            "kind": "published",
-            "model": row["model"],
-            "region": reference_label(labels, region) or region,
-            "stage": float(row["value"]),
-            "p_normal": p_values.get(region),
-            "reference": PRIMARY if region in p_values else None,
-            "source": row["source"],
-        }
-        rows.append(dict.fromkeys(COLUMNS) | found)
-    return rows
-
-
-def _is_about(row: Mapping[str, str], statistic: str) -> bool:
-    return row["statistic"].startswith(statistic)
-
-
-def _card(benchmark: str) -> BenchmarkCard | None:
-    """The card of an installed benchmark."""
-    import isocortex
-    from isocortex.interfaces import BenchmarkCard
-
-    try:
-        card = isocortex.load_card("benchmark", benchmark)
-    except IsocortexError:
-        return None
-    return card if isinstance(card, BenchmarkCard) else None
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------

@@ -36,9 +36,6 @@ class RunTask:
         self.path = path
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __getstate__(self) -> dict[str, object]:
-        return {"path": self.path, "_process": None}
-
     def __call__(self) -> None:
         """Run until the process has ended; the job ends with its exit code."""
         from submitit.core.utils import UncompletedJobError

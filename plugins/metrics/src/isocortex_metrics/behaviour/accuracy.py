@@ -135,8 +135,6 @@ class AccuracySettings(BaseModel):
 class Accuracy(MetricPlugin):
     """Share of stimuli whose true label is the model's choice."""
 
-    settings_schema = AccuracySettings
-
     def against(
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,

@@ -48,8 +48,6 @@ class ErrorConsistencySettings(BaseModel):
 class ErrorConsistency(MetricPlugin):
     """Cohen's kappa between the right and wrong answers of a model and of observers."""
 
-    settings_schema = ErrorConsistencySettings
-
     def against(
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,

@@ -140,8 +140,6 @@ class ModelVsHumanSettings(ErrorConsistencySettings):
 class ModelVsHuman(MetricPlugin):
     """Error consistency, observed consistency, accuracy and its squared difference from people's."""
 
-    settings_schema = ModelVsHumanSettings
-
     def against(
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,

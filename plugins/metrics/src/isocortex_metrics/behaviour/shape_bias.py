@@ -91,8 +91,6 @@ class ShapeBiasSettings(BaseModel):
 class ShapeBias(MetricPlugin):
     """Share of decisions for the shape among those for shape or texture."""
 
-    settings_schema = ShapeBiasSettings
-
     def against(
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,

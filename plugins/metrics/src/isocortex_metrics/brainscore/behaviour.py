@@ -55,8 +55,6 @@ class BehaviourSettings(BaseModel):
 class _HalvingsPlugin(MetricPlugin):
     comparison: ClassVar[type[_HalvingsComparison]]
 
-    settings_schema = BehaviourSettings
-
     def against(
         self,
         target: Dataset | pd.DataFrame | xr.DataArray,

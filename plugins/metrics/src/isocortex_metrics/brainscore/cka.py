@@ -134,8 +134,6 @@ class BrainScoreComparison(Comparison):
 class _BrainScore(MetricPlugin):
     """Brain-Score's CKA over all stimuli."""
 
-    settings_schema = NoSettings
-
     alignment_of: ClassVar[Callable[[Array, Array], float]]
 
     def against(
@@ -174,8 +172,6 @@ class BrainScoreCkaBiased(_BrainScore):
 
 class BrainScoreCkaCv(MetricPlugin):
     """Brain-Score's ``cka_cv``."""
-
-    settings_schema = BrainScoreCvSettings
 
     def against(
         self,

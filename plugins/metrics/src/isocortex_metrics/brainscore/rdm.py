@@ -82,8 +82,6 @@ class BrainScoreRdmCvSettings(BaseModel):
 class BrainScoreRdm(MetricPlugin):
     """Brain-Score's ``rdm``, for responses."""
 
-    settings_schema = NoSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,
@@ -109,8 +107,6 @@ class BrainScoreRdm(MetricPlugin):
 
 class BrainScoreRdmCv(MetricPlugin):
     """Brain-Score's ``rdm_cv``, for responses."""
-
-    settings_schema = BrainScoreRdmCvSettings
 
     def against(
         self,

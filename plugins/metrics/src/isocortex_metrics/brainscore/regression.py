@@ -200,8 +200,7 @@ class SearchedRidgeRegression(Regression):
 class _CrossValidated(MetricPlugin):
     """A regression on Brain-Score's ten splits."""
 
-    #: narrower than that of other metrics
-    settings_schema: ClassVar[type[CrossValidationSettings]] = CrossValidationSettings  # pyright: ignore[reportIncompatibleVariableOverride]
+    schema: ClassVar[type[CrossValidationSettings]] = CrossValidationSettings
 
     def against(
         self,
@@ -221,7 +220,7 @@ class _CrossValidated(MetricPlugin):
         DataError
             No responses, or too few stimuli for the splits.
         """
-        chosen = check_settings(self.settings_schema, settings, self.card.id)
+        chosen = check_settings(self.schema, settings, self.card.id)
         refuse_seed(seed, self.card.id)
         on_device(np.zeros(1), device)  # a device that is not there is refused here
         rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
@@ -246,7 +245,7 @@ class _CrossValidated(MetricPlugin):
 class Pls(_CrossValidated):
     """Brain-Score's ``pls``."""
 
-    settings_schema = PlsSettings
+    schema = PlsSettings
 
     def regression(self, settings: CrossValidationSettings, device: str) -> Regression:
         """Partial least squares, on the device."""
@@ -284,8 +283,6 @@ class NeuronToNeuron(_CrossValidated):
 class ReversePls(MetricPlugin):
     """Brain-Score's ``reverse_pls``."""
 
-    settings_schema = PlsSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,
@@ -317,8 +314,6 @@ class ReversePls(MetricPlugin):
 
 class RidgeCvSplit(MetricPlugin):
     """Brain-Score's ``ridgecv_split``."""
-
-    settings_schema = FixedSplitSettings
 
     def against(
         self,

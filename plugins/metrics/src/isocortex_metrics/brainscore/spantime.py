@@ -87,8 +87,6 @@ class SpantimePlsRegression(PlsRegression):
 class SpantimePls(MetricPlugin):
     """Brain-Score's ``spantime_pls``, for models whose layers do not change in time."""
 
-    settings_schema = PlsSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

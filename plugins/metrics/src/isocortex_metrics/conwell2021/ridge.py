@@ -63,8 +63,6 @@ class ConwellSettings(BaseModel):
 class ConwellRidge(MetricPlugin):
     """Leave-one-image-out ridge at alpha 1."""
 
-    settings_schema = ConwellSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,
@@ -90,8 +88,6 @@ class ConwellRidge(MetricPlugin):
 
 class ConwellRidgeSearched(MetricPlugin):
     """Leave-one-image-out ridge, alpha found among the other images."""
-
-    settings_schema = NoSettings
 
     def against(
         self,

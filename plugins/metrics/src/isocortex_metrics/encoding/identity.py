@@ -39,8 +39,6 @@ class IdentitySettings(BaseModel):
 class Identity(MetricPlugin):
     """Outputs against the neuroids that they are named after."""
 
-    settings_schema = IdentitySettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

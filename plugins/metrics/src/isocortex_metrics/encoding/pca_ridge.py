@@ -62,8 +62,6 @@ def as_several(value: int | list[int]) -> list[int]:
 class PcaRidge(MetricPlugin):
     """Ridge regression on principal components, for responses."""
 
-    settings_schema = PcaRidgeSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -38,8 +38,6 @@ class RidgeSettings(SplitSettings):
 class Ridge(MetricPlugin):
     """Ridge regression in the dual, for responses."""
 
-    settings_schema = RidgeSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

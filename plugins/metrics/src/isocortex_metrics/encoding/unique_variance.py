@@ -62,8 +62,6 @@ class UniqueVarianceSettings(SplitSettings):
 class UniqueVariance(MetricPlugin):
     """Variance that a model explains beyond baselines, for responses."""
 
-    settings_schema = UniqueVarianceSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -49,8 +49,6 @@ class CkaSettings(BaseModel):
 class Cka(MetricPlugin):
     """Unbiased linear CKA with each participant."""
 
-    settings_schema = CkaSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

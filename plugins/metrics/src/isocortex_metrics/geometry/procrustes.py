@@ -39,8 +39,6 @@ class ProcrustesSettings(BaseModel):
 class Procrustes(MetricPlugin):
     """Similarity after the best rotation with each participant."""
 
-    settings_schema = ProcrustesSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

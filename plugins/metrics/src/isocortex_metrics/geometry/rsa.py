@@ -73,8 +73,6 @@ class RsaSettings(BaseModel):
 class Rsa(MetricPlugin):
     """Representational similarity analysis, for responses and dissimilarity matrices."""
 
-    settings_schema = RsaSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -57,8 +57,6 @@ class WeightedRsaSettings(BaseModel):
 class WeightedRsa(MetricPlugin):
     """RSA with fitted weights of layers, for responses and dissimilarity matrices."""
 
-    settings_schema = WeightedRsaSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -43,8 +43,6 @@ _COMPONENTS = "tuckute2023-components"
 class TuckuteRidge(MetricPlugin):
     """Voxelwise ridge over ten half splits, r² corrected by the reliability of responses and predictions."""
 
-    settings_schema = NoSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,
@@ -71,8 +69,6 @@ class TuckuteRidge(MetricPlugin):
 
 class TuckuteComponents(MetricPlugin):
     """The same regression for components: no repetitions, no correction."""
-
-    settings_schema = NoSettings
 
     def against(
         self,

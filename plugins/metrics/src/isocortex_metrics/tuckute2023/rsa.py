@@ -62,8 +62,6 @@ _PUBLISHED_CEILING = "published_ceiling_r"
 class TuckuteRsa(MetricPlugin):
     """Representational similarity analysis of Tuckute et al. 2023, for responses."""
 
-    settings_schema = NoSettings
-
     def against(
         self,
         target: Dataset | xr.DataArray,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import isocortex
 from isocortex.errors import IsocortexError
@@ -22,10 +24,21 @@ CATEGORIES = ("category", "label", "object_name", "class")
 COLOURS = ("category_colour", "category_color", "colour", "color")
 
 
-def loaded_dataset(result: Result) -> Dataset | None:
-    """The data set that a result was scored on, if it is on this machine and still the same."""
+def loaded_dataset(result: Result, cell: Path | None) -> Dataset | None:
+    """The data set that a result was scored on, if it is on this machine and still the same.
+
+    Parameters
+    ----------
+    result
+        Its digest of the data set has to be that of what is found.
+    cell
+        Where it lies: the folders of results on folders of data are called after these.
+    """
+    benchmark = "" if cell is None else unquote(cell.parent.name)
+    of_folder = benchmark.startswith("folder:")
+    name = benchmark.removesuffix(f":{result.metric}") if of_folder else result.dataset
     try:
-        whole = isocortex.load_dataset(result.dataset, offline=True)
+        whole = isocortex.load_dataset(name, offline=True)
     except IsocortexError:
         return None
     if whole.digest == result.digests.get("dataset"):

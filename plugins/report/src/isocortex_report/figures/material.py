@@ -136,7 +136,8 @@ class Material:
         """The data set that a result was scored on, if it is on this machine and still the same."""
         key = result.benchmark, result.digests.get("dataset")
         if key not in self._datasets:
-            self._datasets[key] = loaded_dataset(result)
+            path = self.files.get(short(result.digest))
+            self._datasets[key] = loaded_dataset(result, None if path is None else path.parent.parent)
         return self._datasets[key]
 
     @cached_property

@@ -93,7 +93,7 @@ def surface_frame(scores: xr.Dataset, row: dict[str, Any]) -> tuple[pd.DataFrame
         The neuroids have no coordinates in a declared space.
     """
     import pandas as pd
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     space, readout = space_of(scores), readout_of(scores, str(row["region"]))
     places = places_of(scores["readout"], str(row["region"]))
@@ -104,7 +104,7 @@ def surface_frame(scores: xr.Dataset, row: dict[str, Any]) -> tuple[pd.DataFrame
         )
     points = np.stack([scores[name].values[places].astype(float) for name in ("x", "y", "z")], axis=1)
     points = (np.c_[points, np.ones(len(points))] @ SPACES[space][1].T)[:, :3]
-    trees = {side: cKDTree(mesh("pial", side)[0]) for side in HEMISPHERES}
+    trees = {side: KDTree(mesh("pial", side)[0]) for side in HEMISPHERES}
     distances, vertices = zip(*(trees[side].query(points) for side in HEMISPHERES), strict=True)
     side = np.argmin(np.stack(distances), axis=0)
     near = np.min(np.stack(distances), axis=0) <= NEAREST
@@ -245,7 +245,7 @@ def _draw_side(box: Axes, frame: pd.DataFrame, side: str, kind: str, limits: tup
         a, b, c = (across[triangles[:, place]] for place in range(3))
         facing = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]) > 0
         order = order[facing[order]]
-    shape = PolyCollection(across[triangles[order]], facecolors=colours[order], edgecolors="face", linewidths=0.1)
+    shape = PolyCollection(list(across[triangles[order]]), facecolors=colours[order], edgecolors="face", linewidths=0.1)
     shape.set_rasterized(True)
     box.add_collection(shape)
     box.set_aspect("equal")

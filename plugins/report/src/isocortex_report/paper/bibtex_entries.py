@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 from isocortex_report.paper.references import Entry
 
+#: an escaped brace would still open or close a field for BibTeX
 _ESCAPES = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "\\": r"\textbackslash{}", "{": r"\textbraceleft{}", "}": r"\textbraceright{}", "$": r"\$", "&": r"\&",
+    "%": r"\%", "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 #: fields that are addresses or names of files and not set as text; braces and line ends would still end the field
 _VERBATIM = ("doi", "url", "eprint", "archiveprefix")

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from isocortex.errors import DataError, UsageError, printable, shorten
-from isocortex.files import folder_name, write_atomic
+from isocortex.files import digest_of, folder_name, short, write_atomic
 from isocortex.results import Result, others_path, write_others
 from isocortex_report.selection import chosen_results
 
@@ -24,6 +24,8 @@ FOLDER = ".eval_results"
 _FRAMEWORK = "isocortex"
 #: bytes of one file that are read
 _MOST_BYTES = 1_000_000
+#: of the name of a file
+_MOST_LETTERS = 100
 
 
 # --- out --------------------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ def write_eval_results(
         if result.summary is None or result.summary.value is None:
             (said if said is not None else []).append(f"{name} × {result.benchmark}: not written, as it has no value")
             continue
-        path = Path(out).expanduser() / folder_name(name) / FOLDER / f"{folder_name(result.benchmark)}.yaml"
+        path = Path(out).expanduser() / _bounded(name) / FOLDER / f"{_bounded(result.benchmark)}.yaml"
         if path in written:
             raise UsageError(
                 f"Two results are of {name} × {result.benchmark}, and a file holds one. Choose by -b and -m."
@@ -88,6 +90,12 @@ def write_eval_results(
         made = text.encode()
         write_atomic(path, partial(_write, made))
     return list(written)
+
+
+def _bounded(name: str) -> str:
+    """A name of a folder or file; a long one is cut and told apart by its digest."""
+    whole = folder_name(name)
+    return whole if len(whole) <= _MOST_LETTERS else f"{whole[:_MOST_LETTERS]}-{short(digest_of([name]))}"
 
 
 def _write(made: bytes, file: BinaryIO) -> None:

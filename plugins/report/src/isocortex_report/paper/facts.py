@@ -132,7 +132,8 @@ def groups_of(results: Iterable[Result], files: Mapping[str, Path], cards: Cards
         if result.summary is not None:
             shared = [result.digests.get(part) for part in ("dataset", "stimuli", "metric", "benchmark")]
             settings = repr(sorted(result.settings.items()))
-            own = (result.benchmark, result.benchmark_version, result.seed, result.reduction, settings, *shared)
+            named = (getattr(result, name) for name in ("benchmark", *_OF_RESULT))
+            own = (*named, settings, *shared)
             groups.setdefault(own, []).append(result)
     return [Group(found, files, cards) for found in groups.values()]
 
@@ -215,10 +216,15 @@ def _of_scores(group: Group) -> dict[str, Any]:
     found: dict[str, set[Any]] = {}
     for result in group.results:
         summary = result.summary
-        if summary is not None and summary.draws is not None:
+        if result.n_draws:
+            found.setdefault("n_draws", set()).add(result.n_draws)
+        elif summary is not None and summary.draws is not None:
             found.setdefault("n_draws", set()).add(len(summary.draws))
         for name, value in _in_file(group, result).items():
-            found.setdefault(name, set()).add(value)
+            if (
+                name != "n_draws" or not result.n_draws
+            ):  # more draws than the raw scores hold lie in a file of their own
+                found.setdefault(name, set()).add(value)
     return {name: next(iter(values)) for name, values in found.items() if len(values) == 1}
 
 

@@ -79,7 +79,7 @@ def methods(
     """
     found, own = chosen_results(results, benchmarks, models)
     where = own or folder
-    scored = [result for result in found if result.summary is not None]
+    scored = [result for result in found if result.summary is not None and result.limit is None]
     cards = cards_of(scored)
     groups = groups_of(scored, score_files(where), cards)
     citations = Citations(References(card.folder for card in cards.values()))
@@ -106,10 +106,15 @@ def _add_benchmarks(section: Methods, groups: Sequence[Group], citations: Citati
 
 
 def _failures(results: Sequence[Result]) -> list[str]:
-    failed = [f"{one_line(one.model)}@{one.variant} × {one_line(one.benchmark)}" for one in results if not one.summary]
-    if not failed:
-        return []
-    return [f"{counted(len(failed), 'cell')} without a score, of which nothing is said: {', '.join(failed)}"]
+    lines: list[str] = []
+    for what, chosen in (
+        ("without a score", [one for one in results if one.summary is None]),
+        ("of trials on some of the stimuli", [one for one in results if one.limit is not None and one.summary]),
+    ):
+        names = [f"{one_line(one.model)}@{one.variant} × {one_line(one.benchmark)}" for one in chosen]
+        if names:
+            lines.append(f"{counted(len(names), 'cell')} {what}, of which nothing is said: {', '.join(names)}")
+    return lines
 
 
 def _title(group: Group, groups: Sequence[Group]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 #: what a spreadsheet takes for the beginning of a formula
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-#: of a MATLAB name
+#: of a name in MATLAB
 _MOST_LETTERS = 63
+_MATLAB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_NETCDF_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")
 
 
 def write_table(frame: pd.DataFrame, path: Path, kind: str) -> None:
@@ -74,7 +77,8 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 def _netcdf(frame: pd.DataFrame) -> bytes:
     import xarray as xr
 
-    columns = {str(name): ("row", _array(frame[name])) for name in frame}
+    names = _plain_names(frame, _NETCDF_NAME)
+    columns = {name: ("row", _array(frame[column])) for column, name in names.items()}
     made = xr.Dataset(columns, attrs={"title": "Results of isocortex as a table: one entry along 'row' is a row."})
     with tempfile.TemporaryDirectory(prefix="isocortex-export-") as folder:
         path = Path(folder) / "table.nc"
@@ -86,15 +90,21 @@ def _matlab(frame: pd.DataFrame) -> bytes:
     from scipy.io import savemat
 
     buffer = io.BytesIO()
-    columns = {_matlab_name(str(name)): _array(frame[name]) for name in frame}
+    columns = {name: _array(frame[column]) for column, name in _plain_names(frame, _MATLAB_NAME).items()}
     savemat(buffer, {"results": columns}, long_field_names=True, oned_as="column", do_compression=True)
     return buffer.getvalue()
 
 
-def _matlab_name(name: str) -> str:
-    """A name that MATLAB takes for a field."""
-    plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter == "_") else "_" for letter in name)
-    return f"x{plain}"[:_MOST_LETTERS] if not plain[:1].isalpha() else plain[:_MOST_LETTERS]
+def _plain_names(frame: pd.DataFrame, pattern: re.Pattern[str]) -> dict[str, str]:
+    """Columns to names that a form takes, each its own; what it does not take is an underscore."""
+    found: dict[str, str] = {}
+    for column in map(str, frame):
+        name = column if pattern.fullmatch(column) else re.sub(r"[^A-Za-z0-9_]", "_", f"x{column}")[:_MOST_LETTERS]
+        number, plain = 2, name
+        while name in found.values():
+            name, number = f"{plain[: _MOST_LETTERS - 4]}_{number}", number + 1
+        found[column] = name
+    return found
 
 
 def _array(column: pd.Series[Any]) -> Any:

@@ -78,7 +78,9 @@ def _from_scores(
         parts.append(part.assign(**head)[[*_HEAD, *(column for column in part.columns if column not in _HEAD)]])
     if not parts:
         raise UsageError(f"No result has rows of this level: {shorten(said, 3)}")
-    return pd.concat(parts, ignore_index=True)
+    whole = pd.concat(parts, ignore_index=True)
+    texts = [name for name in whole if not pd.api.types.is_numeric_dtype(whole[name])]
+    return whole.assign(**{str(name): whole[name].astype(object).where(whole[name].notna(), "") for name in texts})
 
 
 # --- participants -----------------------------------------------------------------------------------------------------
