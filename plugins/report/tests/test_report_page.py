@@ -153,6 +153,14 @@ def test_of_the_seeds_of_a_control_the_largest_q_counts() -> None:
     assert not pair.told_apart
 
 
+def test_a_control_of_which_one_seed_cannot_be_compared_is_not_told_apart() -> None:
+    bare = result("net", variant="random:1", summary=plain(0.1))
+    results = [scored("vgg16", 0.5), scored("net", 0.1, "random:0"), bare]
+    (panel,), compared, _ = put_together(results)
+    assert compared.pair(*panel.rows) is None
+    assert "was not tested" in said(results)[1]
+
+
 def test_where_no_pair_is_compared_the_reason_is_that_of_compare() -> None:
     results = [scored("vgg16", 0.5), scored("resnet50", 0.4)]
     results += [result(name, summary=plain(0.5), benchmark="bare.ridge") for name in ("vgg16", "resnet50")]
