@@ -73,5 +73,6 @@ def _controls(variants: dict[str, list[str]], cards: dict[str, Any]) -> list[str
             lines.append(f"{listed(models)} ran with the weights {listed([one_line(name) for name in of_kind])}.")
         elif kind in _WEIGHTS:
             drawn = [int(seed) for seed in of_kind if seed.isascii() and seed.isdigit()]
-            lines.append(f"{listed(models)} {_WEIGHTS[kind]}{f' ({seeds(drawn)})' if drawn else ''}.")
+            ran = _WEIGHTS[kind] if len(models) == 1 else _WEIGHTS[kind].replace("was ", "were ")
+            lines.append(f"{listed(models)} {ran}{f' ({seeds(drawn)})' if drawn else ''}.")
     return lines
