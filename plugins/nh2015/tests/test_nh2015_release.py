@@ -119,7 +119,7 @@ def test_activations_of_the_release_are_scored_beside_its_results(brought):
     shown = json.loads(run(brought, "show", "tuckute2023/results", "--json").stdout)
     beside = {row["model"] for row in shown if row["benchmark"] == "NH2015.tuckute2023" and row["region"] is None}
     assert beside == {true, other, "tuckute2023/CochCNN9-Word"}
-    assert "CochResNet50-MultiTask" in run(brought, "info", "NH2015.tuckute2023").stdout
+    assert "CochResNet50-MultiTask" in run(brought, "info", "NH2015.tuckute2023", "--published").stdout
 
 
 def test_components_are_taken_from_a_release_by_their_checksum(tmp_path, monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from isocortex_slurm.settings import Resources, Settings
 
 Kind = Literal["extract", "score"]
+#: by which submitit is told what it logs
+_LOGGING = "SUBMITIT_LOG_LEVEL"
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ class Arrays:
         return jobs
 
     def _submit(self, kind: Kind, parts: Sequence[Sequence[Task]], parameters: dict[str, Any]) -> list[Job]:
-        import submitit
-        from submitit.core.utils import FailedJobError, FailedSubmissionError
+        with _own_logging():
+            import submitit
+            from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         paths = [self._write(part) for part in parts]
         try:
@@ -158,6 +162,20 @@ def cut(items: Sequence[Any], most: int) -> list[list[Any]]:
     [[1, 2], [3]]
     """
     return [list(items[start : start + most]) for start in range(0, len(items), most)]
+
+
+@contextlib.contextmanager
+def _own_logging() -> Generator[None]:
+    """Import submitit without its settings of logging, which would close the log handlers of whoever imports it."""
+    before = os.environ.get(_LOGGING)
+    os.environ[_LOGGING] = "NOCONFIG"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_LOGGING]
+        else:
+            os.environ[_LOGGING] = before
 
 
 def _last_line(error: BaseException) -> str:
