@@ -219,7 +219,7 @@ def test_three_lines_make_a_node_of_every_check(site: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout
     assert "test_conformance[model:example-bands:determinism] PASSED" in done.stdout
     assert "test_conformance[metric:example-nearest:noise] PASSED" in done.stdout
-    assert "41 passed, 1 skipped" in done.stdout
+    assert "42 passed, 1 skipped" in done.stdout
 
 
 def test_failures_known_and_unknown_under_pytest(tmp_path: Path) -> None:
