@@ -301,7 +301,8 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
 
 
 def _of_total(kept: str, total: str) -> str:
-    return kept if kept == total or not total else f"{kept} kept of {total}"
+    """Neuroids that scores rest on; where scores have none of their own, those that were recorded."""
+    return kept or total if not (kept and total) or kept == total else f"{kept} kept of {total}"
 
 
 def _nulls(records: Sequence[Record]) -> str:
