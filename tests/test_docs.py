@@ -374,3 +374,20 @@ def test_every_formula_is_set_and_nothing_is_wider_than_a_phone(site: tuple[Path
         window.close()
     assert n_formulas > 100
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+
+
+def test_papers_are_the_same_in_the_bibliography_and_in_what_isocortex_cite_writes() -> None:
+    """Two lists that were written apart: a slip in one of them shows."""
+    listed = tomllib.loads((DOCS / "bibliography.toml").read_text(encoding="utf-8"))["paper"]
+    source = ROOT / "plugins" / "report" / "src" / "isocortex_report" / "paper" / "references.toml"
+    cited = {name.lower(): entry for name, entry in tomllib.loads(source.read_text(encoding="utf-8")).items()}
+    shared = [(paper, cited[name]) for paper in listed if (name := paper.get("identifier", "").lower()) in cited]
+    assert len(shared) > 50
+    for paper, entry in shared:
+        assert _letters(paper["title"]).startswith(_letters(entry["title"])), paper["title"]
+        assert _letters(paper["authors"].partition(",")[0]) == _letters(entry["author"].partition(",")[0])
+        assert 0 <= paper["year"] - entry["year"] <= 1, f"{paper['title']}: a preprint is a year older at most"
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower().replace("&", "and"))
