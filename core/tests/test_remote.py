@@ -89,6 +89,14 @@ def test_a_result_without_the_arrays_that_are_asked_for_is_handed_over(lab: Lab)
     assert handed(lab) == []
 
 
+def test_a_result_with_fewer_draws_than_are_asked_for_is_handed_over(lab: Lab) -> None:
+    assert lab.score("lab-net", "lab.regions")[0].n_draws == 1000
+    assert score(lab, "lab-net", "lab.regions", draws=2000)[0].n_draws == 2000
+    assert handed(lab) == ["lab-net@fixed × lab.regions"]
+    assert score(lab, "lab-net", "lab.regions", draws=1500)[0].n_draws == 2000
+    assert handed(lab) == []
+
+
 def test_a_task_that_leaves_nothing_and_of_which_nobody_knows_is_a_failure(lab: Lab, monkeypatch) -> None:
     monkeypatch.setattr(remote, "PATIENCE_S", 0.0)
     (failed,) = score(lab, "lab-double", "lab.fit")

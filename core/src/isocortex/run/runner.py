@@ -172,7 +172,8 @@ class Runner:
         Parameters
         ----------
         with_kept
-            Only where the arrays that ``--keep`` asks for are there, too.
+            Only where the arrays that ``--keep`` asks for are there, too. One with fewer draws than are asked for is
+            not finished.
         """
         if not any(self.folder(cell).glob("*/result.json")):  # of many cells, without loading anything
             return None
@@ -181,10 +182,10 @@ class Runner:
             found = self._finished(self.folder(cell), work) if work.cacheable else None
         except (Exception, SystemExit):  # the task itself will say what is wrong
             return None
-        if found is None or not with_kept:
-            return found
+        if found is None or self._lacks_draws(found):
+            return None
         place = record_path(self.folder(cell), found.digest).parent
-        return None if absent_arrays(place, found, self.config.keep) else found
+        return None if with_kept and absent_arrays(place, found, self.config.keep) else found
 
     def _work(self, cell: Cell, watch: Stopwatch) -> CellWork:
         return CellWork(
@@ -241,12 +242,16 @@ class Runner:
         refuse_other_values(path, found, again)
         self._keep(path.parent, scores, found, names)
 
+    def _lacks_draws(self, found: Result) -> bool:
+        """Whether more draws are asked for than a result has."""
+        return found.n_draws is not None and 0 < found.n_draws < (self.config.draws or 0)
+
     def _with_more_draws(self, work: CellWork, folder: Path, found: Result) -> Result:
         """A result that was there before, with as many draws as are asked for, if it has fewer; else as it is."""
         asked, n_draws = self.config.draws, found.n_draws
         if asked is None or not n_draws or asked == n_draws:
             return found
-        if asked < n_draws:
+        if not self._lacks_draws(found):
             self.reporter.line(f"{work.cell.name} has {n_draws:,} draws, and all of them are used")
             return found
         self.reporter.line(f"{work.cell.name} has {n_draws:,} draws and is given {asked - n_draws:,} more")
