@@ -18,7 +18,8 @@ A page says in comments what is run. The commands of a page run in one folder, i
 minute``. ``from`` and ``to`` are patterns of the first line that is shown and of the first that is not any more,
 ``only`` of the lines that are kept;
 ``exit`` is the code that a command ends with where it is meant to fail (its message is shown); ``columns`` the width of
-the terminal. A value is read out of the results that lie in the folder by then, with as many digits as stand there.
+the terminal; ``data: none`` where nothing is to have been fetched. A value is read out of the results that lie in the
+folder by then, with as many digits as stand there.
 
 What is shown and what is printed may differ by one unit of a number's last digit, since machines do, and by digests.
 """
@@ -49,7 +50,7 @@ VALUE = re.compile(
     r"(?P<head><!-- value: (?P<model>\S+) (?P<benchmark>\S+) (?P<region>\S+)(?: (?P<column>\S+))? -->)"
     r"(?P<shown>-?\d*\.\d+)(?=<!-- end -->)"
 )
-OPTIONS = frozenset({"needs", "from", "to", "only", "exit", "columns"})
+OPTIONS = frozenset({"needs", "from", "to", "only", "exit", "columns", "data"})
 CALL = "import sys; sys.argv[0] = 'isocortex'; from isocortex.cli.commands import main; main()"
 NUMBER = re.compile(r"(?<![\w.])-?\d*\.\d+(?![\w.])")
 DIGEST = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,64}\b")
@@ -98,6 +99,7 @@ def printed(command: str, options: dict[str, str], folders: Folders, *, shown: b
     arguments = shlex.split(os.path.expandvars(command))
     if arguments[0] != "isocortex":
         sys.exit(f"{command!r} is no command of isocortex, and nothing else is run here.")
+    home = folders.shared / "empty" if options.get("data") == "none" else folders.shared
     done = subprocess.run(  # noqa: S603 - this interpreter, and commands that the pages name
         [sys.executable, "-c", CALL, *arguments[1:]],
         cwd=folders.work,
@@ -105,7 +107,7 @@ def printed(command: str, options: dict[str, str], folders: Folders, *, shown: b
             **os.environ,
             "COLUMNS": options.get("columns", COLUMNS),
             "NO_COLOR": "1",
-            "ISOCORTEX_DATA": str(folders.shared / "data"),
+            "ISOCORTEX_DATA": str(home / "data"),
             "ISOCORTEX_CACHE": str(folders.shared / "cache"),
         },
         capture_output=True,
@@ -118,7 +120,7 @@ def printed(command: str, options: dict[str, str], folders: Folders, *, shown: b
     if not shown:
         return ""
     text = done.stderr + done.stdout if wanted else done.stdout
-    lines = cut(text.replace(str(folders.shared), "~").replace(str(folders.work), ".").splitlines(), options)
+    lines = cut(text.replace(str(home), "~").replace(str(folders.work), ".").splitlines(), options)
     if wanted:
         lines = [part for line in lines for part in _folded(line)]
     return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
