@@ -3,8 +3,8 @@
 python docs/generate_gallery.py               makes the results itself, in a few minutes, and downloads nothing
 python docs/generate_gallery.py RESULTS…      folders of results; the first that allows a kind gives its picture
 
-Results of its own: those of ``isocortex demo``; two models whose predictions are kept; and models that are made up, for
-the figures that need many.
+Results of its own: those of ``isocortex demo``; two models whose predictions are kept; and results that are made up, for
+the figures that need many models, decisions about labels, or neuroids with a place on the cortex.
 """
 
 from __future__ import annotations
@@ -32,7 +32,42 @@ def own_results(folder: Path) -> list[Path]:
     _isocortex("demo", "--out", str(demo))
     chosen = [text for name in MODELS for text in ("-m", name)] + [text for name in KEPT for text in ("-b", name)]
     _isocortex("score", *chosen, "--keep", "prediction", "--out", str(kept))
-    return [demo, kept, written(folder / "made-up", many(36, 6))]
+    return [demo, kept, written(folder / "many", many(36, 6)), *made_up(folder)]
+
+
+def made_up(folder: Path) -> list[Path]:
+    """Folders of results of twenty models with draws, of decisions about labels, and of voxels of auditory cortex."""
+    import numpy as np
+    import xarray as xr
+
+    from isocortex_report.figures.surface import mesh
+    from plugins.report.tests.results_for_figures import neuroid_scores, result, summary, write_with_scores
+
+    draw = np.random.default_rng(0)
+    values = draw.uniform(0.1, 0.6, 20)
+    for n, value in enumerate(values):
+        model = result(f"net-{n:02}", summary=summary(float(value), seed=n))
+        write_with_scores(folder / "pairs", model, neuroid_scores(np.full((2, 6), value)))
+    labels = ["bird", "boat", "car", "cat", "chair", "dog"]
+    counts = np.array([draw.multinomial(40, 0.07 + 0.58 * (np.arange(6) == n)) for n in range(6)])
+    decisions = xr.Dataset(
+        {"confusion": (("truth", "choice"), counts)},
+        coords={"truth": labels, "choice": labels},
+        attrs={"measure": "accuracy"},
+    )
+    decisions = decisions.expand_dims("layer").assign(chosen=((), 0))
+    of_labels = result("net-00", summary=summary(float(np.trace(counts) / counts.sum()), statistic="accuracy"))
+    points = np.concatenate([mesh("pial", side)[0] for side in ("left", "right")])
+    far = np.linalg.norm(np.abs(points) - [52.0, 20.0, 8.0], axis=1)  # from Heschl's gyrus, either side
+    near = np.flatnonzero((far < 38) & (points[:, 1] < 10) & (points[:, 2] > -25))
+    places = np.tile(near, 4)
+    r = 0.15 + 0.5 * np.exp(-((far[places] / 20) ** 2)) + draw.normal(0, 0.05, len(places))
+    x, y, z = points[places].T
+    people = np.repeat([f"S{n}" for n in range(4)], len(near))
+    voxels = neuroid_scores(r[None].astype(np.float32), subject=people, x=x, y=y, z=z, space=["fsaverage"] * len(r))
+    write_with_scores(folder / "decisions", of_labels, decisions)
+    write_with_scores(folder / "cortex", result("net-00"), voxels)
+    return [folder / name for name in ("pairs", "decisions", "cortex")]
 
 
 def _isocortex(*arguments: str) -> None:
