@@ -3,8 +3,8 @@
 python docs/generate_gallery.py               makes the results itself, in a few minutes, and downloads nothing
 python docs/generate_gallery.py RESULTS…      folders of results; the first that allows a kind gives its picture
 
-Results of its own: those of ``isocortex demo``; two models whose predictions are kept; and results that are made up, for
-the figures that need many models, decisions about labels, or neuroids with a place on the cortex.
+Results of its own: those of ``isocortex demo``; two models whose predictions are kept; and made-up ones, for figures
+that need many models, decisions about labels, or neuroids with a place on the cortex.
 """
 
 from __future__ import annotations
