@@ -121,7 +121,7 @@ def test_neuroids_are_the_means_over_splits(folder: Path) -> None:
     np.testing.assert_array_equal(split["r"], scores["r"].values.astype(float).ravel())
 
 
-def test_their_regression_has_the_fifteen_columns_of_the_release(folder: Path, isocortex) -> None:
+def test_their_regression_has_the_fifteen_columns_of_the_release(folder: Path, scored: Path, isocortex) -> None:
     import isocortex as package
 
     frame = export(folder, level="neuroid", benchmarks=["images.tuckute2023-components"], models=["noise/2"])
@@ -135,6 +135,15 @@ def test_their_regression_has_the_fifteen_columns_of_the_release(folder: Path, i
     alpha = package.kept(result, "alpha", folder)["alpha"].transpose("layer", "neuroid", "split").values.astype(float)
     np.testing.assert_allclose(frame["median_alpha"], np.median(10.0**alpha, axis=2).ravel(), rtol=1e-12)
     assert frame["mean_r2_test_c"].isna().all(), "there are no repetitions"
+    data = package.load_dataset(f"folder:{scored.parent / 'images'}").responses
+    tested = scores["test_stimulus"].values.astype(int)
+    expected = np.mean([data.values[rows].std(axis=0) for rows in tested], axis=0)
+    np.testing.assert_allclose(frame["y_test_std_mean"], np.tile(expected, 2), rtol=1e-6)
+    trained = [np.setdiff1d(np.arange(len(data)), rows) for rows in tested]
+    expected = np.mean([data.values[rows].std(axis=0) for rows in trained], axis=0)
+    np.testing.assert_allclose(frame["y_train_std_mean"], np.tile(expected, 2), rtol=1e-6)
+    assert (frame["y_pred_train_std_mean"] > 0).all()
+    assert (frame["y_pred_test_std_mean"] > 0).all()
     said: list[str] = []
     export(folder, level="neuroid", benchmarks=["images.ridge"], said=said)
     assert said == []

@@ -15,7 +15,7 @@ from isocortex.errors import FilesError, StoreError, shorten
 from isocortex.files.digests import digest_file
 from isocortex.files.sealed import read_sealed, write_sealed
 from isocortex.results.scores_file import write_netcdf
-from isocortex.scoring.contract import KEEPABLE
+from isocortex.scoring.contract import KEEPABLE, KEPT_WITH
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,13 +25,11 @@ if TYPE_CHECKING:
 #: values that are computed again may differ in last bits: by other numbers of threads or other processors
 TOLERANCE = 1e-6
 
-#: name of what is asked for → what goes with it
-_WITH = {"alpha": ("alpha_at_bound",)}
 
 
 def without_keepable(scores: xr.Dataset) -> xr.Dataset:
     """Scores without what is kept on request only."""
-    names = [name for kept in KEEPABLE for name in (kept, *_WITH.get(kept, ()))]
+    names = [name for kept in KEEPABLE for name in (kept, *KEPT_WITH.get(kept, ()))]
     return scores.drop_vars(names, errors="ignore")
 
 
@@ -67,7 +65,7 @@ def write_arrays(folder: Path, scores: xr.Dataset, result: Result, names: Sequen
         They cannot be written.
     """
     for name in names:
-        chosen = [one for one in (name, *_WITH.get(name, ())) if one in scores]
+        chosen = [one for one in (name, *KEPT_WITH.get(name, ())) if one in scores]
         digest = write_netcdf(folder / "kept" / f"{name}.nc", scores[chosen]) if chosen else None
         record = {"result": result.digest, "name": name, "file_sha256": digest}
         write_sealed(folder / "kept" / f"{name}.json", record)

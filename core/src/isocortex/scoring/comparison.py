@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isocortex.errors import DataError, PluginError, SettingsError
-from isocortex.scoring.contract import Contract, Preparation, Split
+from isocortex.scoring.contract import KEPT_WITH, Contract, Preparation, Split
 from isocortex.scoring.layer_choice import as_layered, collapsed, over_splits, read_out, score_layers, source_of
 from isocortex.scoring.stages import nested_stage
 from isocortex.scoring.summary import summarise
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 #: variables along "layer" that are no measures
-_NO_MEASURES = ("selection", "null", "training_r2")
+_NO_MEASURES = ("selection", "null", "training_r2", *KEPT_WITH["training_r2"])
 
 
 class Comparison(Contract):

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from isocortex.scoring.summary import Summary
 
 
-KEEPABLE = ("prediction", "alpha", "training_r2")  # beside scores; "alpha" stands for "alpha_at_bound" too
+KEEPABLE = ("prediction", "alpha", "training_r2")  # beside scores
+#: what goes with it, of a metric that has it
+KEPT_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "alpha": ("alpha_at_bound",),
+        "training_r2": ("prediction_std", "training_prediction_std", "response_std", "training_response_std"),
+    }
+)
 
 
 class Split(NamedTuple):

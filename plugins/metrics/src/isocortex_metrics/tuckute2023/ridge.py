@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 #: values of one block of features: 16 MB in float64
 _BLOCK_VALUES = 2_000_000
 _COMPONENTS = "tuckute2023-components"
+#: kept with training_r2: standard deviations over the test or training stimuli of a split
+_SPREADS = ("prediction_std", "training_prediction_std", "response_std", "training_response_std")
 
 
 class TuckuteRidge(MetricPlugin):
@@ -192,8 +194,9 @@ class TuckuteComparison(Comparison):
 
         Returns
         -------
-        r_prior_zero (NaN where null), r (negative ones 0), r2, null, alpha (log10), alpha_at_bound, training_r2, all
-        ("split", "neuroid"), and with several scans r2_corrected (not clipped), null_scans (how many fits of single
+        r_prior_zero (NaN where null), r (negative ones 0), r2, null, alpha (log10), alpha_at_bound, training_r2 with the
+        standard deviations of predictions and responses over test and training stimuli (prediction_std,
+        training_prediction_std, response_std, training_response_std), all ("split", "neuroid"), and with several scans r2_corrected (not clipped), null_scans (how many fits of single
         scans are null), response_reliability and prediction_reliability; prediction ("split", "test", "neuroid") with
         the coordinate test_stimulus. ``keep`` leaves out alpha, training_r2 or prediction.
         """
@@ -206,7 +209,7 @@ class TuckuteComparison(Comparison):
         blocks = activations.blocks(self.stimulus_id, max(1, _BLOCK_VALUES // self.n_stimuli))
         gram = gram_matrix(blocks, self.n_stimuli, self.device)
         names = ["r_prior_zero", "r", "r2", "null", "alpha_index"]
-        names += ["training_r2"] if "training_r2" in self.keep else []
+        names += ["training_r2", *_SPREADS] if "training_r2" in self.keep else []
         names += ["r2_corrected", "null_scans", "prediction_reliability"] if len(self.scans) > 1 else []
         names += ["prediction", "training_mean"] if with_prediction else []
         found = score_halves(gram, self.splits, self.scans, self.reliability, activations.n_units, names)

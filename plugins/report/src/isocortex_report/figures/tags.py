@@ -59,7 +59,7 @@ def _figure(rows: pd.DataFrame, name: str) -> Figure:
     fitted = n_families >= FEWEST_FOR_A_LINE
     more = [
         f"Spearman's ρ {words.number(rho, 2)}, {over}",
-        f"{len(rows)} models of {n_families} families, controls left out",
+        f"{len(rows)} models of {'1 family' if n_families == 1 else f'{n_families} families'}, controls left out",
         "line: least squares" if fitted else f"no line below {FEWEST_FOR_A_LINE} families",
         words.forms_text(map(str, rows["form"])),
     ]

@@ -2,7 +2,8 @@
 
 Over the ten splits: mean and median of r before and after negative values count as 0, mean, median and standard
 deviation (by n) of r², corrected r² and training r², and mean and median of alpha: fifteen columns. Corrected r² exists
-with repetitions only; training r² and alpha where ``--keep training_r2 --keep alpha`` kept them.
+with repetitions only; training r² and alpha where ``--keep training_r2 --keep alpha`` kept them. With training r² come the four
+standard deviations of the release, of predictions and responses over test and training stimuli, as means over splits.
 """
 
 from __future__ import annotations
@@ -31,8 +32,15 @@ _COLUMNS: Final = {
     "r2_train": ("training_r2", ("mean", "median", "std")),
     "alpha": ("alpha", ("mean", "median")),
 }
-#: beside the scores, by name
-_KEPT: Final = ("training_r2", "alpha")
+#: name in the release → ours, kept with training_r2
+_SPREADS: Final = {
+    "y_pred_test_std_mean": "prediction_std",
+    "y_pred_train_std_mean": "training_prediction_std",
+    "y_test_std_mean": "response_std",
+    "y_train_std_mean": "training_response_std",
+}
+#: beside the scores → the name that it is kept under
+_KEPT: Final = {"training_r2": "training_r2", "alpha": "alpha", **dict.fromkeys(_SPREADS.values(), "training_r2")}
 
 
 def is_theirs(result: Result) -> bool:
@@ -43,7 +51,7 @@ def is_theirs(result: Result) -> bool:
 def with_their_columns(
     table: pd.DataFrame, result: Result, scores: xr.Dataset, folder: Path | None, said: list[str]
 ) -> pd.DataFrame:
-    """Add the fifteen columns to rows of layer × neuroid; what was not kept is empty, and said.
+    """Add the fifteen columns and the standard deviations to rows of layer × neuroid; what was not kept is empty, and said.
 
     Parameters
     ----------
@@ -61,6 +69,9 @@ def with_their_columns(
         values = _values(own, result, scores, folder, said)
         for kind in kinds:
             columns[f"{kind}_{name}"] = np.nan if values is None else _OVER[kind](values, axis=-1).ravel()
+    for name, own in _SPREADS.items():
+        values = _values(own, result, scores, folder, said)
+        columns[name] = np.nan if values is None else values.mean(axis=-1).ravel()
     return table.assign(**columns)
 
 
@@ -73,7 +84,7 @@ def _values(name: str, result: Result, scores: xr.Dataset, folder: Path | None, 
         if name in _KEPT:
             said.append(
                 f"{result.model}@{result.variant} × {result.benchmark}: {name} was not kept and is empty; "
-                f"'isocortex score … --keep {name}' keeps it"
+                f"'isocortex score … --keep {_KEPT[name]}' keeps it"
             )
         return None
     values = found.transpose("layer", "neuroid", "split").values.astype(np.float64)
@@ -84,6 +95,6 @@ def _kept(name: str, result: Result, folder: Path) -> xr.DataArray | None:
     import isocortex
 
     try:
-        return isocortex.kept(result, name, folder)[name]
-    except IsocortexError:
+        return isocortex.kept(result, _KEPT[name], folder)[name]
+    except (IsocortexError, KeyError):  # kept by a version that kept less
         return None
