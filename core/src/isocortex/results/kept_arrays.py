@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 
 
-
 def without_keepable(scores: xr.Dataset) -> xr.Dataset:
     """Scores without what is kept on request only."""
     names = [name for kept in KEEPABLE for name in (kept, *KEPT_WITH.get(kept, ()))]

@@ -194,11 +194,12 @@ class TuckuteComparison(Comparison):
 
         Returns
         -------
-        r_prior_zero (NaN where null), r (negative ones 0), r2, null, alpha (log10), alpha_at_bound, training_r2 with the
-        standard deviations of predictions and responses over test and training stimuli (prediction_std,
-        training_prediction_std, response_std, training_response_std), all ("split", "neuroid"), and with several scans r2_corrected (not clipped), null_scans (how many fits of single
-        scans are null), response_reliability and prediction_reliability; prediction ("split", "test", "neuroid") with
-        the coordinate test_stimulus. ``keep`` leaves out alpha, training_r2 or prediction.
+        r_prior_zero (NaN where null), r (negative ones 0), r2, null, alpha (log10), alpha_at_bound, training_r2, and
+        beside it the standard deviations of predictions and responses over test and training stimuli (prediction_std,
+        training_prediction_std, response_std, training_response_std), all ("split", "neuroid"). With several scans also
+        r2_corrected (not clipped), null_scans (how many fits of single scans are null), response_reliability and
+        prediction_reliability. prediction ("split", "test", "neuroid") with the coordinate test_stimulus. ``keep``
+        leaves out alpha, training_r2 or prediction.
         """
         if not isinstance(activations, Activations):
             activations = Activations.from_xarray(activations)

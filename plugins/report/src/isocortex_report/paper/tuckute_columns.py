@@ -2,8 +2,9 @@
 
 Over the ten splits: mean and median of r before and after negative values count as 0, mean, median and standard
 deviation (by n) of r², corrected r² and training r², and mean and median of alpha: fifteen columns. Corrected r² exists
-with repetitions only; training r² and alpha where ``--keep training_r2 --keep alpha`` kept them. With training r² come the four
-standard deviations of the release, of predictions and responses over test and training stimuli, as means over splits.
+with repetitions only; training r² and alpha where ``--keep training_r2 --keep alpha`` kept them. With training r² come the
+four standard deviations of the release, of predictions and responses over test and training stimuli, as means over
+splits.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def is_theirs(result: Result) -> bool:
 def with_their_columns(
     table: pd.DataFrame, result: Result, scores: xr.Dataset, folder: Path | None, said: list[str]
 ) -> pd.DataFrame:
-    """Add the fifteen columns and the standard deviations to rows of layer × neuroid; what was not kept is empty, and said.
+    """Add the columns of the release to rows of layer × neuroid; what was not kept is empty, and said.
 
     Parameters
     ----------
