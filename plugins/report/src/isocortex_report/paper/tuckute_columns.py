@@ -2,7 +2,7 @@
 
 Over the ten splits: mean and median of r before and after negative values count as 0, mean, median and standard
 deviation (by n) of r², corrected r² and training r², and mean and median of alpha: fifteen columns. Corrected r² exists
-with repetitions only; training r² and alpha where ``--keep training_r2 --keep alpha`` kept them. With training r² come the
+with repetitions only; training r² and alpha where ``--keep training_r2 --keep alpha`` kept them. With it come the
 four standard deviations of the release, of predictions and responses over test and training stimuli, as means over
 splits.
 """
