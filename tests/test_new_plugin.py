@@ -23,7 +23,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_package("my-lab", list(KINDS), tmp_path_factory.mktemp("written"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.long] * (kind == "torch")) for kind in KINDS])
 def test_a_package_of_each_kind_passes_the_kit_and_is_listed(isocortex, tmp_path: Path, kind: str) -> None:
     if kind == "torch":
         pytest.importorskip("torch")

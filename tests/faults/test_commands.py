@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("commands.py")
 
 @pytest.mark.parametrize(
     ("commands", "manifests"),
-    [(30, 12), pytest.param(3000, 1000, marks=pytest.mark.long)],
+    [(20, 8), pytest.param(3000, 1000, marks=pytest.mark.long)],
     ids=["sample", "campaign"],
 )
 def test_whatever_is_typed_or_installed_ends_in_a_message(tmp_path: Path, commands: int, manifests: int) -> None:
