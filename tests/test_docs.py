@@ -204,8 +204,16 @@ def test_examples_for_those_who_come_from_elsewhere_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
-    for _, body in blocks(DOCS / "coming-from" / f"{name}.md", "python"):
+    examples = [body for _, body in blocks(DOCS / "coming-from" / f"{name}.md", "python")]
+    assert examples
+    for body in examples:
         exec(compile(body, f"<{name}>", "exec"), names)
+    if name == "rsatoolbox":
+        rho = names["comparison"].score(names["layer"])["rho_a"].values  # type: ignore[attr-defined]
+        assert rho.shape == (4,)
+        assert (abs(rho) < 0.5).all(), "the matrices are drawn at random"
+    else:
+        assert len(Path("features-alexnet/stimulus_id.txt").read_text().split()) == 24
 
 
 def test_every_command_has_its_help_text() -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from PIL import Image
+from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
 import isocortex
@@ -139,11 +140,15 @@ def test_the_matrix_of_the_brain_is_the_mean_over_participants(scored: Path, dat
     dataset = isocortex.load_dataset(data)
     subjects = np.array(["a", "b", "a"] * 3)
     of_two = replace(dataset, responses=dataset.responses.assign_coords(subject=("neuroid", subjects)))
-    found, means = brain_rdm(of_two), averaged(dataset.responses)
+    means = averaged(dataset.responses)
     pairs = np.triu_indices(len(means), 1)
     scores = [(means - means.mean(axis=0)) / means.std(axis=0)][0]
     expected = [1 - np.corrcoef(scores[:, subjects == name])[pairs] for name in sorted(set(subjects))]
+    found = brain_rdm(of_two, {"dissimilarity": "correlation", "standardise": True})
     np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-12)
+    plain = [pdist(means[:, subjects == name]) for name in sorted(set(subjects))]
+    found = brain_rdm(of_two, {"dissimilarity": "euclidean", "standardise": False})
+    np.testing.assert_allclose(found, np.mean(plain, axis=0), atol=1e-12)
     (figure,) = figures_of(read_results(scored), scored, ["rdm"])
     figure.svg()
     assert figure.frame["matrix"].unique().tolist() == ["category", "brain"]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isocortex.display import number
 from isocortex.errors import printable, shorten
 from isocortex.results.frames import row_name
 from isocortex.results.selection import Selection, matches, require
@@ -104,17 +105,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
         str(row["seed"]),
         row["digest"][:8],
     ]
-
-
-def number(value: float | None) -> str:
-    """Three digits, or a dash.
-
-    Examples
-    --------
-    >>> number(0.12345), number(None)
-    ('0.123', '–')
-    """
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _ceiling(row: dict[str, Any]) -> str:

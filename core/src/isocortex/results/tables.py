@@ -6,14 +6,14 @@ JSON and CSV hold every field. Rows of different statistic or target never share
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.errors import printable, shorten, without_credentials
+from isocortex.results.csv_texts import csv_frame
 from isocortex.results.frames import row_name, rows_frame
 from isocortex.results.selection import Selection, full_name, matches, require
 from isocortex.results.sheet_layout import MOST_BLOCKS, layout_of, sheet_lines
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from isocortex.results.result import Result
-
-#: what a spreadsheet takes for a formula at the start of a cell
-_FORMULA = re.compile(r"^\s*[=+\-@]|^[\t\r]")
 
 
 def print_table(results: Sequence[Result], chosen: Selection | None = None, order: Order | None = None) -> None:
@@ -154,17 +151,8 @@ def print_csv(results: Sequence[Result], chosen: Selection | None = None) -> Non
 
 def write_csv(frame: pd.DataFrame) -> None:
     """Print a table as CSV, its texts without what a terminal obeys or a spreadsheet takes for a formula."""
-    texts = [name for name, kind in frame.dtypes.items() if kind == "object"]
-    frame = frame.assign(**{str(name): [_cell_text(value) for value in frame[name]] for name in texts})
-    frame.rename(columns=lambda name: _cell_text(str(name))).to_csv(sys.stdout, index=False)
-
-
-def _cell_text(value: Any) -> Any:
-    """A text that a spreadsheet takes for a text; other values as they are."""
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    return f"'{text}" if _FORMULA.match(text) else text
+    plain = frame.map(lambda value: printable(value) if isinstance(value, str) else value)
+    csv_frame(plain.rename(columns=lambda name: printable(str(name)))).to_csv(sys.stdout, index=False)
 
 
 def print_latex(results: Sequence[Result], chosen: Selection | None = None, order: Order | None = None) -> None:

@@ -110,9 +110,9 @@ class Figure:
 
     def csv(self) -> str:
         """What is drawn as CSV, numbers to the last digit; a text that a spreadsheet would compute begins with '."""
-        texts = [name for name in self.frame.columns if self.frame[name].dtype.kind not in "fiub"]
-        plain = self.frame.assign(**{name: self.frame[name].map(_no_formula) for name in texts})
-        return plain.to_csv(index=False, lineterminator="\n")
+        from isocortex.results import csv_frame
+
+        return csv_frame(self.frame).to_csv(index=False, lineterminator="\n")
 
     def _bytes(self, ending: str, *, titled: bool) -> bytes:
         width, height = self.drawing.size(self.frame)
@@ -145,11 +145,6 @@ def check_ending(path: Path, more: Sequence[str] = ()) -> None:
     known = (*FORMATS, *more)
     if path.suffix.lower() not in known:
         raise UsageError(f"{path.name!r} does not end in {', '.join(known)}: what the figure is written as.")
-
-
-def _no_formula(text: Any) -> Any:
-    """A text that a spreadsheet shows and does not compute."""
-    return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 # --- title, note, margins ---------------------------------------------------------------------------------------------

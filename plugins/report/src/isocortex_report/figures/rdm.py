@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.data import averaged
+from isocortex.errors import DataError
 from isocortex.files import folder_name
 from isocortex.typing import Array
 from isocortex_report.figures import style, words
@@ -42,7 +42,7 @@ def figures(material: Material) -> Iterator[Figure]:
             continue
         kept = _kept_models(material, rows)
         dataset = material.dataset(first) if kept else None
-        brain = None if dataset is None else brain_rdm(dataset)
+        brain = None if dataset is None else brain_rdm(dataset, first.settings)
         if dataset is None or brain is None or any(len(values) != len(brain) for values in kept.values()):
             continue
         table = dataset.stimuli.table
@@ -50,7 +50,7 @@ def figures(material: Material) -> Iterator[Figure]:
         names = " and ".join(style.short_name(name) for name in kept)
         note = (
             f"{len(dataset.stimuli)} stimuli in the order and categories of the data set; colours: ranks of the "
-            f"dissimilarities within each matrix, 0 to 100 %; brain: {_brain_words(dataset)}; "
+            f"dissimilarities within each matrix, 0 to 100 %; brain: {_brain_words(dataset, first.settings)}; "
             f"{words.STATISTICS.get(statistic, statistic)}: "
             + ", ".join(
                 f"{style.short_name(str(one['label']))} {words.number(one['value'])}" for one in _shown(rows, kept)
@@ -83,34 +83,33 @@ def _kept_models(material: Material, rows: pd.DataFrame) -> dict[str, Array]:
     return found
 
 
-def brain_rdm(dataset: Dataset) -> Array | None:
+def brain_rdm(dataset: Dataset, settings: Mapping[str, Any]) -> Array | None:
     """Dissimilarities of the pairs of stimuli in canonical order, (n_pairs,): the mean over participants.
 
-    Of responses: 1 − r of the patterns over the neuroids of a participant, each neuroid z-scored over the stimuli.
+    Of responses they are made as the metric's settings say, ``dissimilarity`` and ``standardise``, so that model and
+    brain are looked at in one way; None where a participant has none.
     """
-    if dataset.rdm is not None:
-        rdm = dataset.rdm
-        return rdm.mean([dim for dim in rdm.dims if dim != "pair"]).values.astype(float)
-    if dataset.responses is None:
+    from isocortex_metrics.geometry.participant_rdms import participant_rdms
+
+    how, standardise = _recipe(settings)
+    try:
+        people = participant_rdms(dataset, how, "rdm", standardise=standardise)
+    except DataError:
         return None
-    responses = dataset.responses
-    means = averaged(responses)
-    subjects = responses["subject"].values.astype(str) if "subject" in responses.coords else np.full(means.shape[1], "")
-    pairs = np.triu_indices(len(means), 1)
-    found: list[Array] = []
-    for subject in dict.fromkeys(subjects.tolist()):
-        part = means[:, subjects == subject]
-        if part.shape[1] < 3 or np.isnan(part).any() or (part.std(axis=0) == 0).any():
-            continue
-        found.append(1 - np.corrcoef((part - part.mean(axis=0)) / part.std(axis=0))[pairs])
-    return np.mean(found, axis=0) if found else None
+    return people.rdms.mean(axis=0) if tuple(people.stimulus_id) == tuple(dataset.stimuli.ids) else None
 
 
-def _brain_words(dataset: Dataset) -> str:
+def _recipe(settings: Mapping[str, Any]) -> tuple[str, bool]:
+    """Dissimilarity, and whether neuroids are z-scored before; of a metric without such settings 1 − r."""
+    return str(settings.get("dissimilarity", "correlation")), bool(settings.get("standardise", False))
+
+
+def _brain_words(dataset: Dataset, settings: Mapping[str, Any]) -> str:
     if dataset.rdm is not None:
         n_subjects = dataset.rdm.sizes["subject"]
         return f"mean over {n_subjects} participants" if n_subjects > 1 else "one matrix, as it was published"
-    return "1 − r of patterns, every neuroid z-scored, mean over participants"
+    how, standardise = _recipe(settings)
+    return f"{how} dissimilarity of patterns{', every neuroid z-scored' if standardise else ''}, mean over participants"
 
 
 def rdm_frame(matrices: Mapping[str, Array], ids: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:

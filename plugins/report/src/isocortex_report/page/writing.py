@@ -255,11 +255,6 @@ def _write_comparisons(compared: Comparisons, made: Path) -> None:
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Numbers to the last digit; a text that a spreadsheet would compute begins with '."""
-    texts = [name for name in frame.columns if frame[name].dtype == object]
-    frame.assign(**{name: frame[name].map(_no_formula) for name in texts}).to_csv(
-        path, index=False, lineterminator="\n", errors="replace"
-    )
+    from isocortex.results import csv_frame
 
-
-def _no_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    csv_frame(frame).to_csv(path, index=False, lineterminator="\n", errors="replace")

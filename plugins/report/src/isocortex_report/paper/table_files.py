@@ -13,12 +13,11 @@ import numpy as np
 
 from isocortex.errors import UsageError
 from isocortex.files import write_atomic
+from isocortex.results import csv_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: what a spreadsheet takes for the beginning of a formula
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 #: of a name in MATLAB
 _MOST_LETTERS = 63
 _MATLAB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -44,21 +43,9 @@ def write_table(frame: pd.DataFrame, path: Path, kind: str) -> None:
     write_atomic(path, lambda file: file.write(made))
 
 
-def csv_text(value: str) -> str:
-    """A text that no spreadsheet takes for a formula.
-
-    Examples
-    --------
-    >>> csv_text("=1+1"), csv_text("V1")
-    ("'=1+1", 'V1')
-    """
-    return f"'{value}" if value.startswith(_FORMULA) else value
-
-
 def _csv(frame: pd.DataFrame) -> bytes:
-    texts = {str(name): frame[name].map(_plain).map(csv_text) for name in frame if _is_text(frame[name])}
-    named = frame.assign(**texts).rename(columns=lambda name: csv_text(str(name)))
-    return named.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass")
+    texts = {str(name): frame[name].map(_plain) for name in frame if _is_text(frame[name])}
+    return csv_frame(frame.assign(**texts)).to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass")
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
