@@ -1,0 +1,1 @@
+"""Networks that are trained here: on objects, on a screening task, or on the brain itself."""
