@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isocortex.activations.output import Emit, LayerOutput
 from isocortex.catalogue.cards import (
-    DESCRIBES,
     BenchmarkCard,
     DatasetCard,
     ExecutorCard,
@@ -26,13 +25,20 @@ from isocortex.catalogue.cards import (
     shown_model,
 )
 from isocortex.display import Displayed, Shown
-from isocortex.files.code import closure, digest_closure
-from isocortex.files.digests import digest_files, digest_of, jsonable
+from isocortex.errors import DataError, UsageError
 from isocortex.files.file_store import DataFiles
-from isocortex.files.libraries import library_versions
+from isocortex.files.row_digests import (
+    digest_benchmark as digest_benchmark,
+    digest_plugin,
+    digest_row as digest_row,
+    digests_of_variant,
+)
 from isocortex.scoring.comparison import Comparison
 from isocortex.scoring.contract import Ceiling, Preparation, Rules, Split
 from isocortex.scoring.metric_settings import check_settings, named_object, settings_in_full
+from isocortex.training.fitted import Fitted, read_fitted
+from isocortex.training.journal import Journal
+from isocortex.training.trained_on import TrainedOn
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,6 +68,7 @@ __all__ = [
     "StimuliCard",
     "StimuliPlugin",
     "Task",
+    "TrainableModel",
     "Variant",
     "check_settings",
     "digest_benchmark",
@@ -111,6 +118,8 @@ class ModelPlugin(Displayed, ABC):
 
     #: never use the network; set by whoever makes the plugin
     offline: bool = False
+    #: tells apart models of one name in one run, such as the networks of several splits
+    part: str = ""
     #: under ``--device auto``, run on an accelerator where there is one
     accelerated: bool = False
 
@@ -151,6 +160,11 @@ class ModelPlugin(Displayed, ABC):
         del stimuli, reduction
         return ()
 
+    def trained_on(self, variant: Variant) -> TrainedOn | None:
+        """What the variant has learned from, so that it is never tested on it; None: nothing that a benchmark holds."""
+        del variant
+        return None
+
     def fetch(self, variant: Variant, source: Path | None = None) -> Sequence[Path]:
         """Bring the weights of a variant here, from the folder ``source`` or, unless ``offline``, from the network.
 
@@ -163,6 +177,62 @@ class ModelPlugin(Displayed, ABC):
         """
         del variant, source
         return ()
+
+
+class TrainableModel(ModelPlugin):
+    """A model that learns from the training part of a benchmark, and is scored on the rest alone.
+
+    Its variant ``trained:SEED`` is fitted once for every split; ``file:FOLDER`` is one such fit, wherever it lies.
+    Features that lie beside the responses, such as layers before the last, may be compared by any metric with splits.
+    """
+
+    @abstractmethod
+    def fit(self, stimuli: StimulusSet, responses: xr.DataArray, *, seed: int, device: str, journal: Journal) -> Fitted:
+        """Learn from the training part of one split; everything that is chosen is chosen inside it.
+
+        Parameters
+        ----------
+        stimuli
+            The training stimuli in canonical order, with their table; nothing leads from them to others.
+        responses
+            Theirs, every presentation: dims ("presentation", "neuroid").
+        seed
+            Draws weights, batches and inner splits; equal seeds give equal bytes.
+        device
+            Where it learns.
+        journal
+            Keeps the state at the end of every epoch, and tells how far it is.
+        """
+
+    @abstractmethod
+    def open(self, fitted: Fitted, *, device: str) -> LoadedModel:
+        """The network that was fitted; outputs that stand for neuroids are named after them (``LayerOutput.units``)."""
+
+    def load(self, variant: Variant, *, device: str) -> LoadedModel:
+        """The network of ``file:FOLDER``; an untrained one (``random``) is for who offers it.
+
+        Raises
+        ------
+        UsageError
+            ``trained``, which is not one network but one for each split of a benchmark.
+        DataError
+            The folder holds a fit of another model.
+        """
+        if variant.path is not None:
+            fitted = read_fitted(Path(variant.path))
+            if fitted.model != self.card.id:
+                raise DataError(
+                    f"{variant.path} was fitted as {fitted.model!r}, and is not opened as {self.card.id!r}."
+                )
+            return self.open(fitted, device=device)
+        raise UsageError(
+            f"{self.card.id}@{variant} is one network for each split of a benchmark: 'isocortex score' trains and "
+            f"tests them. '--keep fitted' keeps them; {self.card.id}@file:FOLDER is one of them."
+        )
+
+    def trained_on(self, variant: Variant) -> TrainedOn | None:
+        """What the fit in a folder has learned from."""
+        return None if variant.path is None else read_fitted(Path(variant.path)).trained_on
 
 
 # --- data sets --------------------------------------------------------------------------------------------------------
@@ -319,70 +389,3 @@ class Executor(ABC):
         IsocortexError
             A task could not be started, or its process died; a score that fails is a record and no error.
         """
-
-
-# --- helpers of plugins -----------------------------------------------------------------------------------------------
-
-
-def digest_benchmark(card: BenchmarkCard, dataset: str, metric: str) -> str:
-    """Digest of what a benchmark's row says, with the IDs of data set and metric: part of every result's digest."""
-    row = card.model_dump(mode="json", exclude={*DESCRIBES, "dataset", "metric"})
-    return digest_of([jsonable(row), dataset, metric])
-
-
-def digests_of_variant(variant: Variant) -> list[str] | None:
-    """Digests of the file or folder of weights that a variant names."""
-    if variant.path is None:
-        return None
-    path = Path(variant.path)
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    return sorted(digest_files(files).values())
-
-
-def digest_plugin(plugin: Any, *facts: object) -> str | None:
-    """Digest over what decides a plugin's numbers, and facts about it: code, files, row and libraries.
-
-    None where the source of the plugin's class or of what it imports is not found (a class made in a notebook).
-
-    Examples
-    --------
-    >>> from isocortex.loading.folder_activations import FolderActivations
-    >>> card = ModelCard(id="a", object="x:A", modality="any", layers=("a",))
-    >>> digest_plugin(FolderActivations(card)) == digest_plugin(FolderActivations(card), "fact")
-    False
-    """
-    module, _, name = plugin.card.object.partition(":")
-    kind = type(plugin)
-    if name == kind.__qualname__ and (kind.__module__ == module or kind.__module__ in (closure(module) or ())):
-        return digest_row(plugin.card, *facts)
-    return digest_row(plugin.card, kind.__qualname__, *facts, module=kind.__module__)
-
-
-def digest_row(card: MetricCard | ModelCard, *facts: object, module: str | None = None) -> str | None:
-    """Digest over what decides the numbers of a row, and facts; nothing of the plugin is imported.
-
-    Code counts as far as the row's module imports it, the row without what only describes it, libraries by their
-    public versions: see "Versions and digests" in CONTRIBUTING.md.
-
-    Parameters
-    ----------
-    module
-        Where the code is; default: the module that the row's ``object`` names.
-
-    Returns
-    -------
-    None where the source of a module is not found.
-
-    Examples
-    --------
-    >>> card = MetricCard(id="none", object="a_module_of_a_notebook:Metric")
-    >>> digest_row(card) is None
-    True
-    """
-    code = digest_closure(module or card.object.partition(":")[0])
-    if code is None:
-        return None
-    row = card.model_dump(mode="json", exclude=set(DESCRIBES))
-    resampling = ("scipy",) if getattr(card, "resampler", "") == "polyphase" else ()
-    libraries = library_versions(card.package, (*card.requires, *resampling))
-    return digest_of([code, jsonable(row), libraries, jsonable(list(facts))])

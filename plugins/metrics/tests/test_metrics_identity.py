@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy.stats import pearsonr
@@ -13,7 +14,8 @@ from sklearn.metrics import explained_variance_score, mean_squared_error
 import isocortex
 from isocortex.activations import layer as activations
 from isocortex.activations.layer import Activations
-from isocortex.data.dataset import make_responses
+from isocortex.data.dataset import Dataset, make_responses
+from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import AlignmentError, DataError, SettingsError
 from isocortex.scoring.contract import Rules
 
@@ -191,5 +193,38 @@ def test_what_cannot_be_compared_is_refused() -> None:
         against(responses.isel(presentation=slice(2)))
     with pytest.raises(DataError, match="not finite"):
         against(responses.where(responses != responses[0, 0]))
-    with pytest.raises(SettingsError, match="identity has no setting 'n_folds'"):
+    with pytest.raises(SettingsError, match="n_folds say how stimuli are split"):
         against(responses, n_folds=5)
+    with pytest.raises(SettingsError, match="identity has no setting 'n_fold'"):
+        against(responses, n_fold=5)
+
+
+def test_with_a_scheme_each_split_is_tested_apart() -> None:
+    outputs, responses = problem()
+    comparison = against(responses, scheme="k-fold", n_folds=4, n_repeats=1)
+    scores = comparison.score(outputs)
+    assert scores["r"].dims == ("split", "neuroid")
+    for number, split in enumerate(comparison.splits):
+        for neuroid, column in zip("bcd", (2, 3, 0), strict=True):
+            y, output = responses.values[split.test, NEUROIDS.index(neuroid)], outputs.array()[split.test, column]
+            found = scores.isel(split=number, neuroid="bcd".index(neuroid))
+            assert float(found["r"]) == pytest.approx(pearsonr(output, y).statistic, abs=1e-12)
+    comparison.rules = Rules(n_draws=100)
+    summary = comparison.summarise(scores)
+    assert summary.n_splits == 4
+    assert "Nadeau & Bengio" in summary.error_kind
+
+
+def test_one_declared_split_has_the_spread_of_its_test_part_and_no_more() -> None:
+    """Draws over a test part that is tested once are as wide as they should be but for what training adds."""
+    outputs, responses = problem()
+    table = pd.DataFrame({"split": ["train"] * 20 + ["test"] * 20}, index=IDS)
+    pictures = {name: Stimulus(name, "image", np.full((2, 2, 3), number, np.uint8)) for number, name in enumerate(IDS)}
+    target = Dataset("made-up", StimulusSet("made-up", "image", pictures, table=table), responses=responses)
+    only = against(responses.isel(presentation=slice(20, 40)))
+    declared = against(target, scheme="fixed")
+    errors = []
+    for comparison in (only, declared):
+        comparison.rules = Rules(n_draws=1000)
+        errors.append(comparison.summarise(comparison.score(outputs)).error)
+    assert errors[1] == pytest.approx(np.sqrt(2) * errors[0], rel=0.15)  # 1 + n_test/n_train = 2

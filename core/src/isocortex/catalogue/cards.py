@@ -17,7 +17,9 @@ from isocortex.errors import PluginError, UsageError, shorten
 ANY_MODALITY = "any"
 #: package of models that a user made in Python
 OWN_PACKAGE = "python"
-VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed")
+VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed", "trained")
+#: kinds of variants that a seed tells apart
+SEEDED = ("random", "permuted", "trained")
 #: of one range
 MOST_SEEDS = 1000
 
@@ -39,6 +41,8 @@ Resampler = Literal["soxr", "polyphase", "model"]
 class Variant(BaseModel):
     """Which weights a model runs with: ``pretrained``, ``random:SEED``, ``permuted:SEED``, ``file:PATH`` or ``fixed``.
 
+    ``trained:SEED`` learns from the training part of each split of a benchmark, and is scored on the rest.
+
     Examples
     --------
     >>> Variant.parse("random:3")
@@ -48,7 +52,7 @@ class Variant(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
-    kind: Literal["pretrained", "random", "permuted", "file", "fixed"]
+    kind: Literal["pretrained", "random", "permuted", "file", "fixed", "trained"]
     seed: int | None = None
     path: str | None = None
     label: str | None = None
@@ -63,7 +67,7 @@ class Variant(BaseModel):
             The text is no variant.
         """
         kind, _, rest = text.partition(":")
-        if kind in ("random", "permuted") and (not rest or (rest.isascii() and rest.isdigit())):
+        if kind in SEEDED and (not rest or (rest.isascii() and rest.isdigit())):
             return cls(kind=kind, seed=int(rest or 0))  # pyright: ignore[reportArgumentType]
         path, _, label = rest.partition("=")
         if kind == "file" and path:
@@ -71,7 +75,8 @@ class Variant(BaseModel):
         if kind in ("pretrained", "fixed") and not rest:
             return cls(kind=kind)  # pyright: ignore[reportArgumentType]
         raise UsageError(
-            f"{text!r} is no variant. Expected pretrained, fixed, random:SEED, permuted:SEED or file:PATH[=LABEL]."
+            f"{text!r} is no variant. Expected pretrained, fixed, random:SEED, permuted:SEED, "
+            "trained:SEED or file:PATH[=LABEL]."
         )
 
     @classmethod
@@ -90,7 +95,7 @@ class Variant(BaseModel):
         """
         kind, _, seeds = text.partition(":")
         first, dots, last = seeds.partition("..")
-        if not dots or kind not in ("random", "permuted"):
+        if not dots or kind not in SEEDED:
             return (cls.parse(text),)
         if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
             raise UsageError(f"{text!r} is no range of seeds. Expected for example {kind}:0..19.")
@@ -102,7 +107,7 @@ class Variant(BaseModel):
         return tuple(cls.parse(f"{kind}:{seed}") for seed in range(int(first), int(last) + 1))
 
     def __str__(self) -> str:
-        if self.kind in ("random", "permuted"):
+        if self.kind in SEEDED:
             return f"{self.kind}:{self.seed}"
         return f"file:{self.label}" if self.kind == "file" else self.kind
 

@@ -30,7 +30,7 @@ def cache(context: click.Context, as_json: bool) -> None:
 @cache.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="JSON to stdout.")
 def list_kept(as_json: bool) -> None:
-    """List the activations that are kept, what was used last first."""
+    """List the activations and trained networks that are kept, what was used last first."""
     from isocortex.extraction.inventory import inventory
 
     kept = inventory()
@@ -49,7 +49,7 @@ def list_kept(as_json: bool) -> None:
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="Only of these: ID[@VARIANT] or glob.")
 @click.option("--yes", is_flag=True, help="Remove it; without, only what would go is said.")
 def prune(older_than: float | None, down_to: str | None, models: tuple[str, ...], yes: bool) -> None:
-    """Remove activations by age or size; what a living process uses stays.
+    """Remove activations and trained networks by age or size; what a living process uses stays.
 
     They are computed again when they are needed.
     """
@@ -131,7 +131,11 @@ def _line(one: Kept) -> str:
     from datetime import UTC, datetime
 
     day = datetime.fromtimestamp(one.last_used, UTC).date().isoformat()
-    return f"{size_text(one.n_bytes)}  used {day}  {one.name}, {one.n_layers} layers  [{one.folder.name}]"
+    return f"{size_text(one.n_bytes)}  used {day}  {one.name}{_layers(one)}  [{one.folder.name}]"
+
+
+def _layers(one: Kept) -> str:
+    return f", {one.n_layers} layers" if one.kind == "activations" else ""
 
 
 def size_text(n_bytes: float) -> str:

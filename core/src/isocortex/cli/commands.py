@@ -192,7 +192,10 @@ _LOG = click.option("--log", type=FolderOrFile(), metavar="FILE", help="Add ever
 @click.option("--shard", metavar="i/n", help="Only the i-th of n shares of the cells.")
 @click.option("--cell", "cells", multiple=True, metavar="ID", help="Only this cell, by its ID of --dry-run --json.")
 @click.option(
-    "--keep", multiple=True, metavar="NAME", help="Raw arrays to keep, in kept/NAME.nc: prediction, alpha, training_r2."
+    "--keep",
+    multiple=True,
+    metavar="NAME",
+    help="What to keep beside a result: prediction, alpha, training_r2; fitted: networks that were trained.",
 )
 @click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print cells, disk, memory and time needed; compute no score.")

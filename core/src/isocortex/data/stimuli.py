@@ -177,6 +177,13 @@ class StimulusSet(Displayed):
         part._whole = self, places
         return part
 
+    def apart(self, ids: Iterable[str]) -> StimulusSet:
+        """As ``only``, as a set of its own from which nothing leads to the other stimuli."""
+        part = self.only(ids)
+        return StimulusSet(
+            part.id, part.modality, list(zip(part.ids, part._sources, strict=True)), table=part.table, read=self._read
+        )
+
     def batch(self, index: Sequence[int]) -> StimulusBatch:
         """The stimuli at these places of the canonical order."""
         return StimulusBatch(self, tuple(index))

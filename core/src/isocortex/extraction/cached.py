@@ -132,7 +132,9 @@ class Extraction:
     def _asked(self) -> str:
         """A digest of names, which tells the models of one run apart; contents may change from run to run."""
         card, variant = self.model.card, self.variant.model_dump()
-        return digest_of([card.package, card.id, variant, self.stimuli.digest, self.reduction, self.device])
+        return digest_of(
+            [card.package, card.id, self.model.part, variant, self.stimuli.digest, self.reduction, self.device]
+        )
 
     def kept_layers(self, patterns: Sequence[str], folder: Path) -> dict[str, Activations]:
         """Activations in a folder; the model is not loaded where all of them are stored."""
@@ -186,7 +188,8 @@ class Extraction:
             self._tell_damage(kept, layers)
             kept.forget_damaged_warnings()
             package = self.model.card.package or "python"
-            kept.describe({**_about(name, self.stimuli, self.reduction), "package": package}, layers)
+            about = {**_about(name, self.stimuli, self.reduction), **self._said_of_training(), "package": package}
+            kept.describe(about, layers)
             for text in said:
                 kept.warn(text)
             found = extraction.extract(
@@ -202,6 +205,11 @@ class Extraction:
         selection = {"key": kept.key, "patterns": list(patterns), "layers": layers}
         write_sealed(_selection(patterns, kept.folder), selection)
         return found
+
+    def _said_of_training(self) -> dict[str, Any]:
+        """What the model has learned from travels with its activations, so that they are not tested on it either."""
+        trained_on = self.model.trained_on(self.variant)
+        return {} if trained_on is None else {"trained_on": trained_on.model_dump(mode="json")}
 
     def _tell_damage(self, kept: ActivationFolder, layers: Sequence[str]) -> None:
         damaged = kept.damaged(layers)

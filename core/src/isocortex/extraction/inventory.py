@@ -9,27 +9,30 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from isocortex.activations.folder import ActivationFolder
-from isocortex.errors import DataError, StoreError
+from isocortex.errors import DataError, FilesError, StoreError
 from isocortex.extraction import in_use
 from isocortex.files.digests import reading_every_byte, short
 from isocortex.files.disk import cache_folder
 from isocortex.files.leftovers import owner_of, partial_of, remove
 from isocortex.files.sealed import believed, read_sealed
+from isocortex.training.fitted import RECORD, read_fitted
 
 UNKNOWN = "(not known)"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Activations of one model variant on one set of stimuli under one reduction.
+    """Activations of one model variant on one set of stimuli under one reduction, or a network that was trained here.
 
     Attributes
     ----------
     folder
         Where they lie; its name stands for the key.
+    reduction
+        Of a network: the split that it was trained for.
     last_used
         Seconds since 1970: when they were written or scored last.
     """
@@ -42,11 +45,13 @@ class Kept:
     n_layers: int
     n_bytes: int
     last_used: float
+    kind: Literal["activations", "network"] = "activations"
 
     @property
     def name(self) -> str:
         """``model@variant on stimuli (reduction)``."""
-        return f"{self.model} on {self.stimuli} ({self.reduction})"
+        what = "trained on" if self.kind == "network" else "on"
+        return f"{self.model} {what} {self.stimuli} ({self.reduction})"
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -61,10 +66,23 @@ def activations_folder() -> Path:
 def inventory() -> list[Kept]:
     """Everything that is kept, what was used last first; nothing of it is verified."""
     found: list[Kept] = []
-    with contextlib.suppress(OSError):
-        folders = [path for path in activations_folder().iterdir() if path.is_dir() and owner_of(path.name) is None]
-        found = [_kept(folder) for folder in folders]
+    for place, look in ((activations_folder(), _kept), (cache_folder() / "fitted", _kept_fit)):
+        with contextlib.suppress(OSError):
+            folders = [path for path in place.iterdir() if path.is_dir() and owner_of(path.name) is None]
+            found += [look(folder) for folder in folders]
     return sorted(found, key=lambda one: -one.last_used)
+
+
+def _kept_fit(folder: Path) -> Kept:
+    """A network that was trained here, or the last epochs of a training that was killed."""
+    about = believed(folder / RECORD)
+    seen = about.get("trained_on") or {}
+    split = f"split {seen['split']}" if seen.get("split") else "not finished"
+    model, stimuli = str(about.get("model", UNKNOWN)), str(seen.get("stimuli", UNKNOWN))
+    n_bytes, last_used = 0, 0.0
+    with contextlib.suppress(OSError):
+        n_bytes, last_used = bytes_below(folder), folder.stat().st_mtime
+    return Kept(folder, "(trained here)", model, stimuli, split, 0, n_bytes, last_used, kind="network")
 
 
 def _kept(folder: Path) -> Kept:
@@ -203,11 +221,22 @@ def verify() -> tuple[int, list[Path]]:
     with reading_every_byte():
         for kept in inventory():
             n_files += sum(1 for path in kept.folder.rglob("*") if path.is_file())
-            damaged += _damaged_below(kept.folder)
+            damaged += _damaged_below(kept.folder) if kept.kind == "activations" else _damaged_fit(kept.folder)
         for memory in sorted((cache_folder() / "digests").glob("*.json")):
             n_files += 1
             damaged += [memory] if read_sealed(memory).state != "whole" else []
     return n_files, damaged
+
+
+def _damaged_fit(folder: Path) -> list[Path]:
+    """Of a network that was trained here; the epochs of one that is not finished are looked at when it goes on."""
+    if not (folder / RECORD).exists():
+        return []
+    try:
+        read_fitted(folder)
+    except FilesError:
+        return [folder]
+    return []
 
 
 def _damaged_below(folder: Path) -> list[Path]:

@@ -18,14 +18,18 @@ _ACTIVATIONS = (
     "loading/folder_*.py",
 )
 #: what is made → the files of core that decide its values; no other file counts
-DECIDES = {"activations": _ACTIVATIONS, "results": (*_ACTIVATIONS, "scoring/**/*.py")}
+DECIDES = {
+    "activations": _ACTIVATIONS,
+    "results": (*_ACTIVATIONS, "scoring/**/*.py"),
+    "training": ("data/**/*.py", "training/**/*.py"),
+}
 
 #: libraries by which core computes and reads sounds and images
 _LIBRARIES = ("numpy", "soundfile", "soxr", "Pillow")
 
 
-def digest_core(what: Literal["activations", "results"], folder: Path | None = None) -> str:
-    """Digest over the files of core that decide activations or results, and the versions of the readers.
+def digest_core(what: Literal["activations", "results", "training"], folder: Path | None = None) -> str:
+    """Digest over the files of core that decide activations, results or training, and the versions of the readers.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ from isocortex.files.digests import digest_files, digest_of
 from isocortex.interfaces import LoadedModel, ModelPlugin
 from isocortex.loading.folder_layers import layers_of, said_of_folder
 from isocortex.loading.folder_settings import FOLDER_PACKAGE
+from isocortex.training.trained_on import TrainedOn
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusBatch, StimulusSet
@@ -74,6 +75,15 @@ class FolderActivations(ModelPlugin):
         _refuse_reduction(self.card.id, about.get("reduction"), reduction)
         said = () if kept is None else kept.warnings
         return [*said, *said_of_folder(path), *_unlike(self.card.id, about, stimuli)]
+
+    def trained_on(self, variant: Variant) -> TrainedOn | None:
+        """What the model whose activations these are had learned from, where the folder says so."""
+        del variant
+        path = Path(self.card.options["path"])
+        if not (path / "activations.json").exists():
+            return None
+        known = ActivationFolder.at(path).record("activations.json").get("trained_on")
+        return None if known is None else TrainedOn.model_validate(known)
 
     def digest(self, variant: Variant) -> str | None:
         """Digest over names and contents of the files."""

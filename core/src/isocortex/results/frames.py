@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isocortex.results.result import Result
 
 #: variants whose seed is a draw of the control and no participant or stimulus
-SEEDED = ("random", "permuted")
+SEEDED = ("random", "permuted", "trained")
 
 _HEAD = ("benchmark", "region", "model", "variant", "status")
 _OF_RESULT = ("dataset", "stimuli", "metric", "benchmark_version", "reduction", "seed", "n_draws", "limit", "digest")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.errors import FilesError, StoreError, shorten
 from isocortex.files.digests import digest_file
 from isocortex.files.sealed import read_sealed, write_sealed
+from isocortex.results.kept_fitted import FITTED, are_whole, copy_fits
 from isocortex.results.scores_file import write_netcdf
 from isocortex.scoring.contract import KEEPABLE, KEPT_WITH
 
@@ -47,6 +48,8 @@ def _is_kept(folder: Path, result: Result, name: str) -> bool:
     state, record = read_sealed(folder / "kept" / f"{name}.json")
     if state != "whole" or (record.get("result"), record.get("name")) != (result.digest, name):
         return False
+    if name == FITTED:
+        return are_whole(folder, record.get("files"))
     if record.get("file_sha256") is None:  # the metric gives no such array
         return True
     try:
@@ -55,8 +58,15 @@ def _is_kept(folder: Path, result: Result, name: str) -> bool:
         return False
 
 
-def write_arrays(folder: Path, scores: xr.Dataset, result: Result, names: Sequence[str]) -> list[str]:
+def write_arrays(
+    folder: Path, scores: xr.Dataset, result: Result, names: Sequence[str], fits: Sequence[Path] = ()
+) -> list[str]:
     """Write arrays beside a result; returns the names of those that the metric does not give.
+
+    Parameters
+    ----------
+    fits
+        Folders of the networks that were trained for each split, for "fitted".
 
     Raises
     ------
@@ -64,11 +74,15 @@ def write_arrays(folder: Path, scores: xr.Dataset, result: Result, names: Sequen
         They cannot be written.
     """
     for name in names:
+        if name == FITTED:
+            record = {"result": result.digest, "name": name, "files": copy_fits(folder, fits)}
+            write_sealed(folder / "kept" / f"{name}.json", record)
+            continue
         chosen = [one for one in (name, *KEPT_WITH.get(name, ())) if one in scores]
         digest = write_netcdf(folder / "kept" / f"{name}.nc", scores[chosen]) if chosen else None
         record = {"result": result.digest, "name": name, "file_sha256": digest}
         write_sealed(folder / "kept" / f"{name}.json", record)
-    return [name for name in names if name not in scores]
+    return [name for name in names if (not fits if name == FITTED else name not in scores)]
 
 
 def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:

@@ -17,6 +17,7 @@ from isocortex.errors import StoreError, shorten
 from isocortex.files.sealed import SEAL
 from isocortex.results.records import FORMAT, read_fields, refuse_foreign, verify_scores
 from isocortex.scoring.summary import Summary
+from isocortex.training.record import TrainingRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +83,9 @@ class Result(Displayed, BaseModel):
     n_draws: int | None = Field(default=None, description="bootstrap draws of each row; 0: the metric draws nothing")
     draws_sha256: str | None = Field(default=None, description="of draws-N.nc; None: scores.nc holds all draws")
     limit: int | None = Field(default=None, description="a trial on so many of the stimuli, which is no result")
+    training: list[TrainingRecord] = Field(
+        default_factory=list, description="of a model that learned from the training part of each split"
+    )
     failure: Failure | None = None
     provenance: Provenance | None = None
     cached: bool = Field(default=False, exclude=True, description="found on disk, not computed by this run")

@@ -11,7 +11,7 @@ import numpy as np
 
 from isocortex.catalogue.cards import OWN_PACKAGE, Variant
 from isocortex.devices import device_of
-from isocortex.errors import DataError
+from isocortex.errors import DataError, UsageError
 from isocortex.extraction.cached import Extraction, Uncached, check_modality
 from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_array, digest_of
@@ -24,8 +24,10 @@ from isocortex.progress import Stopwatch
 from isocortex.results.provenance import provenance
 from isocortex.results.records import trial_mark
 from isocortex.results.result import Result
+from isocortex.run.learning import FittedSplit, Learning, refuse_own_choice, refuse_seen
 from isocortex.run.same_name import said_of_shared_name
 from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
+from isocortex.scoring.layer_choice import LayerOfSplits, score_trained
 from isocortex.scoring.left_out import check_summary_by, said_of_left_out, said_of_neuroids_without
 from isocortex.scoring.summary import by_region
 
@@ -78,11 +80,25 @@ class CellWork:
         self.dtype = str(self.model.card.options.get("dtype", "float32"))
         self.metric = resolver.metric(cell.metric)
         self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
+        self.fits: list[FittedSplit] = []
+        self.learning = self._learning() if self.variant.kind == "trained" else None
         with watch.phase("data"):
             self.dataset = for_trial(resolver.dataset(cell.dataset), cell.limit)
             self.digests = self._digests()
         self._check_fit()
         self.digest = digest_of(self.digests)
+
+    def _learning(self) -> Learning:
+        if self.uncached is None:
+            raise UsageError(f"{self.cell.name} is trained within a run only.")
+        return Learning(
+            self.cell.name,
+            self.model,
+            self.variant,
+            device=self.device,
+            reporter=self.reporter,
+            uncached=self.uncached,
+        )
 
     def _digests(self) -> dict[str, str | None]:
         device = device_of(self.config.device)
@@ -126,18 +142,24 @@ class CellWork:
     def score(self, prepared: Callable[[CellWork, Mapping[str, Activations]], Comparison]) -> tuple[Result, xr.Dataset]:
         """Extract, compare and summarise; ``prepared`` gives the brain side, with the baselines."""
         with contextlib.ExitStack() as stack:
-            layers = stack.enter_context(self._activations(self.model, self.variant, self.cell.layers))
+            layers = None
+            if self.learning is None:
+                layers = stack.enter_context(self._activations(self.model, self.variant, self.cell.layers))
             given = {
                 name: stack.enter_context(self._activations(model, variant)) for name, model, variant in self.baselines
             }
             baselines = {f"{name} {layer}": found for name, all_of in given.items() for layer, found in all_of.items()}
             if self.model.changed_by_running():
                 self.digests["model"] = None
-            digests = {**self.digests, **self._checksums(layers, given)}
             with self.watch.phase("prepare"):
                 comparison = prepared(self, baselines)
-            with self.watch.phase("score"):
-                scores = comparison.score_all(layers)
+            self._refuse_seen(comparison)
+            if layers is None:
+                layers, scores = self._learned(stack, comparison)
+            else:
+                with self.watch.phase("score"):
+                    scores = comparison.score_all(layers)
+            digests = {**self.digests, **self._checksums(layers, given)}
         with self.watch.phase("summarise"):
             summary, regions = comparison.summarise(scores), by_region(comparison, scores)
         result = self._result(summary, regions, list(layers))
@@ -163,11 +185,42 @@ class CellWork:
         with made.in_folder(layers, self.uncached) as (_, found):
             yield found
 
-    def _warnings(self, comparison: Comparison, scores: xr.Dataset, layers: Sequence[Activations]) -> list[str]:
+    def _learned(
+        self, stack: contextlib.ExitStack, comparison: Comparison
+    ) -> tuple[dict[str, LayerOfSplits], xr.Dataset]:
+        """Layers of the networks that are trained for one split each, and their scores in it."""
+        assert self.learning is not None
+        with self.watch.phase("train"):
+            self.fits = self.learning.fit_all(comparison, self.dataset.select(**self.card.select))
+        found = [
+            stack.enter_context(self._activations(self.learning.of_split(fit), self.variant, self.cell.layers))
+            for fit in self.fits
+        ]
+        layers = {name: LayerOfSplits([of_split[name] for of_split in found]) for name in found[0]}
+        refuse_own_choice(comparison, list(layers), self.cell.name)
+        with self.watch.phase("score"):
+            return layers, score_trained(comparison, layers)
+
+    def _refuse_seen(self, comparison: Comparison) -> None:
+        """Refuse to test the model, or a baseline, on what it has learned from."""
+        stimuli = self.dataset.select(**self.card.select).stimuli
+        name = f"{self.model.card.id}@{self.variant}"
+        for known, model, variant in ((name, self.model, self.variant), *self.baselines):
+            refuse_seen(known, model.trained_on(variant), comparison, stimuli)
+
+    def _warnings(
+        self, comparison: Comparison, scores: xr.Dataset, layers: Sequence[Activations | LayerOfSplits]
+    ) -> list[str]:
         """What was dropped, guessed or found odd on the way to the scores, each once."""
         dataset = self.dataset.select(**self.card.select)
         stimuli = dataset.stimuli
-        said = [stimuli.warnings, dataset.warnings, *(one.warnings for one in layers), comparison.warnings]
+        said = [
+            self.learning.warnings if self.learning else (),
+            stimuli.warnings,
+            dataset.warnings,
+            *(one.warnings for one in layers),
+            comparison.warnings,
+        ]
         said.append(said_of_equal_stimuli(comparison, stimuli.equal, stimuli.ids))
         if self.cell.limit is not None:
             whole = len(self.resolver.dataset(self.cell.dataset).stimuli)
@@ -180,7 +233,9 @@ class CellWork:
         return list(dict.fromkeys(itertools.chain(*said)))
 
     def _checksums(
-        self, layers: Mapping[str, Activations], baselines: Mapping[str, Mapping[str, Activations]]
+        self,
+        layers: Mapping[str, Activations] | Mapping[str, LayerOfSplits],
+        baselines: Mapping[str, Mapping[str, Activations]],
     ) -> dict[str, str | None]:
         """What stands for models without a digest: checksums of their activations, so that no two share a place."""
         given = {"model": layers, **{f"baseline {name}": found for name, found in baselines.items()}}
@@ -215,6 +270,7 @@ class CellWork:
             regions=regions,
             n_draws=max((len(part.draws or ()) for part in (summary, *regions.values())), default=0),
             limit=cell.limit,
+            training=[fit.record for fit in self.fits],
             provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),
         )
 
@@ -223,7 +279,10 @@ def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]
     """A model that a benchmark names as baseline, with its variant."""
     model, variant = split_model_name(name)
     plugin = resolver.model(model)
-    return name, plugin, variant_of(plugin.card, variant)
+    found = variant_of(plugin.card, variant)
+    if found.kind == "trained":
+        raise UsageError(f"{name} learns from each split of a benchmark, and cannot be a baseline.")
+    return name, plugin, found
 
 
 def for_trial(dataset: Dataset, limit: int | None) -> Dataset:

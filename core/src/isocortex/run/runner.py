@@ -27,6 +27,7 @@ from isocortex.files.leftovers import sweep
 from isocortex.files.sealed import write_sealed_if_possible
 from isocortex.progress import Stopwatch, lasting
 from isocortex.results.kept_arrays import absent_arrays, refuse_other_values, without_keepable, write_arrays
+from isocortex.results.kept_fitted import FITTED
 from isocortex.results.provenance import provenance
 from isocortex.results.records import FORMAT, cell_folder, record_path, write_record
 from isocortex.results.result import Failure, Result, read_result
@@ -68,9 +69,9 @@ class Runner:
     def __init__(
         self, resolver: Resolver, config: RunConfig, reporter: Reporter, hooks: HookCaller | None = None
     ) -> None:
-        unknown = [name for name in config.keep if name not in KEEPABLE]
+        unknown = [name for name in config.keep if name not in (*KEEPABLE, FITTED)]
         if unknown:
-            raise SettingsError(f"--keep takes {', '.join(KEEPABLE)}; found {', '.join(unknown)}.")
+            raise SettingsError(f"--keep takes {', '.join((*KEEPABLE, FITTED))}; found {', '.join(unknown)}.")
         device = device_of(config.device)  # refused at once where there is none
         self.resolver = resolver
         self.config = config
@@ -206,12 +207,16 @@ class Runner:
         path = record_path(folder, result.digest)
         digest = write_scores(path.with_name("scores.nc"), without_keepable(scores), result)
         result = write_draws(path, result.model_copy(update={"scores_sha256": digest}))
-        self._keep(path.parent, scores, result, self.config.keep)
+        self._keep(work, scores, result, self.config.keep)
         write_record(path, result)
         return result
 
-    def _keep(self, folder: Path, scores: xr.Dataset, result: Result, names: Sequence[str]) -> None:
-        absent = write_arrays(folder, scores, result, names)
+    def _keep(self, work: CellWork, scores: xr.Dataset, result: Result, names: Sequence[str]) -> None:
+        folder = record_path(self.folder(work.cell), result.digest).parent
+        absent = write_arrays(folder, scores, result, names, [fit.folder for fit in work.fits])
+        if FITTED in absent:
+            self.reporter.line(f"{result.model}@{result.variant} is not trained here, so that nothing fitted is kept.")
+        absent = [name for name in absent if name != FITTED]
         if absent:
             self.reporter.line(f"The metric {result.metric!r} gives no {shorten(absent)}, so that none is kept.")
 
@@ -240,7 +245,7 @@ class Runner:
         self.reporter.line(f"{work.cell.name} is computed again, to keep {shorten(names)}")
         again, scores = work.score(self.comparison)
         refuse_other_values(path, found, again)
-        self._keep(path.parent, scores, found, names)
+        self._keep(work, scores, found, names)
 
     def _lacks_draws(self, found: Result) -> bool:
         """Whether more draws are asked for than a result has."""
@@ -267,6 +272,7 @@ class Runner:
 
     def _prepared(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
         cell, dataset = work.cell, work.dataset
+        arrays = [name for name in self.config.keep if name != FITTED]  # the bootstrap needs predictions in any case
         return work.metric.against(
             dataset.select(**work.card.select),
             settings=work.card.settings,
@@ -274,7 +280,7 @@ class Runner:
             device=device_of(self.config.device),
             preparation=Preparation(
                 Rules.of(work.card, cell.seed, self.config.draws or DRAWS),
-                keep=("prediction", *self.config.keep),  # the bootstrap needs predictions in any case
+                keep=("prediction", *arrays),
                 baselines=baselines,
                 n_neuroids_total=None if dataset.responses is None else dataset.responses.sizes["neuroid"],
             ),

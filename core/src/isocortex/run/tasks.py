@@ -134,11 +134,15 @@ class Score(Task):
     @property
     def group(self) -> str:
         """The extraction."""
-        return self.needs.group
+        return self._extraction.group
 
     @property
-    def needs(self) -> Extract:
-        """The extraction of its model; equal for all cells that share it."""
+    def needs(self) -> Extract | None:
+        """The extraction of its model; equal for all cells that share it. None of a model that learns here."""
+        return None if self.cell.asked.variant.startswith("trained") else self._extraction
+
+    @property
+    def _extraction(self) -> Extract:
         cell, asked = self.cell, self.cell.asked
         trial = (None, None) if cell.limit is None else (cell.dataset, cell.limit)
         return Extract(asked.model, asked.variant, cell.stimuli, cell.reduction, cell.layers, self.how, *trial)
@@ -160,7 +164,7 @@ def tasks_of(plan: Plan, config: RunConfig) -> list[Score]:
 
 def extractions_of(plan: Plan, config: RunConfig) -> list[Extract]:
     """One task for each extraction that the cells of a plan share."""
-    return list(dict.fromkeys(task.needs for task in tasks_of(plan, config)))
+    return list(dict.fromkeys(task.needs for task in tasks_of(plan, config) if task.needs is not None))
 
 
 # --- files of tasks ---------------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class Contract(ABC):
     aggregates: ClassVar[tuple[str, ...]] = ("median-mean", "mean-mean")
     ceiling_estimators: ClassVar[tuple[str, ...]] = ("repetitions",)
     #: what ``error`` is, where ``resample`` gives draws
-    error_kind: ClassVar[str] = "bootstrap standard deviation"
+    error_kind: str = "bootstrap standard deviation"
     ceiling: Ceiling | None = None
     rules: Rules = Rules()
     #: number of stimuli that are compared, and of neuroids before any selection, where that is known
@@ -172,6 +172,8 @@ class Contract(ABC):
     splits: Sequence[Split] = ()
     #: ``stimulus_id`` of the rows that splits are places of; empty: the stimuli in canonical order
     split_ids: Sequence[str] = ()
+    #: "stratify" and "group": columns that the splits were drawn by, "" for none; kept with the scores
+    split_columns: Mapping[str, str] = MappingProxyType({})
     #: what is kept beside the scores; the rest need not be computed
     keep: tuple[str, ...] = KEEPABLE
     #: activations of the models that the benchmark names as baselines, one entry per layer

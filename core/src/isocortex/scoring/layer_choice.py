@@ -7,12 +7,13 @@ content count once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from isocortex.errors import DataError, LayerError, SettingsError, shorten
+from isocortex.files.digests import digest_of
 from isocortex.scoring.stats import aggregate, subject_codes
 from isocortex.typing import Array
 
@@ -22,12 +23,52 @@ if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
     from isocortex.scoring.contract import Contract
 
+    _Layer = TypeVar("_Layer", Activations, "LayerOfSplits")
+
+
+class LayerOfSplits:
+    """One layer of networks that were trained for one split each: activations of all stimuli, split by split."""
+
+    def __init__(self, of_splits: Sequence[Activations]) -> None:
+        self.of_splits = of_splits
+
+    @property
+    def digest(self) -> str:
+        """Digest over the contents of all."""
+        return digest_of([layer.digest for layer in self.of_splits])
+
+    @property
+    def units(self) -> Sequence[str] | None:
+        """Names of the units, the same for all."""
+        return self.of_splits[0].units
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was found odd in any of them, each once."""
+        return tuple(dict.fromkeys(text for layer in self.of_splits for text in layer.warnings))
+
+
+def score_trained(comparison: Contract, layers: Mapping[str, LayerOfSplits]) -> xr.Dataset:
+    """As ``score_layers``, of networks that were trained for one split each: each is tested in its own split alone."""
+
+    def score(layer: LayerOfSplits) -> xr.Dataset:
+        splits = zip(layer.of_splits, comparison.splits, strict=True)
+        return over_splits([comparison.score_split(own, split) for own, split in splits])
+
+    return _score_layers(comparison, layers, score)
+
 
 def score_layers(comparison: Contract, layers: Mapping[str, Activations]) -> xr.Dataset:
     """Score layers one by one along a new dim "layer" and choose the one that is read out.
 
     Memory: the scores of all layers, and ``prediction`` of the chosen layers only.
     """
+    return _score_layers(comparison, layers, comparison.score)
+
+
+def _score_layers(
+    comparison: Contract, layers: Mapping[str, _Layer], score: Callable[[_Layer], xr.Dataset]
+) -> xr.Dataset:
     if not layers:
         raise LayerError("There is no layer to score. 'isocortex info MODEL' lists the layers of a model.")
     first_with: dict[str, int] = {}
@@ -42,7 +83,7 @@ def score_layers(comparison: Contract, layers: Mapping[str, Activations]) -> xr.
         if twin < index:
             scores.append(scores[twin])
             continue
-        scored = comparison.score(activations)
+        scored = score(activations)
         readout.offer(index, scored)
         scores.append(scored.drop_vars("prediction", errors="ignore"))
     found = readout.add_to(along_layers(scores, list(layers)), n_searched=len(first_with))

@@ -1,39 +1,60 @@
 """``identity``: a model's output unit that is named after a neuroid against that neuroid; nothing is fitted.
 
-For networks that were trained to give responses: their outputs are predictions already. All stimuli are test stimuli,
-so that none of them may have been among those that the network was trained on.
+For networks that were trained to give responses: their outputs are predictions already. Unless a scheme is set, all
+stimuli are test stimuli, so that none of them may have been among those that the network was trained on. With a scheme
+there are splits: a network that learns here is trained on the training part of each and tested on its test part, and
+any other is tested there as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator, model_validator
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex.typing import Array
-from isocortex_metrics.encoding.linear_comparison import LinearComparison, NoiseCorrection
+from isocortex_metrics.encoding.linear_comparison import WIDENED, LinearComparison, NoiseCorrection
 from isocortex_metrics.numerics.correlation import pearson
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.splits import MIN_TEST
+from isocortex_metrics.target.splits import MIN_TEST, SplitSettings, columns_of, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-class IdentitySettings(BaseModel):
+#: every stimulus is tested once
+EVERYTHING = "all"
+
+
+class IdentitySettings(SplitSettings):
     """Settings of ``identity``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    scheme: str = Field(
+        default=EVERYTHING,
+        description="all: every stimulus is tested; or as for ridge: k-fold, leave-one-group-out, fixed",
+    )
     noise_correction: Literal["ratio-of-aggregates", "per-neuroid", "none"] = Field(
         default="ratio-of-aggregates", description="how r2_corrected is made where stimuli were repeated"
     )
+
+    @field_validator("scheme")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return value if value == EVERYTHING else super()._known(value)
+
+    @model_validator(mode="after")
+    def _splits_are_asked_for(self) -> Self:
+        unused = sorted(self.model_fields_set & (set(SplitSettings.model_fields) - {"scheme"}))
+        if self.scheme == EVERYTHING and unused:
+            raise ValueError(f"{', '.join(unused)} say how stimuli are split, which they are with a scheme alone")
+        return self
 
 
 class Identity(MetricPlugin):
@@ -48,16 +69,20 @@ class Identity(MetricPlugin):
         device: str = "cpu",
         preparation: Preparation = Preparation(),
     ) -> Comparison:
-        """Average repetitions and estimate the ceiling; there is nothing to draw and nothing for a device to do.
+        """Average repetitions, estimate the ceiling and draw the splits; there is nothing for a device to do.
 
         Raises
         ------
         SettingsError, DataError
             Settings that are not valid, no responses, fewer than three stimuli, or a ceiling that they do not allow.
         """
-        del seed, device
+        del device
         chosen = check_settings(IdentitySettings, settings, self.card.id)
-        return IdentityComparison(responses_of(target, self.card.id), chosen.noise_correction, preparation)
+        responses = responses_of(target, self.card.id)
+        splits = [] if chosen.scheme == EVERYTHING else draw_splits(target, responses, chosen, seed)
+        comparison = IdentityComparison(responses, splits, chosen.noise_correction, preparation)
+        comparison.split_columns = columns_of(target, chosen)
+        return comparison
 
 
 def match_units(units: Sequence[str] | None, neuroid_id: Sequence[str], layer: str) -> tuple[Array, Array]:
@@ -95,33 +120,44 @@ def match_units(units: Sequence[str] | None, neuroid_id: Sequence[str], layer: s
 
 
 class IdentityComparison(LinearComparison):
-    """Outputs of a model against one set of responses, over all stimuli.
+    """Outputs of a model against one set of responses, over the test stimuli of every split.
 
     Parameters
     ----------
     responses
         Dims ("presentation", "neuroid"), checked; repetitions are averaged.
+    splits
+        Empty: all stimuli are tested, in one split without a training part.
     noise_correction, preparation
         As for ``LinearComparison``.
     """
 
-    error_kind = "bootstrap standard deviation"
-
     def __init__(
         self,
         responses: xr.DataArray,
+        splits: Sequence[Split] = (),
         noise_correction: NoiseCorrection = "ratio-of-aggregates",
         preparation: Preparation = Preparation(),
     ) -> None:
-        super().__init__(responses, [], noise_correction=noise_correction, preparation=preparation)
+        super().__init__(responses, splits, noise_correction=noise_correction, preparation=preparation)
         if self.n_stimuli < MIN_TEST:
             raise DataError(f"A correlation needs at least {MIN_TEST} stimuli; found {self.n_stimuli}.")
         everything = np.arange(self.n_stimuli)
-        self.splits = [Split(everything[:0], everything)]
+        self.splits = list(splits) or [Split(everything[:0], everything)]
+        self.error_kind = WIDENED if self._trains else "bootstrap standard deviation"
         self.n_neuroids_total = self.n_neuroids_total or len(self.neuroid["neuroid_id"])
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Compare the outputs with the responses.
+
+        Returns
+        -------
+        As ``score_split``; with splits every variable has the dim "split" in front.
+        """
+        return super().score(activations) if self._trains else self.score_split(activations, self.splits[0])
+
+    def score_split(self, activations: Activations | xr.DataArray, split: Split) -> xr.Dataset:
+        """Compare the outputs with the responses to the test stimuli of one split.
 
         Returns
         -------
@@ -138,8 +174,8 @@ class IdentityComparison(LinearComparison):
 
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
         units, known = match_units(layer.units, [str(name) for name in self.neuroid["neuroid_id"].values], layer.layer)
-        output = _columns(layer, self.stimulus_id, units)
-        response = self.responses[:, known]
+        output = _columns(layer, [self.stimulus_id[place] for place in split.test], units)
+        response = self.responses[np.ix_(split.test, known)]
         r, null = pearson(output, response)
         found = {
             "r": r,
@@ -153,16 +189,21 @@ class IdentityComparison(LinearComparison):
             variables["prediction"] = (("test", "neuroid"), output)
         return xr.Dataset(
             variables,
-            coords={**self.neuroid.isel(neuroid=known).coords, "test_stimulus": ("test", np.arange(self.n_stimuli))},
+            coords={**self.neuroid.isel(neuroid=known).coords, "test_stimulus": ("test", split.test)},
             attrs={
                 "layer": layer.layer,
                 "noise_correction": self.noise_correction,
                 "neuroids": f"{len(known)} of {len(self.neuroid['neuroid_id'])}",
+                **(self.split_columns if self._trains else {}),
             },
         )
 
+    @property
+    def _trains(self) -> bool:
+        return any(len(split.train) for split in self.splits)
+
     def _widening(self) -> float:
-        return 1.0  # nothing was trained on what is drawn
+        return super()._widening() if self._trains else 1.0  # nothing was trained on what is drawn
 
 
 def _columns(layer: Activations, order: Sequence[str], units: Array) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -80,8 +79,6 @@ class LinearComparison(Comparison):
     ceiling_estimators: ClassVar[tuple[str, ...]] = tuple(ESTIMATORS)
     #: measures that ``resample`` can draw
     drawn: tuple[str, ...] = ("r", *SQUARED, "explained_variance", "mse")
-    #: "stratify" and "group": columns that the splits were drawn by, "" for none; kept with the scores
-    split_columns: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -201,9 +198,9 @@ class LinearComparison(Comparison):
         """Bootstrap over test stimuli and participants, widened for what the fits share.
 
         The fits are not repeated, so that draws over test stimuli alone are too narrow: splits share training stimuli.
-        Their spread is multiplied by the square root of (1/J + n_test/n_train) / (n_test/n_stimuli) for J splits, the
-        variance of Nadeau & Bengio 2003, Machine Learning 52, section 3, over that of independent tests. Reliabilities
-        stay as they are.
+        Their spread is multiplied by the square root of (1/J + n_test/n_train) / (n_test/n_tested) for J splits in
+        which n_tested stimuli are tested in all: the variance of Nadeau & Bengio 2003, Machine Learning 52, section 3,
+        over that of independent tests. Reliabilities stay as they are.
         """
         scores = as_layered(self, scores)
         measure, readout = str(scores.attrs["measure"]), scores["readout"]
@@ -227,7 +224,8 @@ class LinearComparison(Comparison):
     def _widening(self) -> float:
         n_test = np.mean([len(split.test) for split in self.splits])
         n_train = np.mean([len(split.train) for split in self.splits])
-        return float(np.sqrt((1 / len(self.splits) + n_test / n_train) / (n_test / self.n_stimuli)))
+        n_tested = len(np.unique(np.concatenate([split.test for split in self.splits])))
+        return float(np.sqrt((1 / len(self.splits) + n_test / n_train) / (n_test / n_tested)))
 
     def _drawn(self, scores: xr.Dataset, prediction: Array, counts: Array, measure: str) -> Array:
         """(n_draws, n_neuroids): mean over splits of each draw, a block of neuroids at a time.

@@ -19,6 +19,7 @@ _WEIGHTS = {
     "pretrained": "ran with trained weights",
     "random": "ran untrained, as initialised at random",
     "permuted": "ran with every weight tensor shuffled",
+    "trained": "was trained here, anew for every split and on its training part alone",
     "drawn": "was drawn at random",
 }
 
