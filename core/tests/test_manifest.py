@@ -110,7 +110,7 @@ INVALID = [
     ("model", {"sample_rate": "fast"}, "sample_rate: .*number"),
     ("model", {"layers": "output"}, "layers"),
     ("model", {"modality": None}, "modality"),
-    ("model", {"variants": ["pretrained", "trained"]}, r"variants: .*found \['trained'\]"),
+    ("model", {"variants": ["pretrained", "frozen"]}, r"variants: .*found \['frozen'\]"),
     ("model", {"variants": []}, "variants: .*found none"),
     ("model", {"sample_rte": 16000}, "sample_rte: Extra inputs are not permitted"),
     ("model", {"tags": {"depth": [3]}}, "tags.depth"),
@@ -178,6 +178,7 @@ def test_cards_cannot_be_changed() -> None:
         ("random", Variant(kind="random", seed=0), "random:0"),
         ("random:", Variant(kind="random", seed=0), "random:0"),
         ("random:17", Variant(kind="random", seed=17), "random:17"),
+        ("trained", Variant(kind="trained", seed=0), "trained:0"),
         ("permuted:3", Variant(kind="permuted", seed=3), "permuted:3"),
         ("file:w/best.pt", Variant(kind="file", path="w/best.pt", label="best"), "file:best"),
         ("file:w/best.pt=mine", Variant(kind="file", path="w/best.pt", label="mine"), "file:mine"),
@@ -191,15 +192,15 @@ def test_variants_are_read_and_shown(text: str, expected: Variant, shown: str) -
 
 @pytest.mark.parametrize(
     "text",
-    ["", "trained", "Random", "random:x", "random:-1", "random:1.5", "random:1:2", "pretrained:1", "fixed:0", "file",
-     "file:", "file:=label", ":3", "random:²"],
+    ["", "trained:x", "trained-here", "Random", "random:x", "random:-1", "random:1.5", "random:1:2", "pretrained:1",
+     "fixed:0", "file", "file:", "file:=label", ":3", "random:²"],
 )  # fmt: skip
 def test_what_is_no_variant_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"is no variant. Expected pretrained, fixed, random:SEED"):
         Variant.parse(text)
 
 
-@given(st.sampled_from(["random", "permuted"]), st.integers(0, 2**40))
+@given(st.sampled_from(["random", "permuted", "trained"]), st.integers(0, 2**40))
 def test_seeds_come_back(kind: str, seed: int) -> None:
     variant = Variant.parse(f"{kind}:{seed}")
     assert variant.seed == seed

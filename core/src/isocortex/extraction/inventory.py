@@ -82,16 +82,18 @@ def _kept_fit(folder: Path) -> Kept:
     n_bytes, last_used = 0, 0.0
     with contextlib.suppress(OSError):
         n_bytes, last_used = bytes_below(folder), folder.stat().st_mtime
-    return Kept(folder, "(trained here)", model, stimuli, split, 0, n_bytes, last_used, kind="network")
+    return Kept(folder, "(trained here)", model, stimuli, split, 0, n_bytes, last_used, "network")
 
 
 def _kept(folder: Path) -> Kept:
     about = believed(folder / "activations.json")
-    told = {name: str(about.get(name, UNKNOWN)) for name in ("package", "model", "stimuli", "reduction")}
-    n_layers = sum(1 for _ in folder.glob("*/layer.json"))
+    package, model, stimuli, reduction = (
+        str(about.get(name, UNKNOWN)) for name in ("package", "model", "stimuli", "reduction")
+    )
+    n_layers, n_bytes, last_used = sum(1 for _ in folder.glob("*/layer.json")), 0, 0.0
     with contextlib.suppress(OSError):
-        return Kept(folder, **told, n_layers=n_layers, n_bytes=bytes_below(folder), last_used=folder.stat().st_mtime)
-    return Kept(folder, **told, n_layers=n_layers, n_bytes=0, last_used=0.0)
+        n_bytes, last_used = bytes_below(folder), folder.stat().st_mtime
+    return Kept(folder, package, model, stimuli, reduction, n_layers, n_bytes, last_used)
 
 
 def bytes_below(folder: Path) -> int:

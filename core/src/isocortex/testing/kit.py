@@ -28,12 +28,13 @@ def _manifest_checks() -> dict[str, Callable[[Any], None]]:
     return dict(MANIFEST_CHECKS)
 
 
-def _row_checks(kind: str) -> dict[str, Callable[[Any], None]]:
+def _row_checks(kind: str, variants: object = ()) -> dict[str, Callable[[Any], None]]:
     """Named checks of a kind of row; imported late, so that collecting tests stays light."""
-    from isocortex.testing import datasets, metrics, models
+    from isocortex.testing import datasets, learning, metrics, models
 
+    learns = learning.LEARNING_CHECKS if learning.learns_here(variants) else {}
     tables: dict[str, Mapping[str, Callable[[Any], None]]] = {
-        "model": models.MODEL_CHECKS,
+        "model": {**models.MODEL_CHECKS, **learns},
         "stimuli": datasets.STIMULI_CHECKS,
         "dataset": datasets.DATASET_CHECKS,
         "metric": metrics.METRIC_CHECKS,
@@ -166,7 +167,7 @@ def _shared() -> Shared:
 
 def _of_row(catalogue: Catalogue, row: Row, shared: Shared) -> Iterator[Check]:
     tested = _under_test(row, shared)
-    for name, function in _row_checks(row.kind).items():
+    for name, function in _row_checks(row.kind, row.table.get("variants")).items():
         yield Check(f"{_label(catalogue, row)}:{name}", partial(function, tested))
 
 
@@ -325,8 +326,10 @@ def _row_part(kind: str, name: str) -> list[CheckOutcome]:
 
 
 def _part(kind: str, tested: Any) -> list[CheckOutcome]:
+    variants = tested.card.variants if kind == "model" else ()
     return _all_pass(
-        Check(f"{kind}:{tested.name}:{name}", partial(function, tested)) for name, function in _row_checks(kind).items()
+        Check(f"{kind}:{tested.name}:{name}", partial(function, tested))
+        for name, function in _row_checks(kind, variants).items()
     )
 
 

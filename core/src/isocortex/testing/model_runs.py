@@ -30,6 +30,7 @@ from isocortex.typing import Array
 
 if TYPE_CHECKING:
     from isocortex.activations.layer import Activations
+    from isocortex.testing.learning import LearnerUnderTest
 
 
 BATCHINGS = ("any", "equal-length", "single")
@@ -90,6 +91,8 @@ class ModelUnderTest:
         self._again: dict[str, dict[str, str]] = {}
         self._fresh: dict[str, dict[str, Any]] = {}
         self.seconds_per_stimulus = 0.0
+        #: what the checks of a model that learns share
+        self.learner: LearnerUnderTest | None = None
 
     @classmethod
     def of(cls, model: str | ModelPlugin) -> ModelUnderTest:

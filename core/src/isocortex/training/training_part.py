@@ -66,9 +66,8 @@ def training_part(
     """
     if dataset.responses is None:
         raise DataError(f"A model learns from responses; the data set {dataset.id!r} holds {dataset.kind}.")
-    tested = learned_from(dataset.stimuli.apart(test), group)
     wanted = dataset.stimuli.apart(train)
-    twins = set(seen_in(tested, wanted))
+    twins = set(seen_in(learned_from(dataset.stimuli.apart(test), group), wanted)) if len(test) else set[str]()
     kept = [name for name in wanted.ids if name not in twins]
     if len(kept) < FEWEST:
         raise DataError(
