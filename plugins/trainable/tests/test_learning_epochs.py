@@ -1,0 +1,195 @@
+"""Training by epochs: as plain torch does it, the same bytes from a seed, and on after a kill as if there was none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from isocortex.errors import DataError  # noqa: E402
+from isocortex_trainable.learning.determinism import seeded, seeded_order  # noqa: E402
+from isocortex_trainable.learning.epochs import Trained, Training, train  # noqa: E402
+from isocortex_trainable.learning.optimisers import optimiser  # noqa: E402
+from isocortex_trainable.learning.rates import constant, cosine, falling  # noqa: E402
+
+N_STIMULI, SIZE = 50, 16
+
+
+class KilledError(Exception):
+    """What a test stops a training with."""
+
+
+class Notes:
+    """What a journal keeps, in memory; ``kill_after`` epochs the process is gone."""
+
+    def __init__(self, kill_after: int | None = None) -> None:
+        self.state: Any = None
+        self.curves: dict[str, list[float]] = {}
+        self.n_done = 0
+        self.kill_after = kill_after
+
+    def keep(self, state: Any, **values: float) -> None:
+        self.state, self.n_done = state, self.n_done + 1
+        for name, value in values.items():
+            self.curves.setdefault(name, []).append(value)
+        if self.n_done == self.kill_after:
+            self.kill_after = None
+            raise KilledError
+
+
+INPUTS = torch.from_numpy(np.random.default_rng(0).standard_normal((N_STIMULI, 8), dtype=np.float32))
+TARGETS = torch.from_numpy(np.random.default_rng(1).standard_normal((N_STIMULI, 3), dtype=np.float32))
+
+
+def batches(epoch: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    order = seeded_order(N_STIMULI, seed, epoch)
+    for start in range(0, N_STIMULI, SIZE):
+        places = order[start : start + SIZE]
+        yield INPUTS[places], TARGETS[places]
+
+
+def network(dropout: float = 0.3) -> nn.Module:
+    with seeded(5):
+        return nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Dropout(dropout), nn.Linear(12, 3))
+
+
+def held_out(module: nn.Module) -> dict[str, float]:
+    assert not module.training
+    return {"held_out": float(nn.functional.mse_loss(module(INPUTS[:9]), TARGETS[:9]))}
+
+
+def settings(**changes: Any) -> Training:
+    given: dict[str, Any] = {
+        "batches": batches,
+        "loss": nn.functional.mse_loss,
+        "optimiser": optimiser("adam"),
+        "rate": cosine(0.01, 6),
+        "n_epochs": 6,
+    }
+    return Training(**(given | changes))
+
+
+def trained(notes: Notes, **changes: Any) -> tuple[dict[str, Any], Trained]:
+    module = network()
+    done = train(module, settings(**changes), notes)
+    return module.state_dict(), done
+
+
+def equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_without_chance_it_is_the_plain_loop_of_torch() -> None:
+    module, plain = network(0.0), network(0.0)
+    sgd = {"momentum": 0.9, "nesterov": True}
+    rate = falling([0.05, 0.01], [2], decay=0.1)
+    done = train(module, settings(optimiser=optimiser("sgd", **sgd), rate=rate, n_epochs=4), Notes())
+    own, n_updates, losses = torch.optim.SGD(plain.parameters(), lr=1.0, **sgd), 0, []
+    for epoch in range(4):
+        total = 0.0
+        for given, wanted in batches(epoch, 0):
+            own.param_groups[0]["lr"] = (0.05 if epoch < 2 else 0.01) / (1 + 0.1 * n_updates)
+            loss = ((plain(given) - wanted) ** 2).mean()
+            own.zero_grad()
+            loss.backward()
+            own.step()
+            n_updates, total = n_updates + 1, total + loss.item() * len(given)
+        losses.append(total / N_STIMULI)
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(module.state_dict()[name], tensor, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(done.curves["loss"], losses, rtol=1e-6)
+    assert done.epoch == done.n_epochs == 4
+
+
+def test_a_seed_repeats_itself_and_disturbs_no_generator_outside() -> None:
+    torch.manual_seed(1)
+    outside = torch.random.get_rng_state()
+    first, second, other = trained(Notes()), trained(Notes()), trained(Notes(), seed=1)
+    assert torch.equal(outside, torch.random.get_rng_state())
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert equal(first[0], second[0])
+    assert first[1] == second[1]
+    assert not equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+@pytest.mark.parametrize("kill_after", [1, 3, 5, 6])
+def test_killed_at_the_end_of_an_epoch_it_goes_on_to_the_same_bytes(name: str, kill_after: int) -> None:
+    how: dict[str, Any] = {
+        "optimiser": optimiser(name, **({"momentum": 0.9} if name == "sgd" else {})),
+        "rate": falling([0.02], [], decay=0.05),
+        "validate": held_out,
+        "best": ("held_out", "least"),
+    }
+    whole, told = trained(Notes(), **how)
+    notes = Notes(kill_after)
+    with pytest.raises(KilledError):
+        trained(notes, **how)
+    weights, again = trained(notes, **how)
+    assert equal(whole, weights)
+    assert told == again
+    assert notes.n_done == 6
+
+
+def test_the_best_epoch_is_taken_the_first_of_equal_ones() -> None:
+    found = iter([0.5, 0.2, 0.2, 0.9, 0.3, 0.4])
+    seen: list[dict[str, Any]] = []
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
+        return {"error": next(found)}
+
+    weights, done = trained(Notes(), validate=validate, best=("error", "least"))
+    assert done.epoch == 2
+    assert equal(weights, seen[1])
+    found = iter([0.5, 0.2, 0.9, 0.9, 0.3, 0.4])
+    weights, done = trained(Notes(), validate=validate, best=("error", "most"))
+    assert done.epoch == 3
+    assert equal(weights, seen[6 + 2])
+
+
+def test_only_parameters_that_require_gradients_change() -> None:
+    module = network()
+    module[0].requires_grad_(False)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    train(module, settings(optimiser=optimiser("sgd", weight_decay=0.1), n_epochs=1), Notes())
+    changed = [name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])]
+    assert changed == ["3.weight", "3.bias"]
+    with pytest.raises(DataError, match="Sequential has no parameters that can be trained"):
+        train(module.requires_grad_(False), settings(), Notes())
+
+
+def test_what_cannot_be_trained_is_refused() -> None:
+    with pytest.raises(DataError, match=r"loss is no finite number any more in epoch 1\. Lower the learning rate"):
+        train(network(), settings(optimiser=optimiser("sgd"), rate=constant(1e30)), Notes())
+    with pytest.raises(DataError, match="nothing to train on"):
+        train(network(), settings(batches=lambda *_: ()), Notes())
+    with pytest.raises(DataError, match="Epoch 1 cannot be compared with others: its value of 'error' is nan"):
+        train(network(), settings(best=("error", "least")), Notes())
+
+
+def test_several_inputs_and_several_answers_of_a_module() -> None:
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            with seeded(2):
+                self.objects, self.rates = nn.Linear(8, 2), nn.Linear(8, 3)
+
+        def forward(self, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.objects(given["image"]), self.rates(given["image"])
+
+    def both(epoch: int, seed: int) -> Iterator[tuple[Any, Any]]:
+        for given, wanted in batches(epoch, seed):
+            yield {"image": given}, ((wanted[:, 0] > 0).long().numpy(), wanted)
+
+    def loss(output: Any, wanted: Any) -> torch.Tensor:
+        return nn.functional.cross_entropy(output[0], wanted[0]) + nn.functional.mse_loss(output[1], wanted[1])
+
+    done = train(Heads(), settings(batches=both, loss=loss), Notes())
+    assert done.curves["loss"][-1] < done.curves["loss"][0]
