@@ -7,6 +7,7 @@ from .loading.resolver import (
     load_metric as load_metric,
     load_model as load_model,
     load_stimuli as load_stimuli,
+    model_digest as model_digest,
 )
 from .models.wrap import wrap as wrap
 from .results.reading import kept as kept, layers as layers, results as results, scores as scores

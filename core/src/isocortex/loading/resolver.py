@@ -325,6 +325,19 @@ def load_model(name: str, *, device: str = "cpu") -> LoadedModel:
     return plugin.load(variant_of(plugin.card, variant), device=device)
 
 
+def model_digest(name: str) -> str | None:
+    """The digest that stands for a model variant, found without loading it; None: it has none.
+
+    Examples
+    --------
+    >>> # model_digest("noise@random:3") == model_digest("noise@random:4")
+    """
+    found = resolver(offline=True)
+    model, variant = split_model_name(name)
+    plugin = found.model(model)
+    return plugin.digest(variant_of(plugin.card, variant))
+
+
 def load_card(kind: str, name: str) -> Card:
     """The checked card of what is installed under an ID; nothing that it names is loaded.
 

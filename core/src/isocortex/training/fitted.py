@@ -91,7 +91,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Array]) -> str:
     for name, values in tensors.items():
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             raise DataError(f"The tensor {name!r} is not finite: training has diverged. Use a smaller learning rate.")
-    content = save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
+    content = save({name: np.asarray(tensors[name], order="C") for name in sorted(tensors)})
     write_atomic(path, lambda file: file.write(content))
     return digest_file(path)
 

@@ -1,0 +1,1 @@
+"""Networks that learn from the brain: images to firing rates, alone or beside the names of objects."""
