@@ -186,7 +186,9 @@ def _code(cell: Any) -> str:
         what = "How this is drawn"
     else:
         return block
-    return f'<details markdown="1">\n<summary>{what.splitlines()[0]}</summary>\n\n{block}\n\n</details>'
+    return (
+        f'<details class="iso-fold" markdown="1">\n<summary>{what.splitlines()[0]}</summary>\n\n{block}\n\n</details>'
+    )
 
 
 def outline(page: str) -> str:

@@ -6,16 +6,29 @@
 # no straight line solves.
 
 # %% tags=["setup"]
-"""What this page needs; where it is installed, nothing happens: pip install numpy matplotlib scikit-learn torch"""
+"""What this page needs; where it is installed, nothing happens."""
+# by hand: pip install numpy matplotlib scikit-learn torch
 
 import importlib.util
 import subprocess
 import sys
 
-needed = {"numpy": "numpy", "matplotlib": "matplotlib", "sklearn": "scikit-learn", "torch": "torch"}
-missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+needed = {
+    "numpy": "numpy",
+    "matplotlib": "matplotlib",
+    "sklearn": "scikit-learn",
+    "torch": "torch",
+}
+missing = [
+    package
+    for module, package in needed.items()
+    if importlib.util.find_spec(module) is None
+]
 if missing:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *missing],
+        check=True,
+    )
 
 # %% tags=["setup"]
 """How pictures look: set once, the same on all of these pages."""
@@ -65,7 +78,8 @@ import random
 class Value:
     """A number that remembers what it was made of.
 
-    parents are the values that it was made of, slopes how much it changes with each of them.
+    parents are the values that it was made of, slopes how much it changes
+    with each of them.
     """
 
     def __init__(self, data, parents=(), slopes=()):
@@ -78,10 +92,14 @@ class Value:
 
     def __mul__(self, other):
         other = as_value(other)
-        return Value(self.data * other.data, (self, other), (other.data, self.data))
+        return Value(
+            self.data * other.data, (self, other), (other.data, self.data)
+        )
 
     def __pow__(self, power):
-        return Value(self.data**power, (self,), (power * self.data ** (power - 1),))
+        return Value(
+            self.data**power, (self,), (power * self.data ** (power - 1),)
+        )
 
     def tanh(self):
         y = math.tanh(self.data)
@@ -116,7 +134,11 @@ def as_value(number):
 
 def total(values):
     """The sum of many values, as one value."""
-    return Value(math.fsum(value.data for value in values), tuple(values), (1.0,) * len(values))
+    return Value(
+        math.fsum(value.data for value in values),
+        tuple(values),
+        (1.0,) * len(values),
+    )
 
 
 def weighted_sum(weights, inputs, bias):
@@ -127,7 +149,7 @@ def weighted_sum(weights, inputs, bias):
 
 
 def in_order(end):
-    """Everything that a value was made of, each behind what it was made of itself."""
+    """All that a value was made of, each behind what it was made of."""
     order, seen, waiting = [], {end}, [(end, iter(end.parents))]
     while waiting:
         value, parents = waiting[-1]
@@ -161,35 +183,53 @@ assert (f.data, a.grad, b.grad) == (9.0, 6.0, -18.0)
 
 # %%
 class MLP:
-    """A multi-layer perceptron of tanh or ReLU neurons; the last layer has tanh, too, or no bend."""
+    """A multi-layer perceptron; every neuron bends its weighted sum."""
 
-    def __init__(self, n_inputs, widths, seed, bend=Value.tanh, last_bend=Value.tanh):
+    def __init__(
+        self, n_inputs, widths, seed, bend=Value.tanh, last_bend=Value.tanh
+    ):
         draw = random.Random(seed)
         sizes = [n_inputs, *widths]
         self.bends = [bend] * (len(widths) - 1) + [last_bend]
         self.layers = [
-            [([Value(draw.uniform(-1, 1)) for _ in range(n_in)], Value(draw.uniform(-1, 1))) for _ in range(n_out)]
+            [
+                (
+                    [Value(draw.uniform(-1, 1)) for _ in range(n_in)],
+                    Value(draw.uniform(-1, 1)),
+                )
+                for _ in range(n_out)
+            ]
             for n_in, n_out in zip(sizes, sizes[1:])
         ]
 
     def __call__(self, numbers):
         values = [as_value(number) for number in numbers]
         for layer, bend in zip(self.layers, self.bends):
-            values = [bend(weighted_sum(weights, values, bias)) for weights, bias in layer]
+            values = [
+                bend(weighted_sum(weights, values, bias))
+                for weights, bias in layer
+            ]
         return values[0]
 
     def parameters(self):
         """All weights and biases, neuron by neuron."""
-        return [value for layer in self.layers for weights, bias in layer for value in (*weights, bias)]
+        return [
+            value
+            for layer in self.layers
+            for weights, bias in layer
+            for value in (*weights, bias)
+        ]
 
 
 def loss_of(network, x, t):
     """The sum of squared errors over all examples."""
-    return total([(network(numbers) - target) ** 2 for numbers, target in zip(x, t)])
+    return total(
+        [(network(numbers) - target) ** 2 for numbers, target in zip(x, t)]
+    )
 
 
 def train(network, x, t, rate, n_epochs):
-    """Gradient descent on all examples at once; gives the loss before each step."""
+    """Gradient descent on all examples; gives the loss before each step."""
     losses = []
     for _ in range(n_epochs):
         loss = loss_of(network, x, t)
@@ -218,11 +258,20 @@ t = 2.0 * labels - 1.0
 
 
 def torch_parameters(network):
-    """The weights of a network as torch's, a matrix and biases for each layer."""
+    """Weights of a network as torch's, matrix and biases of each layer."""
     tensors = []
     for layer in network.layers:
-        tensors.append(torch.tensor([[w.data for w in weights] for weights, _ in layer], dtype=torch.float64))
-        tensors.append(torch.tensor([bias.data for _, bias in layer], dtype=torch.float64))
+        tensors.append(
+            torch.tensor(
+                [[w.data for w in weights] for weights, _ in layer],
+                dtype=torch.float64,
+            )
+        )
+        tensors.append(
+            torch.tensor(
+                [bias.data for _, bias in layer], dtype=torch.float64
+            )
+        )
     return [tensor.requires_grad_() for tensor in tensors]
 
 
@@ -242,11 +291,17 @@ for bend, torch_bend in ((Value.tanh, torch.tanh), (Value.relu, torch.relu)):
     theirs = torch_loss(tensors, x, t, [torch_bend, torch_bend, torch.tanh])
     theirs.backward()
     slopes = torch.cat(
-        [torch.cat([w.grad, b.grad[:, None]], dim=1).ravel() for w, b in zip(tensors[::2], tensors[1::2])]
+        [
+            torch.cat([w.grad, b.grad[:, None]], dim=1).ravel()
+            for w, b in zip(tensors[::2], tensors[1::2])
+        ]
     )
     ours = np.array([value.grad for value in network.parameters()])
     off = abs(ours - slopes.numpy()).max()
-    print(f"{torch_bend.__name__}: loss {loss.data:.6f} and {theirs.item():.6f}, slopes equal to 1e-12: {off < 1e-12}")
+    print(
+        f"{torch_bend.__name__}: loss {loss.data:.6f} and {theirs.item():.6f},",
+        f"slopes equal to 1e-12: {off < 1e-12}",
+    )
     assert abs(loss.data - theirs.item()) < 1e-12 * theirs.item()
     assert off < 1e-12
 
@@ -283,14 +338,29 @@ assert np.allclose(losses, same, rtol=1e-6)
 curves = []
 for seed in range(1, 101):
     points, sides = make_moons(n_samples=100, noise=0.1, random_state=seed)
-    curves.append(torch_train(torch_parameters(MLP(2, [5, 5, 1], seed)), points, 2.0 * sides - 1.0))
+    curves.append(
+        torch_train(
+            torch_parameters(MLP(2, [5, 5, 1], seed)),
+            points,
+            2.0 * sides - 1.0,
+        )
+    )
 curves = np.array(curves)
-right = np.mean([(network(numbers).data > 0) == (target > 0) for numbers, target in zip(x, t)])
+right = np.mean(
+    [
+        (network(numbers).data > 0) == (target > 0)
+        for numbers, target in zip(x, t)
+    ]
+)
 for epoch, known in written_down.items():
     low, middle, high = np.quantile(curves[:, epoch], (0.05, 0.5, 0.95))
-    print(f"epoch {epoch}, written down: {known:.2f}; ours: {losses[epoch]:.2f}")
     print(
-        f"  a hundred others: median {middle:.2f}, nine of ten from {low:.2f} to {high:.2f}, {(curves[:, epoch] > known).sum()} above what is written down"
+        f"epoch {epoch}, written down: {known:.2f}; ours: {losses[epoch]:.2f}"
+    )
+    print(
+        f"  a hundred others: median {middle:.2f},",
+        f"nine of ten from {low:.2f} to {high:.2f},\n ",
+        f"{(curves[:, epoch] > known).sum()} above what is written down",
     )
 print(f"right after training: {right:.0%}")
 
@@ -307,7 +377,16 @@ for epoch, known in written_down.items():
 figure, ax = plt.subplots(figsize=(6.2, 2.8))
 ax.semilogy(curves.T, color=FAINT, lw=0.5, alpha=0.25)
 ax.semilogy(losses, color=BLUE)
-ax.semilogy(list(written_down), list(written_down.values()), "D", color=RED, mfc="white", ms=6, mew=1.4, zorder=5)
+ax.semilogy(
+    list(written_down),
+    list(written_down.values()),
+    "D",
+    color=RED,
+    mfc="white",
+    ms=6,
+    mew=1.4,
+    zorder=5,
+)
 ax.text(
     300,
     written_down[290] * 2.2,
@@ -318,19 +397,37 @@ ax.text(
 )
 ax.text(322, 90, "a hundred others", color=FAINT, ha="right")
 ax.text(303, losses[-1], "ours", color=BLUE, va="center")
-ax.set(xlabel="epoch", title="Sum of squared errors over 100 points", xlim=(-4, 322))
+ax.set(
+    xlabel="epoch",
+    title="Sum of squared errors over 100 points",
+    xlim=(-4, 322),
+)
 plt.show()
 
 # %% alt="The two moons in blue and orange and the boundary that the network has found between them"
 figure, ax = plt.subplots(figsize=(6.2, 3.0))
 across, up = np.linspace(-1.6, 2.6, 85), np.linspace(-1.1, 1.6, 55)
 plane = np.array([[network((u, v)).data for u in across] for v in up])
-colours = plt.matplotlib.colors.LinearSegmentedColormap.from_list("", ["#F7D9A0", "white", "#A6CDE6"])
-ax.imshow(plane, origin="lower", extent=(-1.6, 2.6, -1.1, 1.6), cmap=colours, vmin=-1, vmax=1, interpolation="bilinear")
+colours = plt.matplotlib.colors.LinearSegmentedColormap.from_list(
+    "", ["#F7D9A0", "white", "#A6CDE6"]
+)
+ax.imshow(
+    plane,
+    origin="lower",
+    extent=(-1.6, 2.6, -1.1, 1.6),
+    cmap=colours,
+    vmin=-1,
+    vmax=1,
+    interpolation="bilinear",
+)
 ax.contour(across, up, plane, levels=[0], colors=INK, linewidths=1)
 for target, colour in ((1, BLUE), (-1, ORANGE)):
-    ax.plot(*x[t == target].T, "o", color=colour, ms=4.5, mec="white", mew=0.6)
-ax.set(title="What the network answers over the plane", xlabel="x₁", ylabel="x₂")
+    ax.plot(
+        *x[t == target].T, "o", color=colour, ms=4.5, mec="white", mew=0.6
+    )
+ax.set(
+    title="What the network answers over the plane", xlabel="x₁", ylabel="x₂"
+)
 plt.show()
 
 # %% [markdown]
@@ -341,9 +438,16 @@ plt.show()
 # %%
 bent = MLP(2, [5, 5, 1], seed=0, bend=Value.relu)
 of_relu = train(bent, x.tolist(), t.tolist(), rate, 100)
-off = sum(all(weighted_sum(w, [as_value(u) for u in numbers], b).data <= 0 for numbers in x) for w, b in bent.layers[0])
+off = sum(
+    all(
+        weighted_sum(w, [as_value(u) for u in numbers], b).data <= 0
+        for numbers in x
+    )
+    for w, b in bent.layers[0]
+)
 print(
-    f"ReLU, epoch 99: {of_relu[-1]:.3f}; tanh: {losses[99]:.3f}; neurons of the first layer that are off everywhere: {off} of 5"
+    f"ReLU, epoch 99: {of_relu[-1]:.3f}; tanh: {losses[99]:.3f}\n"
+    f"neurons of the first layer that are off everywhere: {off} of 5"
 )
 assert of_relu[-1] < of_relu[0]
 

@@ -5,19 +5,32 @@
 # what is saved, works out how large the outputs are, and looks at what a real network gives, layer by layer, before isocortex compares it with the brain.
 
 # %% tags=["setup"]
-"""What this page needs; where it is installed, nothing happens: pip install numpy matplotlib scikit-image scikit-learn torch isocortex-vision"""
+"""What this page needs; where it is installed, nothing happens."""
+# by hand: pip install numpy matplotlib scikit-image scikit-learn torch \
+#     isocortex-vision
 
 import importlib.util
 import subprocess
 import sys
 
 needed = {
-    "numpy": "numpy", "matplotlib": "matplotlib", "skimage": "scikit-image", "sklearn": "scikit-learn", "torch": "torch",
+    "numpy": "numpy",
+    "matplotlib": "matplotlib",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "torch": "torch",
     "isocortex_vision": "isocortex-vision",
-}  # fmt: skip
-missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+}
+missing = [
+    package
+    for module, package in needed.items()
+    if importlib.util.find_spec(module) is None
+]
 if missing:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *missing],
+        check=True,
+    )
 
 # %% tags=["setup"]
 """How pictures look: set once, the same on all of these pages."""
@@ -65,7 +78,10 @@ import numpy as np
 
 
 def convolve(x, weights, bias, stride=1, padding=0):
-    """Convolution by hand: x (channels, height, width), weights (outputs, channels, k, k)."""
+    """Convolution by hand.
+
+    x is (channels, height, width), weights are (outputs, channels, k, k).
+    """
     x = np.pad(x, [(0, 0), (padding, padding), (padding, padding)])
     n_outputs, _, k, _ = weights.shape
     height, width = ((n - k) // stride + 1 for n in x.shape[1:])
@@ -73,8 +89,14 @@ def convolve(x, weights, bias, stride=1, padding=0):
     for output in range(n_outputs):
         for row in range(height):
             for column in range(width):
-                below = x[:, row * stride : row * stride + k, column * stride : column * stride + k]
-                y[output, row, column] = (below * weights[output]).sum() + bias[output]
+                below = x[
+                    :,
+                    row * stride : row * stride + k,
+                    column * stride : column * stride + k,
+                ]
+                y[output, row, column] = (
+                    below * weights[output]
+                ).sum() + bias[output]
     return y
 
 
@@ -86,14 +108,30 @@ import torch
 
 torch.set_num_threads(1)
 draw = np.random.default_rng(0)
-for k, stride, padding in [(1, 1, 0), (3, 1, 1), (3, 2, 1), (5, 1, 0), (5, 3, 2), (7, 2, 3)]:
-    x, weights, bias = draw.normal(size=(3, 23, 19)), draw.normal(size=(4, 3, k, k)), draw.normal(size=4)
+for k, stride, padding in [
+    (1, 1, 0),
+    (3, 1, 1),
+    (3, 2, 1),
+    (5, 1, 0),
+    (5, 3, 2),
+    (7, 2, 3),
+]:
+    x, weights, bias = (
+        draw.normal(size=(3, 23, 19)),
+        draw.normal(size=(4, 3, k, k)),
+        draw.normal(size=4),
+    )
     ours = convolve(x, weights, bias, stride, padding)
     arrays = [torch.from_numpy(values) for values in (x[None], weights, bias)]
-    theirs = torch.nn.functional.conv2d(*arrays, stride=stride, padding=padding)[0].numpy()
+    theirs = torch.nn.functional.conv2d(
+        *arrays, stride=stride, padding=padding
+    )[0].numpy()
     assert ours.shape == theirs.shape
     assert abs(ours - theirs).max() < 1e-6
-    print(f"{k} × {k}, stride {stride}, padding {padding}: {ours.shape}, equal to 1e-6")
+    print(
+        f"{k} × {k}, stride {stride}, padding {padding}: {ours.shape},",
+        "equal to 1e-6",
+    )
 
 # %% [markdown]
 # ## What a filter sees
@@ -111,7 +149,12 @@ filters = {
     "top to bottom": np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]]) / 4,
     "any edge": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]]) / 2,
 }
-seen = convolve(camera[None], np.array(list(filters.values()))[:, None], np.zeros(4), padding=1)
+seen = convolve(
+    camera[None],
+    np.array(list(filters.values()))[:, None],
+    np.zeros(4),
+    padding=1,
+)
 assert seen.shape == (4, 128, 128)
 
 # %% alt="A photograph of a man with a camera, and what four filters give on it: a blurred one, upright edges, level edges, and all edges"
@@ -119,7 +162,11 @@ figure, axes = plt.subplots(2, 5, figsize=(6.2, 2.2), height_ratios=(3, 1))
 axes[0, 0].imshow(camera, cmap="gray")
 axes[0, 0].set_title("picture")
 for place, (name, values) in enumerate(filters.items(), 1):
-    signed = {"cmap": "gray", "vmin": 0, "vmax": 1} if name == "mean" else {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5}
+    signed = (
+        {"cmap": "gray", "vmin": 0, "vmax": 1}
+        if name == "mean"
+        else {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5}
+    )
     axes[0, place].imshow(seen[place - 1], **signed)
     axes[0, place].set_title(name)
     axes[1, place].imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
@@ -150,7 +197,9 @@ n_weights = layer.weight.numel()
 output = layer(torch.zeros(1, 3, 32, 32))
 n_dense = 3 * 32 * 32 * output[0].numel()
 print(
-    f"output {tuple(output.shape[1:])}: {n_weights:,} weights, where a dense layer has {n_dense:,}: {n_dense / n_weights:,.0f} times as many"
+    f"output {tuple(output.shape[1:])}: {n_weights:,} weights,\n"
+    f"where a dense layer has {n_dense:,},"
+    f" {n_dense / n_weights:,.0f} times as many"
 )
 assert tuple(output.shape[1:]) == (64, 28, 28)
 assert n_weights == 4_800
@@ -161,19 +210,36 @@ assert n_dense == 154_140_672
 # column one of the 64 pixels.
 
 # %%
-small = draw.permutation([-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5]).reshape(1, 1, 3, 3)
+small = draw.permutation([-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5]).reshape(
+    1, 1, 3, 3
+)
 pixels = np.eye(64).reshape(64, 1, 8, 8)
-dense = np.array([convolve(pixel, small, np.zeros(1)).ravel() for pixel in pixels]).T
+dense = np.array(
+    [convolve(pixel, small, np.zeros(1)).ravel() for pixel in pixels]
+).T
 picture = draw.normal(size=(1, 8, 8))
-assert abs(dense @ picture.ravel() - convolve(picture, small, np.zeros(1)).ravel()).max() < 1e-12
+assert (
+    abs(
+        dense @ picture.ravel()
+        - convolve(picture, small, np.zeros(1)).ravel()
+    ).max()
+    < 1e-12
+)
 assert (dense != 0).sum() == 36 * 9
 assert len(np.unique(dense[dense != 0])) == 9
-print(f"{dense.size:,} weights, {(dense != 0).sum()} of them not 0, {len(np.unique(dense[dense != 0]))} different ones")
+print(
+    f"{dense.size:,} weights, {(dense != 0).sum()} of them not 0,",
+    f"{len(np.unique(dense[dense != 0]))} different ones",
+)
 
 # %% alt="A matrix of 36 rows and 64 columns; coloured cells lie in a few slanting bands, all else is white"
 figure, ax = plt.subplots(figsize=(6.2, 3.6))
 shown = ax.imshow(dense, cmap="RdBu_r", vmin=-2.5, vmax=2.5)
-ax.set(title="A convolution as a dense layer: nine numbers, 36 times", xlabel="pixel of the picture", ylabel="output")
+ax.set(
+    title="A convolution as a dense layer: nine numbers, 36 times",
+    xlabel="pixel of the picture",
+    ylabel="output",
+)
 figure.colorbar(shown, ax=ax, shrink=0.7, label="weight")
 plt.show()
 
@@ -199,7 +265,10 @@ for n in range(8, 41, 4):
         for stride in (1, 2, 3, 4):
             for padding in range(k // 2 + 1):
                 found = torch.nn.functional.conv1d(
-                    torch.zeros(1, 1, n), torch.zeros(1, 1, k), stride=stride, padding=padding
+                    torch.zeros(1, 1, n),
+                    torch.zeros(1, 1, k),
+                    stride=stride,
+                    padding=padding,
                 )
                 assert found.shape[-1] == n_places(n, k, stride, padding)
                 n_checked += 1
@@ -216,16 +285,37 @@ for row, (stride, padding) in enumerate(rows):
         inside = 0 <= pixel < 13
         ax.add_patch(
             plt.Rectangle(
-                (pixel, y), 0.9, 0.8, fc="#DCE9F2" if inside else "white", ec=FAINT if inside else RULE, lw=0.7
+                (pixel, y),
+                0.9,
+                0.8,
+                fc="#DCE9F2" if inside else "white",
+                ec=FAINT if inside else RULE,
+                lw=0.7,
             )
         )
-    places = [place * stride - padding for place in range(n_places(13, 5, stride, padding))]
+    places = [
+        place * stride - padding
+        for place in range(n_places(13, 5, stride, padding))
+    ]
     for place in places:
-        ax.plot([place + 0.1, place + 4.8], [y - 0.25 - 0.12 * (places.index(place) % 5)] * 2, color=BLUE, lw=1.2)
+        ax.plot(
+            [place + 0.1, place + 4.8],
+            [y - 0.25 - 0.12 * (places.index(place) % 5)] * 2,
+            color=BLUE,
+            lw=1.2,
+        )
         ax.plot(place + 2.45, y + 0.4, "o", color=ORANGE, ms=4)
-    ax.text(-2.6, y + 0.4, f"stride {stride}, padding {padding}\n{len(places)} places", ha="right", va="center")
+    ax.text(
+        -2.6,
+        y + 0.4,
+        f"stride {stride}, padding {padding}\n{len(places)} places",
+        ha="right",
+        va="center",
+    )
 ax.set(xlim=(-7.5, 15.2), ylim=(-6.4, 1.3))
-ax.set_title("Thirteen pixels, a filter of five; dots are where it is centred")
+ax.set_title(
+    "Thirteen pixels, a filter of five; dots are where it is centred"
+)
 ax.axis("off")
 plt.show()
 
@@ -238,12 +328,16 @@ plt.show()
 # %%
 import isocortex
 
-network = isocortex.load_model("resnet18@random:0").module  # torchvision's, as isocortex-vision builds it
+network = isocortex.load_model(
+    "resnet18@random:0"
+).module  # torchvision's, as isocortex-vision builds it
 shapes = {}
 for name, module in network.named_modules():
     if isinstance(module, torch.nn.Conv2d):
         module.register_forward_hook(
-            lambda _module, _given, output, name=name: shapes.update({name: tuple(output.shape)})
+            lambda _module, _given, output, name=name: shapes.update(
+                {name: tuple(output.shape)}
+            )
         )
 with torch.no_grad():
     network(torch.zeros(1, 3, 224, 224))
@@ -261,8 +355,14 @@ names = [name for name in shapes if "downsample" not in name]
 sizes = [np.prod(shapes[name]) for name in names]
 ax.barh(names, sizes, color=BLUE, height=0.65)
 ax.axvline(4096, color=RED, lw=1.2)
-ax.text(4400, 16.9, "4,096 are enough for 119 pictures", color=RED, va="center")
-ax.set(xscale="log", xlim=(2000, 1.3e6), title="Units of each convolution of a ResNet-18, at 224 × 224")
+ax.text(
+    4400, 16.9, "4,096 are enough for 119 pictures", color=RED, va="center"
+)
+ax.set(
+    xscale="log",
+    xlim=(2000, 1.3e6),
+    title="Units of each convolution of a ResNet-18, at 224 × 224",
+)
 ax.tick_params(axis="y", length=0)
 ax.invert_yaxis()
 ax.set_ylim(17.6, -0.6)
@@ -272,21 +372,31 @@ plt.show()
 # ## Eight hundred thousand units, a hundred pictures
 #
 # So many units of so few pictures can be projected onto fewer directions at random, and still nearly keep all distances between the pictures. How many directions are enough is known: Johnson and Lindenstrauss' lemma asks, for
-# 119 pictures and distances within 10 %, for 4,096. isocortex calls this reduction `srp-4096`.
+# 119 pictures and squared distances within 10 %, for 4,096. isocortex calls this reduction `srp-4096`.
 
 # %%
-from sklearn.random_projection import SparseRandomProjection, johnson_lindenstrauss_min_dim
+from sklearn.random_projection import (
+    SparseRandomProjection,
+    johnson_lindenstrauss_min_dim,
+)
 
 n_directions = johnson_lindenstrauss_min_dim(119, eps=0.1)
 print(n_directions, "directions")
 assert n_directions == 4096
 
 features = draw.normal(size=(30, 20_000)) * np.linspace(0.1, 2, 30)[:, None]
-projected = SparseRandomProjection(4096, random_state=0).fit_transform(features)
+projected = SparseRandomProjection(4096, random_state=0).fit_transform(
+    features
+)
 first, second = np.triu_indices(30, 1)
-before, after = (((x[first] - x[second]) ** 2).sum(axis=1) for x in (features, projected))
+before, after = (
+    ((x[first] - x[second]) ** 2).sum(axis=1) for x in (features, projected)
+)
 ratio = after / before
-print(f"squared distances after the projection are {ratio.min():.2f} to {ratio.max():.2f} of those before")
+print(
+    "squared distances after the projection are",
+    f"{ratio.min():.2f} to {ratio.max():.2f} of those before",
+)
 assert ratio.min() > 0.9
 assert ratio.max() < 1.1
 

@@ -6,19 +6,31 @@
 # pictures need filters of several sizes.
 
 # %% tags=["setup"]
-"""What this page needs; where it is installed, nothing happens: pip install numpy scipy matplotlib scikit-image isocortex-baselines"""
+"""What this page needs; where it is installed, nothing happens."""
+# by hand: pip install numpy scipy matplotlib scikit-image \
+#     isocortex-baselines
 
 import importlib.util
 import subprocess
 import sys
 
 needed = {
-    "numpy": "numpy", "scipy": "scipy", "matplotlib": "matplotlib", "skimage": "scikit-image",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "matplotlib": "matplotlib",
+    "skimage": "scikit-image",
     "isocortex_baselines": "isocortex-baselines",
-}  # fmt: skip
-missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+}
+missing = [
+    package
+    for module, package in needed.items()
+    if importlib.util.find_spec(module) is None
+]
 if missing:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *missing],
+        check=True,
+    )
 
 # %% tags=["setup"]
 """How pictures look: set once, the same on all of these pages."""
@@ -65,7 +77,9 @@ import numpy as np
 def gabor_1d(sigma, phase, n_sigmas=4):
     """A Gabor filter along one axis, of norm 1: (2 n_sigmas sigma + 1,)."""
     x = np.arange(-n_sigmas * sigma, n_sigmas * sigma + 1)
-    g = np.exp(-(x**2) / (2 * sigma**2)) * np.cos(2 * np.pi * 0.5 / sigma * x + phase)
+    g = np.exp(-(x**2) / (2 * sigma**2)) * np.cos(
+        2 * np.pi * 0.5 / sigma * x + phase
+    )
     return g / np.linalg.norm(g)
 
 
@@ -83,7 +97,10 @@ x = np.arange(-48, 49)
 gratings = np.cos(2 * np.pi * 0.5 / 12 * x[None] + shifts[:, None])
 answers = gratings @ even, gratings @ odd
 energy_1d = np.hypot(*answers)
-print(f"even: {answers[0].min():.2f} to {answers[0].max():.2f}; energy: {energy_1d.min():.2f} to {energy_1d.max():.2f}")
+print(
+    f"even: {answers[0].min():.2f} to {answers[0].max():.2f};",
+    f"energy: {energy_1d.min():.2f} to {energy_1d.max():.2f}",
+)
 assert np.ptp(energy_1d) < 0.02 * energy_1d.mean()
 
 # %% alt="Left, an even and an odd Gabor filter under their window; right, their answers to a moving grating go up and down while the energy is a level line"
@@ -120,11 +137,21 @@ from isocortex_baselines.gabor import gabor_bank
 
 
 def gabor_2d(sigma, theta, phase, n_sigmas=4):
-    """A Gabor filter in the plane, of norm 1, on the square that its own direction needs."""
-    half = int(np.ceil(max(n_sigmas * sigma * abs(np.cos(theta)), n_sigmas * sigma * abs(np.sin(theta)), 1)))
+    """A Gabor filter of norm 1, on the square that its direction needs."""
+    half = int(
+        np.ceil(
+            max(
+                n_sigmas * sigma * abs(np.cos(theta)),
+                n_sigmas * sigma * abs(np.sin(theta)),
+                1,
+            )
+        )
+    )
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     u = x * np.cos(theta) + y * np.sin(theta)
-    g = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * np.cos(2 * np.pi * 0.5 / sigma * u + phase)
+    g = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * np.cos(
+        2 * np.pi * 0.5 / sigma * u + phase
+    )
     return g / np.linalg.norm(g)
 
 
@@ -132,12 +159,18 @@ thetas = np.arange(8) * np.pi / 8
 bank = np.zeros((25, 25, 1, 8))
 for place, theta in enumerate(thetas):
     ours = gabor_2d(3, theta, 0)
-    theirs = gabor_kernel(0.5 / 3, theta=theta, sigma_x=3, sigma_y=3, n_stds=4).real
-    assert abs(ours - theirs / np.linalg.norm(theirs)).max() < 1e-12  # scikit-image's
+    theirs = gabor_kernel(
+        0.5 / 3, theta=theta, sigma_x=3, sigma_y=3, n_stds=4
+    ).real
+    assert (
+        abs(ours - theirs / np.linalg.norm(theirs)).max() < 1e-12
+    )  # scikit-image's
     edge = (25 - len(ours)) // 2
     bank[edge : 25 - edge, edge : 25 - edge, 0, place] = ours
 assert bank.shape == (25, 25, 1, 8)
-assert abs(np.moveaxis(bank[:, :, 0], -1, 0) - gabor_bank(3)[0]).max() < 1e-12  # isocortex's
+assert (
+    abs(np.moveaxis(bank[:, :, 0], -1, 0) - gabor_bank(3)[0]).max() < 1e-12
+)  # isocortex's
 print("the bank:", bank.shape)
 
 # %% alt="Eight filters of 25 by 25 pixels, stripes turned by 22.5 degrees from one to the next; below, their odd partners"
@@ -145,10 +178,14 @@ figure, axes = plt.subplots(2, 8, figsize=(6.2, 1.9))
 pair = gabor_bank(3)
 for column, theta in enumerate(thetas):
     for row in range(2):
-        axes[row, column].imshow(pair[row, column], cmap="RdBu_r", vmin=-0.19, vmax=0.19)
+        axes[row, column].imshow(
+            pair[row, column], cmap="RdBu_r", vmin=-0.19, vmax=0.19
+        )
         axes[row, column].set(xticks=[], yticks=[])
         axes[row, column].spines[:].set_visible(False)
-    axes[0, column].set_title(f"{np.degrees(theta):g}°", loc="center", fontweight="normal")
+    axes[0, column].set_title(
+        f"{np.degrees(theta):g}°", loc="center", fontweight="normal"
+    )
 axes[0, 0].set_ylabel("even")
 axes[1, 0].set_ylabel("odd")
 plt.show()
@@ -165,18 +202,28 @@ from skimage import data
 
 
 def energies(image, sigma):
-    """Mean Gabor energy of a picture for each of the eight directions; the mean of the picture is taken away first."""
+    """Mean energy of a picture, less its mean, for each direction."""
     even, odd = gabor_bank(sigma)
     grey = image - image.mean()
     answer = lambda g: fftconvolve(grey, g[::-1, ::-1], mode="valid")
-    return np.array([np.hypot(answer(one), answer(other)).mean() for one, other in zip(even, odd, strict=True)])
+    return np.array(
+        [
+            np.hypot(answer(one), answer(other)).mean()
+            for one, other in zip(even, odd, strict=True)
+        ]
+    )
 
 
-pictures = {"text": data.text() / 255.0, "brick": data.brick() / 255.0, "camera": data.camera() / 255.0}
+pictures = {
+    "text": data.text() / 255.0,
+    "brick": data.brick() / 255.0,
+    "camera": data.camera() / 255.0,
+}
 by_direction = {name: energies(image, 3) for name, image in pictures.items()}
 for name, values in by_direction.items():
     print(
-        f"{name:7s} largest at {np.degrees(thetas[values.argmax()]):5.1f}°, {values.max() / values.min():.1f} times the smallest"
+        f"{name:7s} largest at {np.degrees(thetas[values.argmax()]):5.1f}°,",
+        f"{values.max() / values.min():.1f} times the smallest",
     )
 assert np.degrees(thetas[by_direction["text"].argmax()]) == 90
 assert np.degrees(thetas[by_direction["brick"].argmax()]) == 0
@@ -190,9 +237,22 @@ for column, (name, image) in enumerate(pictures.items()):
     above.axis("off")
     ax = figure.add_subplot(2, 3, column + 4, projection="polar")
     values = by_direction[name] / by_direction[name].max()
-    ax.plot(np.r_[thetas, thetas + np.pi, 0], np.r_[values, values, values[0]], "o-", color=BLUE, ms=3)
-    ax.fill(np.r_[thetas, thetas + np.pi], np.r_[values, values], color=BLUE, alpha=0.12)
-    ax.set(ylim=(0, 1.05), yticklabels=[], xticks=np.radians(range(0, 360, 45)))
+    ax.plot(
+        np.r_[thetas, thetas + np.pi, 0],
+        np.r_[values, values, values[0]],
+        "o-",
+        color=BLUE,
+        ms=3,
+    )
+    ax.fill(
+        np.r_[thetas, thetas + np.pi],
+        np.r_[values, values],
+        color=BLUE,
+        alpha=0.12,
+    )
+    ax.set(
+        ylim=(0, 1.05), yticklabels=[], xticks=np.radians(range(0, 360, 45))
+    )
     ax.set_yticks([0.5, 1])
     ax.set_yticklabels([])
     ax.grid(color=RULE, lw=0.6)
@@ -209,7 +269,10 @@ plt.show()
 for image in pictures.values():
     assert abs(energies(1 - image, 3) - energies(image, 3)).max() < 1e-12
 kept = [gabor_bank(sigma)[0].sum(axis=(1, 2)).max() for sigma in (2, 4, 8)]
-print("what even filters keep of a flat picture, at σ 2, 4 and 8:", np.round(kept, 2))
+print(
+    "what even filters keep of a flat picture, at σ 2, 4 and 8:",
+    np.round(kept, 2),
+)
 assert np.round(kept, 2).tolist() == [0.07, 0.14, 0.29]
 
 # %% [markdown]
@@ -230,11 +293,18 @@ tuning = {}
 for sigma in sigmas:
     even, odd = gabor_bank(sigma)[:, 0]  # stripes that stand upright
     middle = slice(n // 2 - 4 * sigma, n // 2 + 4 * sigma + 1)
-    gratings = np.cos(2 * np.pi * shown[:, None, None] / n * x[middle, middle])
-    tuning[sigma] = np.hypot((gratings * even).sum(axis=(1, 2)), (gratings * odd).sum(axis=(1, 2)))
+    gratings = np.cos(
+        2 * np.pi * shown[:, None, None] / n * x[middle, middle]
+    )
+    tuning[sigma] = np.hypot(
+        (gratings * even).sum(axis=(1, 2)), (gratings * odd).sum(axis=(1, 2))
+    )
 for sigma in sigmas:
     best = shown[tuning[sigma].argmax()]
-    print(f"σ {sigma}: {cycles[sigma]:5.1f} cycles per picture; answers most to {best}")
+    print(
+        f"σ {sigma}: {cycles[sigma]:5.1f} cycles per picture;",
+        f"answers most to {best}",
+    )
     assert abs(best - cycles[sigma]) <= 1.5
 
 # %% alt="Seven tuning curves over cycles per picture, from σ 8 at 16 cycles to σ 2 at 64, each with its peak where a dotted line says"
@@ -243,7 +313,14 @@ for place, sigma in enumerate(sigmas):
     colour = plt.cm.viridis(place / 7)
     ax.plot(shown, tuning[sigma] / tuning[sigma].max(), color=colour)
     ax.axvline(cycles[sigma], color=colour, ls=":", lw=1)
-    ax.text(cycles[sigma], 1.04, f"σ {sigma}", color=colour, ha="center", va="bottom")
+    ax.text(
+        cycles[sigma],
+        1.04,
+        f"σ {sigma}",
+        color=colour,
+        ha="center",
+        va="bottom",
+    )
 ax.set(
     xscale="log",
     xlabel="cycles per picture of 256 pixels",
@@ -266,9 +343,17 @@ maps = {}
 for sigma in sigmas:
     even, odd = gabor_bank(sigma)
     answer = lambda g: fftconvolve(image, g[::-1, ::-1], mode="same")
-    maps[sigma] = np.array([np.hypot(answer(one), answer(other)) for one, other in zip(even, odd, strict=True)])
+    maps[sigma] = np.array(
+        [
+            np.hypot(answer(one), answer(other))
+            for one, other in zip(even, odd, strict=True)
+        ]
+    )
 n_all = sum(values.size for values in maps.values())
-n_sampled = sum(values[:, :: 2 * sigma, :: 2 * sigma].size for sigma, values in maps.items())
+n_sampled = sum(
+    values[:, :: 2 * sigma, :: 2 * sigma].size
+    for sigma, values in maps.items()
+)
 print(f"at every pixel {n_all:,}, at every 2 σ-th {n_sampled:,}")
 assert n_all == 7 * 8 * 256 * 256 == 3_670_016
 assert n_sampled == 69_968
@@ -297,13 +382,15 @@ plt.show()
 
 # %%
 def spectrum(image):
-    """Power at 1, 2, … cycles per picture, averaged over directions; the edges are faded out first."""
+    """Power at 1, 2, … cycles per picture; its edges are faded out."""
     n = len(image)
     fade = np.outer(np.hanning(n), np.hanning(n))
     power = abs(np.fft.fft2((image - image.mean()) * fade)) ** 2
     f = np.fft.fftfreq(n, 1 / n)
     ring = np.rint(np.hypot(f[:, None], f[None])).astype(int)
-    return (np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel()))[1 : n // 2]
+    return (
+        np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel())
+    )[1 : n // 2]
 
 
 def slope(power, low=4, high=64):
@@ -313,13 +400,24 @@ def slope(power, low=4, high=64):
     return np.polyfit(np.log(f[inside]), np.log(power[inside]), 1)[0]
 
 
-photographs = {"camera": data.camera(), "cat": data.chelsea(), "astronaut": data.astronaut(), "rocket": data.rocket()}
+photographs = {
+    "camera": data.camera(),
+    "cat": data.chelsea(),
+    "astronaut": data.astronaut(),
+    "rocket": data.rocket(),
+}
 powers = {}
 for name, image in photographs.items():
     grey = image.reshape(*image.shape[:2], -1).mean(axis=2) / 255.0
     side = min(grey.shape)
     powers[name] = spectrum(grey[:side, :side])
-noise = np.mean([spectrum(np.random.default_rng(seed).normal(size=(300, 300))) for seed in range(4)], axis=0)
+noise = np.mean(
+    [
+        spectrum(np.random.default_rng(seed).normal(size=(300, 300)))
+        for seed in range(4)
+    ],
+    axis=0,
+)
 for name, power in powers.items():
     print(f"{name:9s} slope {slope(power):.1f}")
 print(f"noise     slope {slope(noise):.1f}")
@@ -330,7 +428,13 @@ assert abs(slope(noise)) < 0.1
 figure, ax = plt.subplots(figsize=(6.2, 2.9))
 f = np.arange(1, 141)
 for power in powers.values():
-    ax.loglog(f, power[:140] * 1000 / 16**2 / power[12:20].mean(), color=BLUE, lw=1, alpha=0.7)
+    ax.loglog(
+        f,
+        power[:140] * 1000 / 16**2 / power[12:20].mean(),
+        color=BLUE,
+        lw=1,
+        alpha=0.7,
+    )
 ax.loglog(f, 1000 / f**2, color=INK, ls="--", lw=1)
 ax.loglog(f, noise[:140] / noise.mean(), color=ORANGE)
 ax.text(1.6, 70, "1000 / f²", va="top")
@@ -340,7 +444,7 @@ ax.set(xlabel="cycles per picture", ylabel="power, scaled")
 plt.show()
 
 # %% [markdown]
-# `isocortex score -m gabor-pyramid -b BENCHMARK` puts this model beside any network, with σ of 2, 4, 8 and 16 pixels on pictures of 256 × 256. In early visual cortex networks have a hard time to beat it; in inferior temporal cortex they have to.
+# `isocortex score -m gabor-pyramid -b BENCHMARK` puts this model beside any network, with σ of 2, 4, 8 and 16 pixels on pictures of 256 × 256. A network that does not beat it on a benchmark has not needed its training for that.
 #
 # Daugman JG (1985). Uncertainty relation for resolution in space, spatial frequency, and orientation optimized by two-dimensional visual cortical filters. *Journal of the Optical Society of America A* 2: 1160–1169. Field DJ (1987). Relations between the statistics of natural
 # images and the response properties of cortical cells. *Journal of the Optical Society of America A* 4: 2379–2394. Kay KN, Naselaris T, Prenger RJ, Gallant JL (2008). Identifying natural images from human brain activity. *Nature* 452: 352–355.

@@ -7,16 +7,24 @@
 # cells whose answers are known, shows what one unit can and cannot compute, and then lets units act on each other over time.
 
 # %% tags=["setup"]
-"""What this page needs; where it is installed, nothing happens: pip install numpy matplotlib"""
+"""What this page needs; where it is installed, nothing happens."""
+# by hand: pip install numpy matplotlib
 
 import importlib.util
 import subprocess
 import sys
 
 needed = {"numpy": "numpy", "matplotlib": "matplotlib"}
-missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+missing = [
+    package
+    for module, package in needed.items()
+    if importlib.util.find_spec(module) is None
+]
 if missing:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *missing],
+        check=True,
+    )
 
 # %% tags=["setup"]
 """How pictures look: set once, the same on all of these pages."""
@@ -83,27 +91,51 @@ cells = [
 for excitatory, inhibitory, theta, known in cells:
     found = fires(excitatory, inhibitory, theta)
     print(
-        f"{sum(excitatory):5d} excitatory on, {sum(inhibitory)} inhibitory on, threshold {theta}: {'fires' if found else 'silent'}"
+        f"{sum(excitatory):5d} excitatory on, {sum(inhibitory)} inhibitory on,",
+        f"threshold {theta}: {'fires' if found else 'silent'}",
     )
     assert found == known
 
 # %% alt="Five cells drawn as circles with their inputs; only the first, with one excitatory input on and its inhibitory input off, fires"
 figure, axes = plt.subplots(1, 5, figsize=(6.2, 1.7))
 for ax, (excitatory, inhibitory, theta, _) in zip(axes, cells, strict=True):
-    inputs = [(on, BLUE) for on in excitatory[:4]] + [(on, RED) for on in inhibitory]
+    inputs = [(on, BLUE) for on in excitatory[:4]] + [
+        (on, RED) for on in inhibitory
+    ]
     for place, (on, colour) in enumerate(inputs):
-        y = 0.5 + 0.55 * ((len(inputs) - 1) / 2 - place) / max(1, len(inputs) - 1)
-        ax.plot([0.05, 0.5], [y, 0.5], color=colour if on else RULE, lw=1.4, zorder=0)
-        ax.plot(0.05, y, "o", color=colour, mfc=colour if on else "white", ms=6)
+        y = 0.5 + 0.55 * ((len(inputs) - 1) / 2 - place) / max(
+            1, len(inputs) - 1
+        )
+        ax.plot(
+            [0.05, 0.5],
+            [y, 0.5],
+            color=colour if on else RULE,
+            lw=1.4,
+            zorder=0,
+        )
+        ax.plot(
+            0.05, y, "o", color=colour, mfc=colour if on else "white", ms=6
+        )
     on = fires(excitatory, inhibitory, theta)
-    ax.add_patch(plt.Circle((0.58, 0.5), 0.19, fc=ORANGE if on else "white", ec=INK, lw=1))
+    ax.add_patch(
+        plt.Circle(
+            (0.58, 0.5), 0.19, fc=ORANGE if on else "white", ec=INK, lw=1
+        )
+    )
     ax.text(0.58, 0.49, f"θ {theta}", ha="center", va="center")
     ax.plot([0.77, 1.0], [0.5, 0.5], color=ORANGE if on else RULE, lw=1.6)
     many = f"\n{len(excitatory):,} blue ones" if len(excitatory) > 4 else ""
-    ax.text(0.5, 0.12, ("fires" if on else "silent") + many, ha="center", va="top")
+    ax.text(
+        0.5, 0.12, ("fires" if on else "silent") + many, ha="center", va="top"
+    )
     ax.set(xlim=(-0.08, 1.05), ylim=(-0.18, 0.9), aspect="equal")
     ax.axis("off")
-figure.suptitle("Excitatory inputs blue, inhibitory red; filled is on", x=0.01, ha="left", fontsize=8.5)
+figure.suptitle(
+    "Excitatory inputs blue, inhibitory red; filled is on",
+    x=0.01,
+    ha="left",
+    fontsize=8.5,
+)
 plt.show()
 
 # %% [markdown]
@@ -120,12 +152,22 @@ cases = list(product((0, 1), repeat=2))
 
 
 def table_of(kinds, theta):
-    """Answers of a unit to the four pairs of inputs; a kind is the number of excitatory contacts, or -1 for inhibition."""
+    """Answers of a unit to the four pairs of inputs.
+
+    A kind is the number of excitatory contacts, or -1 for inhibition.
+    """
     return tuple(
-        fires([on for on, kind in zip(case, kinds, strict=True) for _ in range(max(kind, 0))],
-              [on for on, kind in zip(case, kinds, strict=True) if kind < 0], theta)
+        fires(
+            [
+                on
+                for on, kind in zip(case, kinds, strict=True)
+                for _ in range(max(kind, 0))
+            ],
+            [on for on, kind in zip(case, kinds, strict=True) if kind < 0],
+            theta,
+        )
         for case in cases
-    )  # fmt: skip
+    )
 
 
 found = {}
@@ -134,16 +176,26 @@ for theta in range(6):
         found.setdefault(table_of(kinds, theta), (kinds, theta))
 
 names = {
-    (0, 0, 0, 1): "AND", (0, 1, 1, 1): "OR", (1, 0, 0, 0): "NOR", (0, 0, 1, 0): "a AND NOT b", (1, 1, 0, 0): "NOT a",
-    (0, 1, 1, 0): "XOR", (1, 1, 1, 0): "NAND", (1, 0, 0, 1): "EQUAL",
-}  # fmt: skip
+    (0, 0, 0, 1): "AND",
+    (0, 1, 1, 1): "OR",
+    (1, 0, 0, 0): "NOR",
+    (0, 0, 1, 0): "a AND NOT b",
+    (1, 1, 0, 0): "NOT a",
+    (0, 1, 1, 0): "XOR",
+    (1, 1, 1, 0): "NAND",
+    (1, 0, 0, 1): "EQUAL",
+}
 for table, name in names.items():
     how = found.get(table)
-    print(f"{name:12s} {table}  {f'contacts {how[0]}, threshold {how[1]}' if how else 'no single unit'}")
+    print(
+        f"{name:12s} {table} ",
+        f"contacts {how[0]}, threshold {how[1]}" if how else "no single unit",
+    )
 print(len(found), "of 16 functions")
 
 assert (0, 1, 1, 0) not in found  # XOR
-assert (1, 1, 1, 0) not in found  # NAND: its inhibition is absolute, so one input that is on already silences it
+# inhibition is absolute: one input that is on would silence a NAND already
+assert (1, 1, 1, 0) not in found
 assert (0, 0, 0, 1) in found
 assert (0, 1, 1, 1) in found
 
@@ -169,8 +221,18 @@ shown = {
 }
 for ax, (name, gate) in zip(axes, shown.items(), strict=True):
     for a, b in cases:
-        ax.plot(a, b, "o", ms=15, mec=INK, mfc=ORANGE if gate(a, b) else "white")
-    ax.set(title=name, xticks=(0, 1), yticks=(0, 1), xlim=(-0.5, 1.5), ylim=(-0.5, 1.5), xlabel="a", aspect="equal")
+        ax.plot(
+            a, b, "o", ms=15, mec=INK, mfc=ORANGE if gate(a, b) else "white"
+        )
+    ax.set(
+        title=name,
+        xticks=(0, 1),
+        yticks=(0, 1),
+        xlim=(-0.5, 1.5),
+        ylim=(-0.5, 1.5),
+        xlabel="a",
+        aspect="equal",
+    )
 axes[0].set_ylabel("b")
 plt.show()
 
@@ -193,7 +255,10 @@ def step(state, weights, vetoes, theta):
 
 
 def run(state, weights, vetoes, theta, n_steps, given=None):
-    """States over time, (n_steps + 1, n_units); rows of ``given`` are what comes from outside, by time."""
+    """States over time, (n_steps + 1, n_units).
+
+    given is what comes from outside: unit → values over time.
+    """
     states = [np.asarray(state)]
     for t in range(n_steps):
         following = step(states[-1], weights, vetoes, theta)
@@ -215,10 +280,14 @@ ring[range(5), [4, 0, 1, 2, 3]] = 1
 stop = np.zeros((6, 6), dtype=int)
 stop[:5, 5] = 1
 pulse = [1, 0, 0, 0, 0, 0]
-silence = run(pulse, ring, stop, 1, 24, given={5: [int(t == 16) for t in range(25)]})
+silence = run(
+    pulse, ring, stop, 1, 24, given={5: [int(t == 16) for t in range(25)]}
+)
 
 for t in range(17):
-    assert silence[t, :5].tolist() == [int(unit == t % 5) for unit in range(5)]
+    assert silence[t, :5].tolist() == [
+        int(unit == t % 5) for unit in range(5)
+    ]
 assert not silence[17:, :5].any()
 
 # %% alt="A raster of five units over 24 steps: a pulse goes round diagonally until the inhibitory unit fires at step 16, then nothing"
@@ -228,7 +297,11 @@ ax.imshow(
     cmap=plt.matplotlib.colors.ListedColormap(["white", BLUE, RED]),
     aspect="auto",
 )
-ax.set(xlabel="time, steps", yticks=range(6), yticklabels=[*(f"unit {n}" for n in range(1, 6)), "inhibition"])
+ax.set(
+    xlabel="time, steps",
+    yticks=range(6),
+    yticklabels=[*(f"unit {n}" for n in range(1, 6)), "inhibition"],
+)
 ax.hlines(np.arange(0.5, 5), -0.5, 24.5, color=RULE, lw=0.7)
 plt.show()
 
@@ -243,16 +316,22 @@ plt.show()
 units = ["heat receptor", "cold receptor", "trace", "ended", "hot", "cold"]
 weights, vetoes = np.zeros((6, 6), dtype=int), np.zeros((6, 6), dtype=int)
 weights[2, 1] = 1  # trace: cold receptor
-weights[3, 2] = vetoes[3, 1] = 1  # ended: trace, unless the receptor is still on
+weights[3, 2] = vetoes[3, 1] = (
+    1  # ended: trace, unless the receptor is still on
+)
 weights[4, [0, 3]] = 1  # hot: heat receptor or ended
 weights[5, [1, 2]] = 1  # cold: receptor and trace
-theta = np.array([9, 9, 1, 1, 1, 2])  # receptors are driven from outside alone
+theta = np.array(
+    [9, 9, 1, 1, 1, 2]
+)  # receptors are driven from outside alone
 
 
 def feel(heat, cold):
     """States over time for these two inputs."""
     start = [heat[0], cold[0], 0, 0, 0, 0]
-    return run(start, weights, vetoes, theta, len(heat) - 1, given={0: heat, 1: cold})
+    return run(
+        start, weights, vetoes, theta, len(heat) - 1, given={0: heat, 1: cold}
+    )
 
 
 # what the network should say: hot(t) = heat(t-1) or (cold(t-3) and not cold(t-2)), cold(t) = cold(t-2) and cold(t-1)
@@ -260,7 +339,9 @@ for inputs in product((0, 1), repeat=12):
     heat, cold = inputs[:6], inputs[6:]
     states = feel(heat, cold)
     for t in range(3, 6):
-        assert states[t, 4] == int(heat[t - 1] or (cold[t - 3] and not cold[t - 2]))
+        assert states[t, 4] == int(
+            heat[t - 1] or (cold[t - 3] and not cold[t - 2])
+        )
         assert states[t, 5] == int(cold[t - 2] and cold[t - 1])
 print("the same as the formula for all", 2**12, "inputs of six steps")
 
@@ -271,14 +352,19 @@ for ax, length in zip(axes, (1, 4), strict=True):
     colours = np.array([0, 1, 1, 1, 2, 3])
     ax.imshow(
         (states * colours).T,
-        cmap=plt.matplotlib.colors.ListedColormap(["white", FAINT, ORANGE, BLUE]),
+        cmap=plt.matplotlib.colors.ListedColormap(
+            ["white", FAINT, ORANGE, BLUE]
+        ),
         vmin=0,
         vmax=3,
         aspect="auto",
     )
     ax.hlines(np.arange(0.5, 5), -0.5, 9.5, color=RULE, lw=0.7)
     ax.set(
-        title=f"cold for {length} step{'s' * (length > 1)}", xlabel="time, steps", yticks=range(6), yticklabels=units
+        title=f"cold for {length} step{'s' * (length > 1)}",
+        xlabel="time, steps",
+        yticks=range(6),
+        yticklabels=units,
     )
 plt.show()
 

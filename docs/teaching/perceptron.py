@@ -6,16 +6,24 @@
 # today's networks do not use a step, and ends with the smallest network that does XOR.
 
 # %% tags=["setup"]
-"""What this page needs; where it is installed, nothing happens: pip install numpy matplotlib"""
+"""What this page needs; where it is installed, nothing happens."""
+# by hand: pip install numpy matplotlib
 
 import importlib.util
 import subprocess
 import sys
 
 needed = {"numpy": "numpy", "matplotlib": "matplotlib"}
-missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+missing = [
+    package
+    for module, package in needed.items()
+    if importlib.util.find_spec(module) is None
+]
 if missing:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *missing],
+        check=True,
+    )
 
 # %% tags=["setup"]
 """How pictures look: set once, the same on all of these pages."""
@@ -67,7 +75,10 @@ def answer(x, w, b):
 
 
 def learn(x, t, n_epochs, rate=0.5):
-    """Go through all examples n_epochs times; gives weights, bias, mistakes of each epoch, and every line on the way."""
+    """Go through all examples, at most n_epochs times.
+
+    Gives weights, bias, mistakes of each epoch, every line on the way.
+    """
     w, b, mistakes, lines = np.zeros(x.shape[1]), 0.0, [], []
     for _ in range(n_epochs):
         n_wrong = 0
@@ -119,16 +130,31 @@ for order in range(50):
     assert sum(n_mistakes) <= bound
 
 # %% alt="Left, points of two classes with the dividing lines on the way in grey and the last one in black; right, mistakes per epoch falling to 0"
-figure, (left, right) = plt.subplots(1, 2, figsize=(6.2, 2.7), width_ratios=(1.2, 1))
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(6.2, 2.7), width_ratios=(1.2, 1)
+)
 across = np.array([-1.1, 1.1])
 for weights, bias in lines[:-1]:
     if weights[1]:
-        left.plot(across, -(weights[0] * across + bias) / weights[1], color=RULE, lw=0.8, zorder=0)
+        left.plot(
+            across,
+            -(weights[0] * across + bias) / weights[1],
+            color=RULE,
+            lw=0.8,
+            zorder=0,
+        )
 left.plot(across, -(w[0] * across + b) / w[1], color=INK)
 for target, colour in ((1, BLUE), (-1, ORANGE)):
-    left.plot(*x[t == target].T, "o", color=colour, ms=4, mec="white", mew=0.5)
+    left.plot(
+        *x[t == target].T, "o", color=colour, ms=4, mec="white", mew=0.5
+    )
 left.set(
-    xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xlabel="x₁", ylabel="x₂", aspect="equal", title="Each line after a mistake"
+    xlim=(-1.05, 1.05),
+    ylim=(-1.05, 1.05),
+    xlabel="x₁",
+    ylabel="x₂",
+    aspect="equal",
+    title="Each line after a mistake",
 )
 right.plot(range(1, len(mistakes) + 1), mistakes, "o-", ms=4)
 right.set(xlabel="epoch", title="Mistakes of each epoch", ylim=(-0.5, None))
@@ -154,7 +180,9 @@ assert min(for_ever) > 0
 
 # %%
 directions = draw.normal(size=(100_000, 3))
-right_answers = (np.sign(directions[:, :2] @ corners.T + directions[:, 2:]) == xor).sum(axis=1)
+right_answers = (
+    np.sign(directions[:, :2] @ corners.T + directions[:, 2:]) == xor
+).sum(axis=1)
 print("right of 4, at most:", right_answers.max())
 assert right_answers.max() == 3
 
@@ -165,7 +193,7 @@ for gate in ([-1, -1, -1, 1], [-1, 1, 1, 1], [1, 1, 1, -1]):  # AND, OR, NAND
 # ## A step has no slope
 #
 # A second layer would help, as it does for McCulloch and Pitts' units. But how should the weights of the first layer learn? The error is seen only at the end, and a step passes nothing on: move a weight a little, and the answer does not change at
-# all. Its slope is 0 everywhere but at one place, where it has none. A smooth step has a slope everywhere. The usual one was for a long time the hyperbolic tangent, with $\tanh'(z) = 1 - \tanh^2(z)$, and the delta rule becomes the gradient
+# all. Its slope is 0 everywhere but at one place, where it has none. A smooth step has a slope everywhere. A usual one is the hyperbolic tangent, with $\tanh'(z) = 1 - \tanh^2(z)$, and the delta rule becomes the gradient
 # of the squared error $\tfrac12 (t - y)^2$, $y = \tanh(w \cdot x + b)$:
 #
 # $$w \leftarrow w + \eta\, e\, (1 - y^2)\, x, \qquad b \leftarrow b + \eta\, e\, (1 - y^2).$$
@@ -200,9 +228,14 @@ plt.show()
 
 # %%
 def start(n_hidden, seed):
-    """Random weights: hidden (2, n_hidden) with biases, output (n_hidden,) with one."""
+    """Random weights and biases, of the hidden units and the output."""
     draw = np.random.default_rng(seed)
-    return [draw.normal(size=(2, n_hidden)), draw.normal(size=n_hidden), draw.normal(size=n_hidden), np.zeros(1)]
+    return [
+        draw.normal(size=(2, n_hidden)),
+        draw.normal(size=n_hidden),
+        draw.normal(size=n_hidden),
+        np.zeros(1),
+    ]
 
 
 def forward(x, weights):
@@ -216,7 +249,12 @@ def loss_and_slopes(x, t, weights):
     hidden, y = forward(x, weights)
     error = (y - t) * (1 - y**2)
     hidden_error = np.outer(error, weights[2]) * (1 - hidden**2)
-    slopes = [x.T @ hidden_error, hidden_error.sum(axis=0), hidden.T @ error, error.sum(keepdims=True)]
+    slopes = [
+        x.T @ hidden_error,
+        hidden_error.sum(axis=0),
+        hidden.T @ error,
+        error.sum(keepdims=True),
+    ]
     return 0.5 * ((t - y) ** 2).sum(), slopes
 
 
@@ -235,7 +273,7 @@ for part, slope in zip(weights, slopes, strict=True):
 
 # %%
 def train(weights, n_steps=1500, rate=0.2):
-    """Walk down the slope; gives the loss on the way. The weights are changed in place."""
+    """Walk down the slope, changing the weights; gives the losses."""
     losses = []
     for _ in range(n_steps):
         loss, slopes = loss_and_slopes(corners, xor, weights)
@@ -253,20 +291,37 @@ for seed in range(20):
         shown = weights
 n_solved = sum(losses[-1] < 0.05 for losses in curves.values())
 print(
-    f"{n_solved} of {len(curves)} random starts do XOR; the answers of the first: {np.round(forward(corners, shown)[1], 2)}"
+    f"{n_solved} of {len(curves)} random starts do XOR;",
+    f"answers of the first: {np.round(forward(corners, shown)[1], 2)}",
 )
 assert n_solved >= 18
 assert (np.sign(forward(corners, shown)[1]) == xor).all()
 
 # %% alt="Left, answers of the network over the plane, with the four corners on their right sides; right, loss over steps for twenty random starts"
 figure, (left, right) = plt.subplots(1, 2, figsize=(6.2, 2.7))
-grid = np.stack(np.meshgrid(np.linspace(-1.6, 1.6, 120), np.linspace(-1.6, 1.6, 120)), axis=-1)
+grid = np.stack(
+    np.meshgrid(np.linspace(-1.6, 1.6, 120), np.linspace(-1.6, 1.6, 120)),
+    axis=-1,
+)
 plane = forward(grid.reshape(-1, 2), shown)[1].reshape(120, 120)
-colours = plt.matplotlib.colors.LinearSegmentedColormap.from_list("", ["#F7D9A0", "white", "#A6CDE6"])
-left.imshow(plane, origin="lower", extent=(-1.6, 1.6, -1.6, 1.6), cmap=colours, vmin=-1, vmax=1)
-left.contour(grid[0, :, 0], grid[:, 0, 1], plane, levels=[0], colors=INK, linewidths=1)
+colours = plt.matplotlib.colors.LinearSegmentedColormap.from_list(
+    "", ["#F7D9A0", "white", "#A6CDE6"]
+)
+left.imshow(
+    plane,
+    origin="lower",
+    extent=(-1.6, 1.6, -1.6, 1.6),
+    cmap=colours,
+    vmin=-1,
+    vmax=1,
+)
+left.contour(
+    grid[0, :, 0], grid[:, 0, 1], plane, levels=[0], colors=INK, linewidths=1
+)
 for corner, target in zip(corners, xor, strict=True):
-    left.plot(*corner, "o", color=BLUE if target > 0 else ORANGE, ms=8, mec="white")
+    left.plot(
+        *corner, "o", color=BLUE if target > 0 else ORANGE, ms=8, mec="white"
+    )
 left.set(title="Answer over the plane", xlabel="x₁", ylabel="x₂")
 for losses in curves.values():
     right.semilogy(losses, color=BLUE, lw=0.8, alpha=0.5)
