@@ -89,15 +89,10 @@ def convolve(x, weights, bias, stride=1, padding=0):
     for output in range(n_outputs):
         for row in range(height):
             for column in range(width):
-                below = x[
-                    :,
-                    row * stride : row * stride + k,
-                    column * stride : column * stride + k,
-                ]
-                y[output, row, column] = (
-                    below * weights[output]
-                ).sum() + bias[output]
-    return y
+                i, j = row * stride, column * stride
+                below = x[:, i : i + k, j : j + k]
+                y[output, row, column] = (below * weights[output]).sum()
+    return y + bias[:, None, None]
 
 
 # %% [markdown]
@@ -210,21 +205,13 @@ assert n_dense == 154_140_672
 # column one of the 64 pixels.
 
 # %%
-small = draw.permutation([-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5]).reshape(
-    1, 1, 3, 3
-)
+weights = draw.permutation([-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5])
+small, no_bias = weights.reshape(1, 1, 3, 3), np.zeros(1)
 pixels = np.eye(64).reshape(64, 1, 8, 8)
-dense = np.array(
-    [convolve(pixel, small, np.zeros(1)).ravel() for pixel in pixels]
-).T
+dense = np.array([convolve(x, small, no_bias).ravel() for x in pixels]).T
 picture = draw.normal(size=(1, 8, 8))
-assert (
-    abs(
-        dense @ picture.ravel()
-        - convolve(picture, small, np.zeros(1)).ravel()
-    ).max()
-    < 1e-12
-)
+by_loops = convolve(picture, small, no_bias).ravel()
+assert abs(dense @ picture.ravel() - by_loops).max() < 1e-12
 assert (dense != 0).sum() == 36 * 9
 assert len(np.unique(dense[dense != 0])) == 9
 print(

@@ -3,7 +3,7 @@
 #
 # Frank Rosenblatt's perceptron of 1958 is a unit that finds its own weights: whenever it is wrong, it moves them a little towards the right answer. It is certain to succeed where a
 # straight line can divide the two classes, and certain to fail where none can, as for XOR. This page shows both, puts a number on "certain", says why
-# today's networks do not use a step, and ends with the smallest network that does XOR.
+# today's networks do not use a step, and ends with a single hidden layer, which does XOR.
 
 # %% tags=["setup"]
 """What this page needs; where it is installed, nothing happens."""
@@ -163,7 +163,7 @@ plt.show()
 # %% [markdown]
 # ## XOR: no line, no end
 #
-# Of the four points of XOR, the two of each class lie at opposite corners of a square. No line has three of them on their right side and the fourth as well. The rule does not notice: it goes round for ever.
+# Of the four points of XOR, the two of each class lie at opposite corners of a square. A line can have three of them on their right side, and never all four. The rule does not notice: it goes round for ever.
 
 # %%
 corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=float)
@@ -291,8 +291,8 @@ for seed in range(20):
         shown = weights
 n_solved = sum(losses[-1] < 0.05 for losses in curves.values())
 print(
-    f"{n_solved} of {len(curves)} random starts do XOR;",
-    f"answers of the first: {np.round(forward(corners, shown)[1], 2)}",
+    f"{n_solved} of {len(curves)} random starts do XOR",
+    f"\nanswers of the first: {np.round(forward(corners, shown)[1], 2)}",
 )
 assert n_solved >= 18
 assert (np.sign(forward(corners, shown)[1]) == xor).all()
