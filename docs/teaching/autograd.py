@@ -375,7 +375,7 @@ for epoch, known in written_down.items():
 
 # %% alt="Loss over 300 epochs on a logarithmic scale: our run in blue, a hundred other starts in grey, and the two numbers written down as open diamonds among them"
 figure, ax = plt.subplots(figsize=(6.2, 2.8))
-ax.semilogy(curves.T, color=FAINT, lw=0.5, alpha=0.25)
+ax.semilogy(curves.T, color=FAINT, lw=0.5, alpha=0.25, rasterized=True)
 ax.semilogy(losses, color=BLUE)
 ax.semilogy(
     list(written_down),

@@ -154,7 +154,7 @@ assert seen.shape == (4, 128, 128)
 
 # %% alt="A photograph of a man with a camera, and what four filters give on it: a blurred one, upright edges, level edges, and all edges"
 figure, axes = plt.subplots(2, 5, figsize=(6.2, 2.2), height_ratios=(3, 1))
-axes[0, 0].imshow(camera, cmap="gray")
+axes[0, 0].imshow(camera, cmap="gray", interpolation="none")
 axes[0, 0].set_title("picture")
 for place, (name, values) in enumerate(filters.items(), 1):
     signed = (
@@ -162,7 +162,7 @@ for place, (name, values) in enumerate(filters.items(), 1):
         if name == "mean"
         else {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5}
     )
-    axes[0, place].imshow(seen[place - 1], **signed)
+    axes[0, place].imshow(seen[place - 1], interpolation="none", **signed)
     axes[0, place].set_title(name)
     axes[1, place].imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
 for ax in axes.flat:

@@ -312,7 +312,7 @@ figure, ax = plt.subplots(figsize=(6.2, 2.5))
 for place, sigma in enumerate(sigmas):
     colour = plt.cm.viridis(place / 7)
     ax.plot(shown, tuning[sigma] / tuning[sigma].max(), color=colour)
-    ax.axvline(cycles[sigma], color=colour, ls=":", lw=1)
+    ax.axvline(cycles[sigma], ymax=0.88, color=colour, ls=":", lw=1)
     ax.text(
         cycles[sigma],
         1.04,
@@ -360,14 +360,18 @@ assert n_sampled == 69_968
 
 # %% alt="Energy maps of the photograph at σ 2, 5 and 8, for level and for upright stripes: fine lines first, then broad forms"
 figure, axes = plt.subplots(2, 4, figsize=(6.2, 3.2))
-axes[0, 0].imshow(image, cmap="gray")
+axes[0, 0].imshow(image[::2, ::2], cmap="gray", interpolation="none")
 axes[0, 0].set_title("picture")
 for column, sigma in enumerate((2, 5, 8), 1):
     for row, direction in enumerate((0, 4)):
-        axes[row, column].imshow(maps[sigma][direction], cmap="magma")
+        axes[row, column].imshow(
+            maps[sigma][direction, ::2, ::2],
+            cmap="magma",
+            interpolation="none",
+        )
     axes[0, column].set_title(f"σ {sigma}")
-axes[0, 1].text(-14, 128, "upright", rotation=90, va="center", ha="right")
-axes[1, 1].text(-14, 128, "level", rotation=90, va="center", ha="right")
+axes[0, 1].text(-7, 64, "upright", rotation=90, va="center", ha="right")
+axes[1, 1].text(-7, 64, "level", rotation=90, va="center", ha="right")
 for ax in axes.flat:
     ax.axis("off")
 plt.show()
