@@ -1,6 +1,6 @@
 from .api import compare as compare, extract as extract, score as score
 from .catalogue.rows import installed_once as installed_once
-from .loading.resolver import (
+from .loading.by_name import (
     load_card as load_card,
     load_cards as load_cards,
     load_dataset as load_dataset,

@@ -14,7 +14,7 @@ from isocortex.catalogue.rows import Catalogue
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, ModalityError, UnknownIDError, UsageError
 from isocortex.extraction.extractor import activations_in_memory
-from isocortex.loading.resolver import load_model
+from isocortex.loading.by_name import load_model
 from isocortex_baselines.cochleagram import cochleagram_cochcnn9, cochleagram_kell2018
 from isocortex_baselines.gabor import SIGMAS, gabor_energy, prepare_image
 from isocortex_baselines.pixels import pixels

@@ -18,7 +18,8 @@ from safetensors.torch import save_file  # noqa: E402
 
 from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.errors import DataError, FilesError, StoreError  # noqa: E402
-from isocortex.loading.resolver import load_model, resolver  # noqa: E402
+from isocortex.loading.by_name import load_model  # noqa: E402
+from isocortex.loading.resolver import resolver  # noqa: E402
 from isocortex.run.fetch import fetch_all  # noqa: E402
 from isocortex_cochnets.kell2018_weights import FILES  # noqa: E402
 from isocortex_cochnets.models import CochCNN9, CochResNet50, Kell2018  # noqa: E402

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from isocortex.activations.output import LayerOutput  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
-from isocortex.loading.resolver import load_model  # noqa: E402
+from isocortex.loading.by_name import load_model  # noqa: E402
 from isocortex.testing.synthetic import synthetic_stimuli  # noqa: E402
 from isocortex_cochnets import kell2018, kell2018_weights  # noqa: E402
 

@@ -21,7 +21,8 @@ from isocortex.catalogue.rows import Catalogue  # noqa: E402
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
-from isocortex.loading.resolver import load_model, resolver  # noqa: E402
+from isocortex.loading.by_name import load_model  # noqa: E402
+from isocortex.loading.resolver import resolver  # noqa: E402
 from isocortex.models.convert_checkpoint import main as convert  # noqa: E402
 from isocortex.models.variants import build_variant  # noqa: E402
 from isocortex.testing import check_manifest  # noqa: E402

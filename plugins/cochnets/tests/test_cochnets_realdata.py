@@ -13,7 +13,8 @@ pytest.importorskip("isocortex_nh2015")
 pytest.importorskip("isocortex_metrics")
 
 from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
-from isocortex.loading.resolver import load_dataset, load_metric, load_model, resolver  # noqa: E402
+from isocortex.loading.by_name import load_dataset, load_metric, load_model  # noqa: E402
+from isocortex.loading.resolver import resolver  # noqa: E402
 from isocortex.scoring.contract import Preparation, Rules  # noqa: E402
 from isocortex.scoring.summary import by_region  # noqa: E402
 

@@ -75,7 +75,7 @@ def made(nemo: Any, tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture
 def load(made: Made) -> Callable[..., Any]:
     """Loads a stand-in from its file, by the path that a user names."""
-    from isocortex.loading.resolver import load_model
+    from isocortex.loading.by_name import load_model
 
     def load_stand_in(name: str, variant: str = "") -> Any:
         return load_model(f"nemo:{made.file(name)}{variant and '@'}{variant}")

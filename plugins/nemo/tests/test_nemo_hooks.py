@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from isocortex.errors import DataError, UsageError  # noqa: E402
-from isocortex.loading.resolver import load_model  # noqa: E402
+from isocortex.loading.by_name import load_model  # noqa: E402
 from isocortex_nemo.hook_import import HookImport  # noqa: E402
 from isocortex_nemo.pickled_tensors import read_tensors  # noqa: E402
 

@@ -263,7 +263,7 @@ def test_what_cannot_write_says_so(made: Any, isocortex: Any, sounds: Any, tmp_p
 def test_convolutions_that_do_not_mask_run_one_by_one(made: Any, sounds: Any, tmp_path: Any, nemo: Any) -> None:
     from omegaconf import OmegaConf
 
-    from isocortex.loading.resolver import load_model
+    from isocortex.loading.by_name import load_model
     from tests.nemo_stand_ins import config_of
 
     config = config_of("quartznet", made.tokenizer)

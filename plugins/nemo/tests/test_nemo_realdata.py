@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score  # noqa: E402
 
 from isocortex.data.stimuli import Stimulus, StimulusSet  # noqa: E402
 from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
-from isocortex.loading.resolver import load_card, load_model, load_stimuli  # noqa: E402
+from isocortex.loading.by_name import load_card, load_model, load_stimuli  # noqa: E402
 from tests.nemo_stand_ins import STAND_INS, pack_marblenet  # noqa: E402
 
 pytestmark = [pytest.mark.nemo, pytest.mark.xdist_group("nemo")]

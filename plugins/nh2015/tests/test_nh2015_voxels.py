@@ -490,7 +490,7 @@ def signalling(tmp_path_factory):
 @pytest.mark.parametrize("metric", ["ridge", "rsa", "tuckute2023", "tuckute2023-rsa"])
 def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalling, dataset, metric):
     from isocortex.activations.layer import Activations
-    from isocortex.loading.resolver import load_metric
+    from isocortex.loading.by_name import load_metric
     from isocortex.scoring.summary import by_region
 
     card = benchmark(f"{dataset}.{metric}")
@@ -522,7 +522,7 @@ def test_a_model_that_made_the_responses_is_found_in_those_that_it_made(signalli
 @pytest.mark.parametrize("dataset", ["NH2015", "B2021"])
 def test_regions_have_rows_and_stages_of_their_own_by_the_published_rsa(tmp_path, dataset):
     from isocortex.activations.layer import Activations
-    from isocortex.loading.resolver import load_metric
+    from isocortex.loading.by_name import load_metric
     from isocortex.scoring.summary import by_region
 
     sizes = synthetic.Sizes(n_voxels=90, n_voxels_b2021=120)

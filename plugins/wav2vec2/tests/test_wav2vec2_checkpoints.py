@@ -24,7 +24,8 @@ from isocortex.catalogue.cards import Variant  # noqa: E402
 from isocortex.data.stimuli import StimulusSet  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.extraction.extractor import activations_in_memory  # noqa: E402
-from isocortex.loading.resolver import load_model, resolver  # noqa: E402
+from isocortex.loading.by_name import load_model  # noqa: E402
+from isocortex.loading.resolver import resolver  # noqa: E402
 from isocortex.models.checkpoints import tensor_shapes  # noqa: E402
 from isocortex_wav2vec2.families import family_named, import_transformers  # noqa: E402
 

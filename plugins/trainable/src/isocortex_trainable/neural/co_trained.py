@@ -39,9 +39,9 @@ class CoTrained(TrainableModel):
     """A network of another package whose last layer is replaced by two heads, all of it trained.
 
     ``options`` of the row: ``backbone``, ID of a network that ends in a module ``fc``, such as torchvision's ResNets,
-    with its variant (``resnet50@pretrained``; ``@random`` takes the seed of the training); ``side``, the largest side of
-    pictures in pixels; ``label``, the column that names objects; ``grid``, with ``balances``: weights of the loss on
-    rates beside that on objects, chosen inside the training part.
+    with its variant (``resnet50@pretrained``; ``@random`` takes the seed of the training); ``side``, the largest side
+    of pictures in pixels; ``label``, the column that names objects; ``grid``, with ``balances``: weights of the loss
+    on rates beside that on objects, chosen inside the training part.
     """
 
     accelerated = True
