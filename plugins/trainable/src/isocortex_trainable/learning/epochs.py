@@ -107,7 +107,8 @@ def train(module: nn.Module, training: Training, part: Kept) -> Trained:
         How it is trained.
     part
         Of a journal, for ``training.n_epochs`` epochs: those that it holds are not trained again. Its state has about
-        the size of the weights, what the optimiser remembers of them and, with ``training.best``, the weights again.
+        the size of the weights that are trained, what the optimiser remembers of them and, with ``training.best``, the
+        weights again.
 
     Raises
     ------
@@ -139,7 +140,7 @@ class _Run:
         """Go on where an earlier run ended."""
         if state is None:
             return
-        self.module.load_state_dict(state["module"])
+        self.module.load_state_dict(state["module"], strict=False)
         remind(self.optimizer, state["optimiser"])
         self.n_updates, self.best = state["n_updates"], state["best"]
 
@@ -198,7 +199,7 @@ class _Run:
     def chosen(self, part: Kept) -> Trained:
         """Put the chosen weights into the module."""
         if self.best:
-            self.module.load_state_dict(self.best["module"])
+            self.module.load_state_dict(self.best["module"], strict=False)
         self.module.eval()
         epoch = int(self.best["epoch"]) if self.best else self.training.n_epochs
         return Trained(epoch, self.training.n_epochs, {name: list(curve) for name, curve in part.curves.items()})
@@ -218,8 +219,9 @@ def evaluated(module: nn.Module, validate: Validate) -> dict[str, float]:
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
-    """Copies of a module's tensors on the CPU, by name."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    """Copies on the CPU of a module's tensors that training changes, by name: all but frozen parameters."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items() if name not in frozen}
 
 
 def moved(value: Any, device: str) -> Any:
