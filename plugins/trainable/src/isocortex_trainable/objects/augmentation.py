@@ -1,4 +1,4 @@
-"""Every image twice in an epoch: as it is, and mirrored and turned; both padded and cropped at a place that is drawn."""
+"""Every image twice in an epoch: as it is, and mirrored and turned; both moved by a few pixels that are drawn."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def cropped(images: NDArray[np.float32], stream: np.random.Generator, padding: i
     height, width = images.shape[2:]
     padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     places = stream.integers(0, 2 * padding + 1, (len(images), 2))
-    return np.stack(
-        [image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, places, strict=True)]
-    )
+    return np.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, places, strict=True)])
 
 
 def mirrored_and_turned(images: NDArray[np.float32]) -> NDArray[np.float32]:

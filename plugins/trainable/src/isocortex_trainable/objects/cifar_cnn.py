@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 
@@ -58,7 +57,8 @@ class CifarCNNArchitecture:
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> CifarCNNArchitecture:
         """From JSON."""
-        return cls(**{**settings, "channels": tuple(settings["channels"])})
+        given: dict[str, Any] = {**settings, "channels": tuple(settings["channels"])}
+        return cls(**given)
 
 
 class CifarCNN(nn.Module):
@@ -103,6 +103,7 @@ def n_parameters(module: nn.Module) -> int:
 
     Examples
     --------
+    >>> import torch
     >>> with torch.device("meta"):
     ...     n_parameters(CifarCNN(CifarCNNArchitecture()))
     1284170

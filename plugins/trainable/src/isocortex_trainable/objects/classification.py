@@ -114,8 +114,8 @@ def named_by(network: nn.Module, inputs: NDArray[np.float32], device: str) -> ND
     found: list[NDArray[np.int64]] = []
 
     def name_all(module: nn.Module) -> dict[str, float]:
-        for start in range(0, len(inputs), _N_NAMED):
-            found.append(answers(module(moved(inputs[start : start + _N_NAMED], device))).cpu().numpy())
+        blocks = (inputs[start : start + _N_NAMED] for start in range(0, len(inputs), _N_NAMED))
+        found.extend(answers(module(moved(block, device))).cpu().numpy() for block in blocks)
         return {}
 
     evaluated(network, name_all)

@@ -98,7 +98,8 @@ class HDArchitecture:
             Stack(tuple((channels, kernel) for channels, kernel in stack["convolutions"]), stack["dropout"])
             for stack in settings["stacks"]
         )
-        return cls(**{**settings, "stacks": stacks})
+        given: dict[str, Any] = {**settings, "stacks": stacks}
+        return cls(**given)
 
     @property
     def shared_size(self) -> int:

@@ -6,7 +6,7 @@ import copy
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import nn
 
 from isocortex.errors import DataError, shorten
 from isocortex_trainable.learning.determinism import seeded
-from isocortex_trainable.learning.epochs import Kept, Trained, Training, train
+from isocortex_trainable.learning.epochs import Trained, Training, train
 from isocortex_trainable.learning.optimisers import optimiser
 from isocortex_trainable.learning.rates import Rate, falling
 from isocortex_trainable.objects.cifar_cnn import negative_log_likelihood
@@ -24,15 +24,8 @@ from isocortex_trainable.objects.hd_cnn import HDCNN, ConsistentLoss, HDArchitec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from isocortex.training import Journal
     from isocortex_trainable.learning.epochs import Loss
-
-
-class Parts(Protocol):
-    """A journal; ``isocortex.training.Journal`` is one."""
-
-    def part(self, name: str, n_epochs: int) -> Kept:
-        """One training run of several epochs."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +90,8 @@ class Lesson:
 
     def of_coarse(self) -> Lesson:
         """The same images with their coarse classes."""
-        parts = [Examples(part.inputs, self.coarse_of[part.classes]) for part in (self.learned, self.held_out)]
-        return Lesson(*parts, self.coarse_of)
+        learned, rest = (Examples(part.inputs, self.coarse_of[part.classes]) for part in (self.learned, self.held_out))
+        return Lesson(learned, rest, self.coarse_of)
 
     def within(self, number: int) -> Lesson:
         """The images of one coarse class.
@@ -108,13 +101,13 @@ class Lesson:
         DataError
             None is learned, or none is held out.
         """
-        parts = [part.where(self.coarse_of[part.classes] == number) for part in (self.learned, self.held_out)]
-        if not all(map(len, parts)):
+        learned, rest = (part.where(self.coarse_of[part.classes] == number) for part in (self.learned, self.held_out))
+        if not len(learned) or not len(rest):
             raise DataError(
-                f"Coarse class {number} has {len(parts[0])} images to learn from and {len(parts[1])} held out; its "
-                "branch needs some of both."
+                f"Coarse class {number} has {len(learned)} images to learn from and {len(rest)} held out; its branch "
+                "needs some of both."
             )
-        return Lesson(*parts, self.coarse_of)
+        return Lesson(learned, rest, self.coarse_of)
 
     def shares(self, n_coarse: int) -> torch.Tensor:
         """How many of the learned images belong to each coarse class, 1 in all."""
@@ -126,7 +119,7 @@ class Lesson:
 class Place:
     """Where and by which seed something is trained, and what keeps how far it is."""
 
-    journal: Parts
+    journal: Journal
     seed: int = 0
     device: str = "cpu"
 
@@ -245,4 +238,3 @@ def stage_seed(seed: int, name: str) -> int:
     True
     """
     return int(np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(1)[0])
-

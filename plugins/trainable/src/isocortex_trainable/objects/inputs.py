@@ -134,8 +134,9 @@ def said_of_whitening(n_images: int, n_values: int, epsilon: float = EPSILON) ->
     if n_images > n_values:
         return None
     return (
-        f"Whitening was fitted on {n_images:,} images of {n_values:,} values each: what other images have in directions "
-        f"that these do not span is multiplied by {1 / np.sqrt(epsilon):.0f}. Take more images, or --no-whiten."
+        f"Whitening was fitted on {n_images:,} images of {n_values:,} values each: what other images have in "
+        f"directions that these do not span is multiplied by {1 / np.sqrt(epsilon):.0f}. Take more images, or "
+        "--no-whiten."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,15 @@ class LabelledImages:
         """Some of the images."""
         coarse = None if self.coarse is None else self.coarse[places]
         return LabelledImages(self.pixels[places], self.fine[places], coarse)
+
+    @property
+    def digest(self) -> str:
+        """A digest of all pixels and labels in their order."""
+        sha = hashlib.sha256()
+        for values in (self.pixels, self.fine, self.coarse):
+            if values is not None:
+                sha.update(f"{values.dtype.str}{values.shape}".encode() + np.ascontiguousarray(values).data)
+        return sha.hexdigest()
 
     @property
     def contents(self) -> tuple[str, ...]:
