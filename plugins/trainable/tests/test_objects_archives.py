@@ -16,8 +16,8 @@ import pytest
 
 from isocortex.data import Stimulus, StimulusSet
 from isocortex.errors import DataError, FilesError, IsocortexError
-from isocortex_trainable.objects import cifar
-from isocortex_trainable.objects.cifar import CIFAR10, opened_cifar
+from isocortex_trainable.objects import cifar_archives
+from isocortex_trainable.objects.cifar_archives import CIFAR10, opened_cifar
 from isocortex_trainable.objects.labelled_images import hierarchy
 from plugins.trainable.tests.synthetic_archives import (
     Files,
@@ -94,8 +94,8 @@ def test_another_checksum_than_the_published_one_is_said(tmp_path: Path, monkeyp
             "what was learned of it is not of the published images.",
         )
     own = hashlib.md5(archive.read_bytes()).hexdigest()
-    published = cifar.Layout(**{**vars(CIFAR10), "archive_md5": own})
-    monkeypatch.setattr(cifar, "LAYOUTS", (published,))
+    published = cifar_archives.Layout(**{**vars(CIFAR10), "archive_md5": own})
+    monkeypatch.setattr(cifar_archives, "LAYOUTS", (published,))
     with opened_cifar(archive) as data:
         assert data.warnings == ()
     folder = write_folder(tmp_path / "folder", cifar10())

@@ -20,7 +20,7 @@ import isocortex as package  # noqa: E402
 from isocortex.errors import DataError, FilesError  # noqa: E402
 from isocortex.training import read_fitted  # noqa: E402
 from isocortex.training.journal import Journal  # noqa: E402
-from isocortex_trainable.objects.cifar import Cifar, opened_cifar  # noqa: E402
+from isocortex_trainable.objects.cifar_archives import Cifar, opened_cifar  # noqa: E402
 from isocortex_trainable.objects.cifar_cnn import CifarCNN, CifarCNNArchitecture  # noqa: E402
 from isocortex_trainable.objects.models import weights_of  # noqa: E402
 from plugins.trainable.tests.synthetic_archives import Files, cifar10, small_cifar100, write_archive  # noqa: E402

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from isocortex.training import Journal
     from isocortex_trainable.learning.epochs import Trained
-    from isocortex_trainable.objects.cifar import Cifar
+    from isocortex_trainable.objects.cifar_archives import Cifar
     from isocortex_trainable.objects.labelled_images import LabelledImages
 
 

@@ -14,7 +14,7 @@ from isocortex.errors import FilesError, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from isocortex.training import Fitted
-    from isocortex_trainable.objects.cifar import Cifar
+    from isocortex_trainable.objects.cifar_archives import Cifar
     from isocortex_trainable.objects.lessons import Lessons
 
 
@@ -61,7 +61,7 @@ def train(model: str, data: Path, out: Path, seed: int, device: str, **options: 
     Epochs are chosen on a tenth of the training part that is held out. A training that was killed goes on at its last
     epoch when the same command is given again. What is written into FOLDER is scored as MODEL@file:FOLDER.
     """
-    from isocortex_trainable.objects.cifar import opened_cifar
+    from isocortex_trainable.objects.cifar_archives import opened_cifar
 
     asked = Asked(**options)
     with opened_cifar(data) as archive:
