@@ -102,6 +102,12 @@ dataset = "KnownShuffled"
 id = "Known.ridge"
 dataset = "Known"
 metric = "ridge"
+reduction = "srp-4096"
+[[benchmark]]
+id = "Known.folds"
+dataset = "Known"
+metric = "ridge"
+settings = {{}}
 """
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,33 +15,30 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from isocortex.errors import DataError  # noqa: E402
+from isocortex.training import Journal, Part  # noqa: E402
 from isocortex_trainable.learning.determinism import seeded, seeded_order  # noqa: E402
 from isocortex_trainable.learning.epochs import Trained, Training, train  # noqa: E402
 from isocortex_trainable.learning.optimisers import optimiser  # noqa: E402
 from isocortex_trainable.learning.rates import constant, cosine, falling  # noqa: E402
 
 N_STIMULI, SIZE = 50, 16
+New = Callable[[], Journal]
 
 
 class KilledError(Exception):
     """What a test stops a training with."""
 
 
-class Notes:
-    """What a journal keeps, in memory; ``kill_after`` epochs the process is gone."""
+class Killed(Journal):
+    """A journal of a process that is gone once so many epochs are on the disk."""
 
-    def __init__(self, kill_after: int | None = None) -> None:
-        self.state: Any = None
-        self.curves: dict[str, list[float]] = {}
-        self.n_done = 0
-        self.kill_after = kill_after
+    def __init__(self, folder: Path, after: int) -> None:
+        super().__init__(folder)
+        self.after = after
 
-    def keep(self, state: Any, **values: float) -> None:
-        self.state, self.n_done = state, self.n_done + 1
-        for name, value in values.items():
-            self.curves.setdefault(name, []).append(value)
-        if self.n_done == self.kill_after:
-            self.kill_after = None
+    def tell(self, part: Part) -> None:
+        super().tell(part)
+        if part.n_done == self.after:
             raise KilledError
 
 
@@ -75,9 +74,9 @@ def settings(**changes: Any) -> Training:
     return Training(**(given | changes))
 
 
-def trained(notes: Notes, **changes: Any) -> tuple[dict[str, Any], Trained]:
-    module = network()
-    done = train(module, settings(**changes), notes)
+def trained(journal: Journal, **changes: Any) -> tuple[dict[str, Any], Trained]:
+    module, training = network(), settings(**changes)
+    done = train(module, training, journal.part("part", training.n_epochs))
     return module.state_dict(), done
 
 
@@ -85,11 +84,18 @@ def equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def test_without_chance_it_is_the_plain_loop_of_torch() -> None:
+@pytest.fixture
+def new(tmp_path: Path) -> Callable[[], Journal]:
+    """Makes journals that hold nothing."""
+    numbers = count()
+    return lambda: Journal(tmp_path / str(next(numbers)))
+
+
+def test_without_chance_it_is_the_plain_loop_of_torch(new: New) -> None:
     module, plain = network(0.0), network(0.0)
     sgd = {"momentum": 0.9, "nesterov": True}
     rate = falling([0.05, 0.01], [2], decay=0.1)
-    done = train(module, settings(optimiser=optimiser("sgd", **sgd), rate=rate, n_epochs=4), Notes())
+    done = train(module, settings(optimiser=optimiser("sgd", **sgd), rate=rate, n_epochs=4), new().part("", 4))
     own, n_updates, losses = torch.optim.SGD(plain.parameters(), lr=1.0, **sgd), 0, []
     for epoch in range(4):
         total = 0.0
@@ -107,10 +113,10 @@ def test_without_chance_it_is_the_plain_loop_of_torch() -> None:
     assert done.epoch == done.n_epochs == 4
 
 
-def test_a_seed_repeats_itself_and_disturbs_no_generator_outside() -> None:
+def test_a_seed_repeats_itself_and_disturbs_no_generator_outside(new: New) -> None:
     torch.manual_seed(1)
     outside = torch.random.get_rng_state()
-    first, second, other = trained(Notes()), trained(Notes()), trained(Notes(), seed=1)
+    first, second, other = trained(new()), trained(new()), trained(new(), seed=1)
     assert torch.equal(outside, torch.random.get_rng_state())
     assert not torch.are_deterministic_algorithms_enabled()
     assert equal(first[0], second[0])
@@ -120,24 +126,27 @@ def test_a_seed_repeats_itself_and_disturbs_no_generator_outside() -> None:
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 @pytest.mark.parametrize("kill_after", [1, 3, 5, 6])
-def test_killed_at_the_end_of_an_epoch_it_goes_on_to_the_same_bytes(name: str, kill_after: int) -> None:
+def test_killed_at_the_end_of_an_epoch_it_goes_on_to_the_same_bytes(
+    name: str, kill_after: int, tmp_path: Path, new: New
+) -> None:
     how: dict[str, Any] = {
         "optimiser": optimiser(name, **({"momentum": 0.9} if name == "sgd" else {})),
         "rate": falling([0.02], [], decay=0.05),
         "validate": held_out,
-        "best": ("held_out", "least"),
+        "best": ("held_out", "most"),  # an early epoch, which a rerun has to know
     }
-    whole, told = trained(Notes(), **how)
-    notes = Notes(kill_after)
+    whole, told = trained(new(), **how)
     with pytest.raises(KilledError):
-        trained(notes, **how)
-    weights, again = trained(notes, **how)
+        trained(Killed(tmp_path / "killed", kill_after), **how)
+    journal = Journal(tmp_path / "killed")
+    assert journal.part("part", 6).n_done == kill_after
+    weights, again = trained(journal, **how)
     assert equal(whole, weights)
     assert told == again
-    assert notes.n_done == 6
+    assert journal.part("part", 6).finished
 
 
-def test_the_best_epoch_is_taken_the_first_of_equal_ones() -> None:
+def test_the_best_epoch_is_taken_the_first_of_equal_ones(new: New) -> None:
     found = iter([0.5, 0.2, 0.2, 0.9, 0.3, 0.4])
     seen: list[dict[str, Any]] = []
 
@@ -145,36 +154,36 @@ def test_the_best_epoch_is_taken_the_first_of_equal_ones() -> None:
         seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
         return {"error": next(found)}
 
-    weights, done = trained(Notes(), validate=validate, best=("error", "least"))
+    weights, done = trained(new(), validate=validate, best=("error", "least"))
     assert done.epoch == 2
     assert equal(weights, seen[1])
     found = iter([0.5, 0.2, 0.9, 0.9, 0.3, 0.4])
-    weights, done = trained(Notes(), validate=validate, best=("error", "most"))
+    weights, done = trained(new(), validate=validate, best=("error", "most"))
     assert done.epoch == 3
     assert equal(weights, seen[6 + 2])
 
 
-def test_only_parameters_that_require_gradients_change() -> None:
+def test_only_parameters_that_require_gradients_change(new: New) -> None:
     module = network()
     module[0].requires_grad_(False)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    train(module, settings(optimiser=optimiser("sgd", weight_decay=0.1), n_epochs=1), Notes())
+    train(module, settings(optimiser=optimiser("sgd", weight_decay=0.1), n_epochs=1), new().part("", 1))
     changed = [name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])]
     assert changed == ["3.weight", "3.bias"]
     with pytest.raises(DataError, match="Sequential has no parameters that can be trained"):
-        train(module.requires_grad_(False), settings(), Notes())
+        train(module.requires_grad_(False), settings(), new().part("", 6))
 
 
-def test_what_cannot_be_trained_is_refused() -> None:
+def test_what_cannot_be_trained_is_refused(new: New) -> None:
     with pytest.raises(DataError, match=r"loss is no finite number any more in epoch 1\. Lower the learning rate"):
-        train(network(), settings(optimiser=optimiser("sgd"), rate=constant(1e30)), Notes())
+        train(network(), settings(optimiser=optimiser("sgd"), rate=constant(1e30)), new().part("", 6))
     with pytest.raises(DataError, match="nothing to train on"):
-        train(network(), settings(batches=lambda *_: ()), Notes())
+        train(network(), settings(batches=lambda *_: ()), new().part("", 6))
     with pytest.raises(DataError, match="Epoch 1 cannot be compared with others: its value of 'error' is nan"):
-        train(network(), settings(best=("error", "least")), Notes())
+        train(network(), settings(best=("error", "least")), new().part("", 6))
 
 
-def test_several_inputs_and_several_answers_of_a_module() -> None:
+def test_several_inputs_and_several_answers_of_a_module(new: New) -> None:
     class Heads(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -191,5 +200,5 @@ def test_several_inputs_and_several_answers_of_a_module() -> None:
     def loss(output: Any, wanted: Any) -> torch.Tensor:
         return nn.functional.cross_entropy(output[0], wanted[0]) + nn.functional.mse_loss(output[1], wanted[1])
 
-    done = train(Heads(), settings(batches=both, loss=loss), Notes())
+    done = train(Heads(), settings(batches=both, loss=loss), new().part("", 6))
     assert done.curves["loss"][-1] < done.curves["loss"][0]

@@ -55,7 +55,7 @@ def test_with_600_pictures_it_is_above_pixels_and_on_shuffled_responses_it_score
     found = summary(shuffled)
     assert found.interval_low < 0 < found.interval_high
     (fit,) = Path("results").rglob("kept/fitted/split-00")
-    for model, benchmark in ((f"known-cnn@file:{fit}", "KnownCopy.output"), (f"known-cnn@file:{fit}", "Known.ridge")):
+    for model, benchmark in ((f"known-cnn@file:{fit}", "KnownCopy.output"), (f"known-cnn@file:{fit}", "Known.folds")):
         # the test part of the fixed split was not trained on, whatever it is called; other splits hold what was
         (result,) = score(model, benchmark)
         if benchmark == "KnownCopy.output":
@@ -97,7 +97,8 @@ def test_outputs_are_in_the_units_of_the_recording(site: Path) -> None:
 
     write_known_brain(site, 60, 20, n_neurons=4)
     stream = np.random.default_rng(0)
-    images = stream.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    levels = np.linspace(20, 235, 40)[:, None, None, None]
+    images = np.clip(levels + stream.normal(0, 5, (40, 16, 16, 3)), 0, 255).astype(np.uint8)
     sources = {f"p{number:02d}": Stimulus("", "image", image) for number, image in enumerate(images)}
     rates = np.stack([1000 + 50 * images.mean(axis=(1, 2, 3)), np.full(40, 7.0)], axis=1)
     stimuli = StimulusSet("few", "image", sources)
@@ -117,5 +118,5 @@ def test_outputs_are_in_the_units_of_the_recording(site: Path) -> None:
     values = np.asarray(found["output"].array)
     assert list(found["output"].units) == ["neuroid0", "neuroid1"]
     np.testing.assert_allclose(values[:, 1], 7.0, atol=1e-4)
-    assert abs(values[:, 0].mean() - rates[:, 0].mean()) < rates[:, 0].std()
-    assert 0.2 < values[:, 0].std() / rates[:, 0].std() < 1.5
+    assert np.corrcoef(values[:, 0], rates[:, 0])[0, 1] > 0.9
+    np.testing.assert_allclose(values[:, 0], rates[:, 0], atol=rates[:, 0].std())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from isocortex.errors import DataError
 from isocortex_trainable.learning.determinism import deterministic, seeded
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from isocortex.training import Part
+
 #: (epoch, seed) → pairs of what the module gets and what the loss is told beside the module's output: tensors, or
 #: tuples and mappings of them, on the CPU, the stimulus first. The same arguments give the same batches.
 Batches = Callable[[int, int], Iterable[tuple[Any, Any]]]
@@ -27,29 +29,6 @@ Batches = Callable[[int, int], Iterable[tuple[Any, Any]]]
 Loss = Callable[[Any, Any], "Tensor"]
 #: (the module, in evaluation mode and without gradients) → curve → value
 Validate = Callable[["nn.Module"], Mapping[str, float]]
-
-
-class Kept(Protocol):
-    """What a journal keeps of one training run; ``isocortex.training.Part`` is one."""
-
-    @property
-    def n_done(self) -> int:
-        """Epochs that are finished."""
-        ...
-
-    @property
-    def state(self) -> Any:
-        """What was kept after the last of them, or None."""
-        ...
-
-    @property
-    def curves(self) -> Mapping[str, Sequence[float]]:
-        """One value per finished epoch."""
-        ...
-
-    def keep(self, state: Any, **values: float) -> None:
-        """End an epoch."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +75,7 @@ class Trained:
     curves: Mapping[str, Sequence[float]]
 
 
-def train(module: nn.Module, training: Training, part: Kept) -> Trained:
+def train(module: nn.Module, training: Training, part: Part) -> Trained:
     """Train the parameters of a module that require gradients, in place.
 
     Parameters
@@ -107,7 +86,8 @@ def train(module: nn.Module, training: Training, part: Kept) -> Trained:
         How it is trained.
     part
         Of a journal, for ``training.n_epochs`` epochs: those that it holds are not trained again. Its state has about
-        the size of the weights, what the optimiser remembers of them and, with ``training.best``, the weights again.
+        the size of the weights that are trained, what the optimiser remembers of them and, with ``training.best``, the
+        weights again.
 
     Raises
     ------
@@ -139,7 +119,8 @@ class _Run:
         """Go on where an earlier run ended."""
         if state is None:
             return
-        self.module.load_state_dict(state["module"])
+        state = as_tensors(state)
+        self.module.load_state_dict(state["module"], strict=False)
         remind(self.optimizer, state["optimiser"])
         self.n_updates, self.best = state["n_updates"], state["best"]
 
@@ -195,10 +176,10 @@ class _Run:
         if before is None or (value < before if wanted == "least" else value > before):
             self.best = {"epoch": epoch + 1, "value": value, "module": weights_of(self.module)}
 
-    def chosen(self, part: Kept) -> Trained:
+    def chosen(self, part: Part) -> Trained:
         """Put the chosen weights into the module."""
         if self.best:
-            self.module.load_state_dict(self.best["module"])
+            self.module.load_state_dict(self.best["module"], strict=False)
         self.module.eval()
         epoch = int(self.best["epoch"]) if self.best else self.training.n_epochs
         return Trained(epoch, self.training.n_epochs, {name: list(curve) for name, curve in part.curves.items()})
@@ -218,8 +199,9 @@ def evaluated(module: nn.Module, validate: Validate) -> dict[str, float]:
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
-    """Copies of a module's tensors on the CPU, by name."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    """Copies on the CPU of a module's tensors that training changes, by name: all but frozen parameters."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items() if name not in frozen}
 
 
 def moved(value: Any, device: str) -> Any:
@@ -234,6 +216,18 @@ def moved(value: Any, device: str) -> Any:
     if isinstance(value, np.ndarray):
         value = torch.from_numpy(value)
     return value.to(device) if isinstance(value, torch.Tensor) else value
+
+
+def as_tensors(value: Any) -> Any:
+    """Arrays as tensors, also inside of lists and mappings; journals give arrays back."""
+    import numpy as np
+    import torch
+
+    if isinstance(value, Mapping):
+        return {name: as_tensors(item) for name, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [as_tensors(item) for item in value]
+    return torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
 
 
 def _first(value: Any) -> Any:
