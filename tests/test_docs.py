@@ -275,12 +275,12 @@ def test_the_manifest_page_has_every_field_and_no_other() -> None:
 
 
 def test_the_page_on_the_kit_has_every_check_and_no_other() -> None:
-    from isocortex.testing import datasets, manifests, metrics, models
+    from isocortex.testing import datasets, learning, manifests, metrics, models
 
     page = (DOCS / "reference" / "conformance.md").read_text(encoding="utf-8")
     checks = {
         "a manifest": manifests.MANIFEST_CHECKS,
-        "a model": models.MODEL_CHECKS,
+        "a model": {**models.MODEL_CHECKS, **learning.LEARNING_CHECKS},
         "stimuli": datasets.STIMULI_CHECKS,
         "a data set": datasets.DATASET_CHECKS,
         "a metric": metrics.METRIC_CHECKS,

@@ -63,7 +63,7 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[Array, Array]:
 
     Examples
     --------
-    >>> channel_statistics(np.full((2, 3, 4, 4), 51, np.uint8))[0].round(3).tolist()
+    >>> [round(float(mean), 3) for mean in channel_statistics(np.full((2, 3, 4, 4), 51, np.uint8))[0]]
     [0.2, 0.2, 0.2]
     """
     values = images.reshape(len(images), 3, -1)
