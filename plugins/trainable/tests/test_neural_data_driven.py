@@ -21,7 +21,7 @@ from known_brain import RELIABILITY, write_known_brain
 
 #: what is tried where the proof of what the network can do is all that counts
 GRID = "{ rates = [0.003], decays = [0.3, 1.0], n_epochs = 40 }"
-SMALL_GRID = "{ rates = [0.003], decays = [1.0], n_epochs = 12 }"
+SMALL_GRID = "{ rates = [0.003], decays = [1.0], n_epochs = 8 }"
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 from isocortex.testing import conformance
 
-test_data_driven = conformance("data-driven-cnn")
+# each of its fits tries six points for 40 epochs
+test_data_driven = pytest.mark.long(conformance("data-driven-cnn"))

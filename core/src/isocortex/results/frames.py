@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from isocortex.catalogue.cards import SEEDED
 from isocortex.results.scores_file import WHOLE
 from isocortex.scoring.stages import Stage, relative_depth
 from isocortex.scoring.summary import Summary
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from isocortex.results.result import Result
 
-#: variants whose seed is a draw of the control and no participant or stimulus
-SEEDED = ("random", "permuted", "trained")
 
 _HEAD = ("benchmark", "region", "model", "variant", "status")
 _OF_RESULT = ("dataset", "stimuli", "metric", "benchmark_version", "reduction", "seed", "n_draws", "limit", "digest")

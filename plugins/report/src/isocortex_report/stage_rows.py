@@ -27,7 +27,7 @@ WHOLE = "all"
 #: the reference region of the paper
 PRIMARY = "Primary"
 TRAINED, PERMUTED, RANDOM, FIXED = "trained", "permuted", "random", "fixed"
-_KINDS = {"pretrained": TRAINED, "file": TRAINED, "permuted": PERMUTED, "random": RANDOM}
+_KINDS = {"pretrained": TRAINED, "file": TRAINED, "trained": TRAINED, "permuted": PERMUTED, "random": RANDOM}
 #: digests that results must share to be wilcoxon_columns together
 _SHARED = ("dataset", "stimuli", "metric", "benchmark")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from isocortex.results import Result
 
 #: variants whose seeds are one row of the grid
-SEEDED = ("random", "permuted")
+SEEDED = ("random", "permuted", "trained")
 #: letters of the first line of a reason that stand in the table; the rest unfolds
 _LONG_LINE = 300
 
