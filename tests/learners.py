@@ -268,6 +268,20 @@ id = "Nothing.folds"
 dataset = "Nothing"
 
 [[benchmark]]
+id = "Brain.beside"
+dataset = "Brain"
+metric = "unique-variance"
+baselines = ["learner@file:fit"]
+settings = {}
+
+[[benchmark]]
+id = "Brain.beside-trained"
+dataset = "Brain"
+metric = "unique-variance"
+baselines = ["learner"]
+settings = {}
+
+[[benchmark]]
 id = "Brain.rsa"
 dataset = "Brain"
 metric = "rsa"

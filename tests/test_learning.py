@@ -111,6 +111,24 @@ def test_what_was_trained_on_is_never_tested_whatever_it_is_called() -> None:
 
 
 @pytest.mark.usefixtures("site")
+def test_a_baseline_is_not_tested_on_what_it_saw_either() -> None:
+    fit = kept_fit(score("learner", "Brain.folds", keep=("fitted",)))
+    fit.rename("fit")
+    said = refusal("pixels", "Brain.beside")
+    assert said.startswith("learner@file:fit has learned from 40 stimuli"), said
+    assert "cannot be a baseline" in refusal("pixels", "Brain.beside-trained")
+
+
+@pytest.mark.usefixtures("site")
+def test_a_bit_of_a_kept_network_that_turned_over_is_seen() -> None:
+    fit = kept_fit(score("learner", "Brain.folds", keep=("fitted",)))
+    content = bytearray((fit / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (fit / "weights.safetensors").write_bytes(content)
+    assert "is not as it was written" in refusal(f"learner@file:{fit}", "BrainOthers.all")
+
+
+@pytest.mark.usefixtures("site")
 def test_activations_carry_what_their_model_was_trained_on() -> None:
     fit = kept_fit(score("learner", "Brain.folds", keep=("fitted",)), split=1)
     extract(f"learner@file:{fit}", "pictures-renamed", quiet=True)

@@ -220,7 +220,7 @@ def test_seeds_of_a_control_are_one_row_with_a_range(shown: Shown) -> None:
     lines = shown([*results, scored("net", 0.9, variant="pretrained")])
     assert lines[2].split() == ["net", ".900", "[.80,", "1.00]"]
     assert lines[3].split() == ["net@random:0..2", ".200", "(.10,", ".30)"]
-    assert "( ) mean and range over 3 seeds of a control, no interval" in " ".join(lines)
+    assert "( ) mean and range over 3 seeds, no interval" in " ".join(lines)
     assert "n.s." not in "".join(lines)
 
 

@@ -98,7 +98,7 @@ def notes_of(rows: Sequence[Row], heads: Sequence[Row], names: Mapping[str, str]
     notes = [f"[ ] 95 % interval over {text}" for text in over]
     if seeds:
         count = " or ".join(map(str, seeds))
-        notes.append(f"( ) mean and range over {count} seeds of a control, no interval")
+        notes.append(f"( ) mean and range over {count} seeds, no interval")
     notes += [f"ceiling: {text}" for text in estimators]
     rules = {row["layer_rule"]: [] for row in heads if row["n_layers_searched"] > 1}
     for row in heads:

@@ -126,7 +126,7 @@ def _intervals(rows: pd.DataFrame) -> list[str]:
     parts = [f"lines: 95 % intervals over {' / '.join(map(short_text, over))}"] if drawn.any() else ["no interval"]
     several = rows["n_seeds"].gt(1) if "n_seeds" in rows else drawn & False
     if several.any():
-        parts.append(f"seeds of a control are one row: mean, and range over {span(rows['n_seeds'][several])} seeds")
+        parts.append(f"seeds of one model are one row: mean, and range over {span(rows['n_seeds'][several])} seeds")
     return parts
 
 
