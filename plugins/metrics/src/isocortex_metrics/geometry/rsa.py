@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 
 #: stimuli that are compared at least, in a half too: six pairs; fewer cannot be ranked to any purpose
 _MIN_STIMULI = 4
-#: values of one block of features: 8 MB in float64, or a block as large as the matrix of products
-_BLOCK_VALUES = 1_000_000
+#: values of one block of features: 2 MB in float64, which a cache holds, or a block as large as the matrix of products
+_BLOCK_VALUES = 250_000
 #: ranks of brains within halves of the stimuli that are kept from layer to layer
 _READY_BYTES = 50_000_000
 _Half = tuple[Array, Array, Array]
