@@ -36,8 +36,8 @@ class RidgeSettings(SplitSettings):
     alpha: float | None = Field(
         default=None,
         ge=0,
-        description="fixed penalty, as scikit-learn's Ridge(alpha); 0: least squares, of several solutions the shortest; "
-        "default: leave-one-out",
+        description="fixed penalty, as scikit-learn's Ridge(alpha); 0: least squares, of several solutions the "
+        "shortest; default: leave-one-out",
     )
 
 
@@ -90,10 +90,10 @@ class RidgeComparison(LinearComparison):
         -------
         r, r2 (sign(r) r²), selection, null and, with repetitions, r2_corrected (r2 over the reliability that the
         setting ``noise_correction`` names, NaN where that is not above zero), all ("split", "neuroid"); where the
-        benchmark's measure is one of them explained_variance, r2_score and mse; as far as ``keep`` names them alpha (as log10 of the multiple of the mean eigenvalue), alpha_at_bound, training_r2; and
-        prediction ("split", "test", "neuroid"), NaN beyond a short fold. Coordinates: those of the responses,
-        reliability (neuroid) with repetitions, and test_stimulus: places in the canonical order, -1 beyond a short
-        fold.
+        benchmark's measure is one of them explained_variance, r2_score and mse; as far as ``keep`` names them alpha
+        (as log10 of the multiple of the mean eigenvalue), alpha_at_bound, training_r2; and prediction ("split", "test",
+        "neuroid"), NaN beyond a short fold. Coordinates: those of the responses, reliability (neuroid) with
+        repetitions, and test_stimulus: places in the canonical order, -1 beyond a short fold.
 
         Raises
         ------
