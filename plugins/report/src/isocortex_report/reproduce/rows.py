@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -143,26 +143,29 @@ def _without(part: Part, status: Status, why: str) -> list[Row]:
 
 def difference_row(wanted: Difference, found: Mapping[str, Any] | None, why: str) -> Row:
     """The row of a difference, from what ``isocortex.compare`` says of it, or why there is none."""
-    head = {"model": f"{wanted.model} less {wanted.against}", "benchmark": wanted.benchmark}
-    if found is None:
-        return Row(wanted.title, "difference", "not run", published=wanted.published, why=why, **head)
-    reason = found.get("reason")
-    if isinstance(reason, str) and reason:
-        return Row(wanted.title, "difference", "failed", published=wanted.published, why=reason, **head)
+    reason = why if found is None else found.get("reason")
+    row = Row(
+        wanted.title,
+        "difference",
+        "not run" if found is None else "failed",
+        model=f"{wanted.model} less {wanted.against}",
+        benchmark=wanted.benchmark,
+        published=wanted.published,
+        why=str(reason),
+    )
+    if found is None or (isinstance(reason, str) and reason):
+        return row
     sign = 1.0 if str(found["model_a"]).partition("@")[0] == wanted.model.partition("@")[0] else -1.0
     ends = sorted((sign * float(found["interval_low"]), sign * float(found["interval_high"])))
     ours = sign * float(found["difference"])
-    return Row(
-        wanted.title,
-        "difference",
-        "not judged",
-        published=wanted.published,
+    return replace(
+        row,
+        status="not judged",
         ours=ours,
         deviation=None if wanted.published is None else ours - wanted.published,
         low=ends[0],
         high=ends[1],
         why=wanted.why,
-        **head,
     )
 
 

@@ -146,7 +146,7 @@ class _Runner:
             )
         except IsocortexError as error:
             return difference_row(wanted, None, str(error))
-        return difference_row(wanted, table.iloc[0].to_dict(), "")
+        return difference_row(wanted, {str(name): value for name, value in table.iloc[0].items()}, "")
 
 
 def _kinds_of_files() -> set[str]:
