@@ -10,7 +10,7 @@ import pytest
 from isocortex.errors import DataError
 from isocortex_baselines.gabor import SIGMAS, gabor_bank, gabor_energy, prepare_image
 from isocortex_baselines.images import as_rgb, grey, resize
-from isocortex_baselines.pixels import pixels
+from isocortex_baselines.pixels import normalised, pixels
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden" / "models_gwp.npz"
 
@@ -134,6 +134,12 @@ def test_resizing_by_a_whole_factor_averages_with_a_triangle() -> None:
     weights = np.maximum(0, 1 - np.abs((np.arange(64) + 0.5)[None, :] - 4 * (np.arange(16) + 0.5)[:, None]) / 4)
     expected = (weights / weights.sum(axis=1, keepdims=True)) @ row
     assert np.abs(ours - expected).max() < 1e-6
+
+
+def test_normalised_pixels_are_what_a_network_gets() -> None:
+    photograph = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    expected = (photograph / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    assert np.abs(normalised(pixels(photograph, 224)) - expected.transpose(2, 0, 1)).max() < 1e-6
 
 
 def test_pixels_of_an_image_of_that_size_are_the_image() -> None:

@@ -121,7 +121,9 @@ def test_the_mean_over_time_of_a_cochleagram_has_a_value_per_frequency() -> None
 
 def test_the_manifest_holds_every_model_and_each_card_is_valid() -> None:
     rows = [row for row in Catalogue.discover().of_kind("model") if row.package == "isocortex-baselines"]
-    assert {row.id for row in rows} == {*SHAPES, "pixels-256", "gabor-pyramid", "log-mel", "noise/*"} - {"noise/3"}
+    assert {row.id for row in rows} == {*SHAPES, "pixels-224", "pixels-256", "gabor-pyramid", "log-mel", "noise/*"} - {
+        "noise/3"
+    }
     assert all(read_card(row).id == row.id for row in rows)
 
 

@@ -136,7 +136,7 @@ def test_more_components_than_training_stimuli_allow_are_an_error_only_where_the
     assert (against(responses, n_components=39).score(layer(features))["n_components"] == 39).all()
     with pytest.raises(SettingsError, match=r"asked for 40 principal components, but 40 training stimuli.*at most 39"):
         against(responses, n_components=40)
-    for wrong in ({"n_components": 0}, {"alpha": 0.0}, {"n_component": 3}):
+    for wrong in ({"n_components": 0}, {"alpha": -1.0}, {"n_component": 3}):
         with pytest.raises(SettingsError):
             against(responses, **wrong)
 

@@ -77,6 +77,17 @@ def test_conwell_takes_224_pixels_unless_the_network_takes_one_size(images, plug
     np.testing.assert_array_equal(given(plugin(f"conwell/{name}").network, shown), squashed(shown, side))
 
 
+def test_a_row_may_have_an_input_of_another_size(images, plugin) -> None:
+    def smaller(name: str):
+        made = plugin(name)
+        return type(made)(made.card.model_copy(update={"options": {**made.card.options, "size": 64}}))
+
+    shown = images(1)
+    np.testing.assert_array_equal(given(smaller("resnet18"), shown), squashed(shown, 64))
+    with pytest.raises(PluginError, match=r"vit_b_16 runs at 224 × 224 pixels alone; found size = 64\."):
+        smaller("vit_b_16").chosen()
+
+
 def test_cvt_is_squashed_as_brainscore_squashes_for_it(images, plugin) -> None:
     """Pillow's own default, bicubic, before torchvision's Normalize."""
     shown = images(1)

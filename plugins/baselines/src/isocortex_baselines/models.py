@@ -67,14 +67,19 @@ class FixedModel(ModelPlugin):
 
 
 class Pixels(FixedModel):
-    """Colours of an image at 64 x 64 pixels, or at ``options.size``."""
+    """Colours of an image at 64 x 64 pixels, or at ``options.size``; as networks get them if ``normalise`` is set."""
 
     def build(self) -> LoadedModel:
         """Make the model."""
-        from isocortex_baselines.pixels import SIZE, pixels
+        from isocortex_baselines.pixels import SIZE, normalised, pixels
 
-        size = int(self.card.options.get("size", SIZE))
-        functions: dict[str, LayerFunction] = {"pixels": lambda stimulus: pixels(stimulus.array, size)}
+        size, normalise = int(self.card.options.get("size", SIZE)), bool(self.card.options.get("normalise", False))
+
+        def colours(stimulus: Stimulus) -> NDArray[np.float64]:
+            found = pixels(stimulus.array, size)
+            return normalised(found) if normalise else found
+
+        functions: dict[str, LayerFunction] = {"pixels": colours}
         return StimulusFunctions(functions, ("channel", "height", "width"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -37,6 +38,9 @@ DEVIATION: Final = np.array([0.229, 0.224, 0.225], dtype=np.float32)[:, None, No
 _WHOLE: Final = 0.01
 #: images that are read at a time: 39 MB
 _BLOCK: Final = 64
+#: attribute of a file in which nobody was recorded; it says how the file was made
+SYNTHETIC: Final = "isocortex_synthetic"
+_READING: ContextVar[Path | None] = ContextVar("_READING", default=None)
 
 
 class FileAbsentError(FilesError, CheckSkipped):
@@ -64,6 +68,9 @@ def present() -> Path:
     FilesError
         It was not brought in yet, or has changed since.
     """
+    elsewhere = _READING.get()
+    if elsewhere is not None:
+        return elsewhere
     path = data_folder() / PLACE / SPEC.name
     if not path.is_file():
         raise FileAbsentError(
@@ -72,6 +79,22 @@ def present() -> Path:
         )
     FileStore().verify(PLACE, [SPEC])
     return path
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Within, the data set is read from this file, which is not compared with any checksum."""
+    token = _READING.set(path)
+    try:
+        yield
+    finally:
+        _READING.reset(token)
+
+
+def said_of_synthetic(file: h5py.File) -> str | None:
+    """A sentence about a file in which nobody was recorded, None for any other."""
+    made = file.attrs.get(SYNTHETIC)
+    return None if made is None else f"{SPEC.name} is synthetic ({made}): nobody was recorded, no number is published."
 
 
 @contextmanager
@@ -182,6 +205,7 @@ class CourseImages(StimuliPlugin):
             ids, (images, missed) = names_of(file), read_images(file)
             objects = [_word(item) for part in PARTS for item in _data(file, f"object_{part}")[()]]
             n_left_out = len(_data(file, "stimulus_test")) if "stimulus_test" in file else 0
+            made_up = said_of_synthetic(file)
         words = [word for part, word in PARTS.items() for _ in range(sum(name.startswith(part) for name in ids))]
         table = pd.DataFrame(
             {"object_name": objects, "category": objects, "split": words}, index=pd.Index(ids, name="stimulus_id")
@@ -189,7 +213,11 @@ class CourseImages(StimuliPlugin):
         sources = {name: Stimulus(name, self.card.modality, image) for name, image in zip(ids, images, strict=True)}
         warnings = [f"{n_left_out} images of stimulus_test have no published responses and were left out."]
         rounded = f"Colours were rounded to 8 bits, by at most {missed:.2f} of 255: the images were resized as numbers."
-        said = [*(warnings if n_left_out else []), *([rounded] if missed > _WHOLE else [])]
+        said = [
+            *(warnings if n_left_out else []),
+            *([rounded] if missed > _WHOLE else []),
+            *([made_up] if made_up else []),
+        ]
         return StimulusSet(self.card.id, self.card.modality, sources, table=table, warnings=said)
 
 

@@ -131,6 +131,24 @@ class Published:
     std: Sequence[float] = IMAGENET_STD
 
 
+def at_size(published: Published, size: int, model: str) -> Published:
+    """What a network was trained for, with an input of another height and width in pixels.
+
+    Raises
+    ------
+    PluginError
+        It runs at one size only.
+
+    Examples
+    --------
+    >>> at_size(Published(own=None, height=224, width=224), 64, "resnet50").height
+    64
+    """
+    if published.one_size and size != published.height:
+        raise PluginError(f"{model} runs at {published.height} × {published.width} pixels alone; found size = {size}.")
+    return replace(published, own=None, height=size, width=size)
+
+
 def _brainscore(published: Published) -> Preprocessing:
     return Preprocessing(
         height=published.height,

@@ -21,7 +21,7 @@ from isocortex.models import (
 from isocortex_vision.checkpoint_names import Blueprint, State
 from isocortex_vision.empty_network import construct_empty
 from isocortex_vision.loaded_network import LoadedNetwork, Sight
-from isocortex_vision.preprocessing import Chosen, Published, choose_preprocessing
+from isocortex_vision.preprocessing import Chosen, Published, at_size, choose_preprocessing
 from isocortex_vision.weight_files import adopt, find, find_or_download
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class VisionNetwork(ModelPlugin):
     """A network that sees, as its row names it.
 
     ``options.preprocessing`` of the row is one of ``isocortex_vision.preprocessing.NAMES``, default "brainscore";
+    ``options.size`` the height and width of its input in pixels, where it is not to be that of the published weights;
     ``options.dtype`` as for ``isocortex.models.TorchModel``.
     """
 
@@ -79,10 +80,11 @@ class VisionNetwork(ModelPlugin):
         Raises
         ------
         PluginError
-            There is none of that name.
+            There is none of that name, or the network does not run at the size that the row names.
         """
-        name = str(self.card.options.get("preprocessing", "brainscore"))
-        return choose_preprocessing(name, self.published(), self.card.id)
+        name, size = str(self.card.options.get("preprocessing", "brainscore")), self.card.options.get("size")
+        published = self.published() if size is None else at_size(self.published(), int(size), self.card.id)
+        return choose_preprocessing(name, published, self.card.id)
 
     # --- in memory
 

@@ -42,9 +42,6 @@ class PcaRidgeSettings(RidgeSettings):
         description="one of several layers is chosen within the training stimuli, or on the test stimuli themselves, "
         "which is marked optimistic",
     )
-    alpha: float | None = Field(
-        default=None, gt=0, description="fixed penalty, as scikit-learn's Ridge(alpha); default: leave-one-out"
-    )
 
     @field_validator("n_components")
     @classmethod
@@ -156,7 +153,7 @@ class PcaRidgeComparison(RidgeComparison):
     @property
     def plan(self) -> FitPlan:
         """What is fitted in each split; scores hold explained_variance, r2_score, mse and n_components, too."""
-        return FitPlan(self.alpha, self.n_components, self.keep)
+        return FitPlan(self.alpha, self.n_components, self.keep, with_errors=True)
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         scores = super()._scored(activations, splits)

@@ -18,7 +18,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
-from isocortex_metrics.encoding.split_fits import FitPlan, score_split
+from isocortex_metrics.encoding.split_fits import ERRORS, FitPlan, score_split
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
 from isocortex_metrics.target.splits import SplitSettings, columns_of, draw_splits
@@ -32,6 +32,12 @@ class RidgeSettings(SplitSettings):
 
     noise_correction: Literal["ratio-of-aggregates", "per-neuroid", "none"] = Field(
         default="ratio-of-aggregates", description="how r2_corrected is made where stimuli were repeated"
+    )
+    alpha: float | None = Field(
+        default=None,
+        ge=0,
+        description="fixed penalty, as scikit-learn's Ridge(alpha); 0: least squares, of several solutions the "
+        "shortest; default: leave-one-out",
     )
 
 
@@ -61,12 +67,21 @@ class Ridge(MetricPlugin):
         comparison = RidgeComparison(
             responses, splits, noise_correction=chosen.noise_correction, device=device, preparation=preparation
         )
+        comparison.alpha = chosen.alpha
         comparison.split_columns = columns_of(target, chosen)
         return comparison
 
 
 class RidgeComparison(LinearComparison):
-    """Ridge regression against one set of responses; see ``LinearComparison`` for its parameters."""
+    """Ridge regression against one set of responses; see ``LinearComparison`` for its parameters.
+
+    Attributes
+    ----------
+    alpha
+        Fixed penalty on the scale of the features, 0 for least squares; None: chosen by leave-one-out.
+    """
+
+    alpha: float | None = None
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Fit and test every split for one layer.
@@ -74,11 +89,11 @@ class RidgeComparison(LinearComparison):
         Returns
         -------
         r, r2 (sign(r) r²), selection, null and, with repetitions, r2_corrected (r2 over the reliability that the
-        setting ``noise_correction`` names, NaN where that is not above zero), all ("split", "neuroid"); as far as
-        ``keep`` names them alpha (as log10 of the multiple of the mean eigenvalue), alpha_at_bound, training_r2; and
-        prediction ("split", "test", "neuroid"), NaN beyond a short fold. Coordinates: those of the responses,
-        reliability (neuroid) with repetitions, and test_stimulus: places in the canonical order, -1 beyond a short
-        fold.
+        setting ``noise_correction`` names, NaN where that is not above zero), all ("split", "neuroid"); where the
+        benchmark's measure is one of them explained_variance, r2_score and mse; as far as ``keep`` names them alpha
+        (as log10 of the multiple of the mean eigenvalue), alpha_at_bound, training_r2; and prediction ("split", "test",
+        "neuroid"), NaN beyond a short fold. Coordinates: those of the responses, reliability (neuroid) with
+        repetitions, and test_stimulus: places in the canonical order, -1 beyond a short fold.
 
         Raises
         ------
@@ -101,4 +116,4 @@ class RidgeComparison(LinearComparison):
     @property
     def plan(self) -> FitPlan:
         """What is fitted in each split."""
-        return FitPlan(keep=self.keep)
+        return FitPlan(self.alpha, keep=self.keep, with_errors=self.rules.measure in ERRORS)

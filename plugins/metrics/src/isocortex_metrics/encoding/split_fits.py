@@ -15,6 +15,10 @@ from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, SplitFit, fit_spli
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error, r2_score
 from isocortex_metrics.numerics.gram import SplitBasis, split_basis
 
+#: what tells how far predictions are from responses, and not only how they vary together
+ERRORS = ("explained_variance", "r2_score", "mse")
+_EPS = float(np.finfo(np.float64).eps)
+
 
 @dataclass(frozen=True)
 class FitPlan:
@@ -23,17 +27,21 @@ class FitPlan:
     Attributes
     ----------
     alpha
-        Penalty on the scale of the features, as scikit-learn's ``Ridge(alpha)``; None: chosen by leave-one-out.
+        Penalty on the scale of the features, as scikit-learn's ``Ridge(alpha)``; 0: least squares, and where several
+        solutions fit, the shortest; None: chosen by leave-one-out.
     n_components
         Principal components of the training stimuli that are regressed on; of several numbers the one that does best
         within the training stimuli, by the mean over neuroids of the selection; None: all features.
     keep
         "prediction", "alpha", "training_r2": what to return beside the scores.
+    with_errors
+        Whether ``ERRORS`` are among the scores.
     """
 
     alpha: float | None = None
     n_components: tuple[int, ...] | None = None
     keep: tuple[str, ...] = ()
+    with_errors: bool = False
 
 
 def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
@@ -53,10 +61,10 @@ def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> d
     Returns
     -------
     numpy arrays (n_neuroids,): r, null (no prediction, or a response that does not vary), selection (see
-    ``dual_ridge.SplitFit``); with components n_components (how many there are, no dims), explained_variance, r2_score
-    and mse;
-    with ``keep`` alpha (log10 of the multiple of the mean eigenvalue), alpha_at_bound (−1 lowest, 0 inside, 1 highest
-    of the grid), training_r2 (sign(r) r² of the fit on its own training stimuli), prediction (n_test, n_neuroids).
+    ``dual_ridge.SplitFit``); with components n_components (how many there are, no dims); as the plan says
+    explained_variance, r2_score and mse; with ``keep`` alpha (log10 of the multiple of the mean eigenvalue),
+    alpha_at_bound (−1 lowest, 0 inside, 1 highest of the grid), training_r2 (sign(r) r² of the fit on its own training
+    stimuli), prediction (n_test, n_neuroids).
 
     Examples
     --------
@@ -74,10 +82,11 @@ def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> d
     of_test = deviation[: len(test)]
     r, null = pearson(of_test, responses[test])
     found = {"r": r, "null": null, "selection": to_numpy(fit.selection)}
-    if plan.n_components is not None:
+    if plan.with_errors:
         found["explained_variance"] = explained_variance(of_test, responses[test])
         found["r2_score"] = r2_score(of_test + mean, responses[test])
         found["mse"] = mean_squared_error(of_test + mean, responses[test])
+    if plan.n_components is not None:
         found["n_components"] = np.array(int((to_numpy(basis.values) > 0).sum()))
     if "alpha" in plan.keep:
         found |= {"alpha": np.log10(grid)[alpha_index], "alpha_at_bound": at_bound(alpha_index, len(grid))}
@@ -131,11 +140,19 @@ def leading(basis: SplitBasis, n_components: int) -> SplitBasis:
 
 
 def _grid(basis: SplitBasis, alpha: float | None) -> Array:
-    """Ascending multiples of the mean eigenvalue."""
+    """Ascending multiples of the mean eigenvalue.
+
+    Least squares are ridge with an alpha so small that its part in the smallest eigenvalue is lost in rounding.
+    """
     if alpha is None:
         return ALPHA_GRID
     scale = basis.mean_eigenvalue
-    return np.array([alpha / scale if scale > 0 else 1.0])
+    if scale == 0:
+        return np.ones(1)
+    if alpha == 0:
+        values = to_numpy(basis.values)
+        alpha = _EPS * float(values[values > 0].min())
+    return np.array([alpha / scale])
 
 
 def at_bound(index: Array, n_alphas: int) -> Array:
