@@ -61,6 +61,17 @@ CASES = {
     "ridge by neuroid": ("ridge", {}, {"layer_rule": LayerRule(unit="neuroid")}),
     "ridge by model, corrected": ("ridge", {}, {"layer_rule": LayerRule(unit="model"), "measure": "r2_corrected"}),
     "pca-ridge": ("pca-ridge", {"n_components": [2, 6]}, {}),
+    "rsa": ("rsa", {}, {}),
+    "rsa by Pearson's r": ("rsa", {"comparison": "pearson", "dissimilarity": "euclidean", "n_halvings": 2}, {}),
+    "rsa by tau-a": ("rsa", {"comparison": "kendall", "n_halvings": 2}, {}),
+    "rsa by rho-a": ("rsa", {"comparison": "rho-a", "n_halvings": 2}, {}),
+    "cka": ("cka", {}, {}),
+    "procrustes": ("procrustes", {"n_permutations": 0}, {}),
+    "procrustes, a distance": ("procrustes", {"n_permutations": 0}, {"measure": "angle"}),
+    "pls": ("pls", {"n_components": 3}, {}),
+    "brainscore-neuron-to-neuron": ("brainscore-neuron-to-neuron", {}, {}),
+    "brainscore-cka-biased": ("brainscore-cka-biased", {}, {}),
+    "brainscore-cka-cv": ("brainscore-cka-cv", {}, {}),
     "pca-ridge on the test": ("pca-ridge", {"n_components": 4, "layer": "on-test"}, {}),
 }
 

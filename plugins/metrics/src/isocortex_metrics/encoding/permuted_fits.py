@@ -21,6 +21,7 @@ from isocortex.scoring import (
 from isocortex.typing import Array
 from isocortex_metrics.encoding.split_fits import FitPlan, score_basis
 from isocortex_metrics.numerics.gram import SplitBasis, split_basis
+from isocortex_metrics.numerics.per_layer import PerLayer
 from isocortex_metrics.numerics.threads import in_threads
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 #: bytes that a block of permutations may take
 _BLOCK_BYTES = 256 * 1024**2
-#: bytes of decompositions that are kept from one block of permutations to the next
-_BASES_BYTES = 256 * 1024**2
 
 
 class PermutedFits:
@@ -55,9 +54,10 @@ class PermutedFits:
     def __init__(
         self, comparison: LinearComparison, plan: FitPlan, layers: Sequence[Activations], *, nested: bool = True
     ) -> None:
-        self.comparison, self.plan, self.layers, self.nested = comparison, plan, layers, nested
-        self._bases: dict[int, list[SplitBasis]] = {}
-        self._kept_bytes = 0
+        self.comparison, self.plan, self.nested = comparison, plan, nested
+        # other devices do one thing at a time
+        self.n_threads = None if comparison.device == "cpu" else 1
+        self.bases = PerLayer(self._of_layer, layers, lambda found: sum(map(_bytes_of, found)))
 
     def readouts(self, orders: Array) -> Iterator[xr.DataArray]:
         """What is read out, ("draw", "split", "neuroid"), in blocks of permutations (n_permutations, n_stimuli)."""
@@ -68,8 +68,8 @@ class PermutedFits:
         source = own.made_of.get(measure, measure)
         for block in growing_blocks(orders, self._most()):
             choice = PermutedChoice()
-            for place in range(len(self.layers)):
-                selection, values = self._scored(place, block, source)
+            for bases in self.bases:
+                selection, values = self._scored(bases, block, source)
                 choice.offer(values, self._criterion(selection, values))
             yield xr.DataArray(choice.values, dims=("draw", "split", "neuroid"), coords=own.neuroid.coords)
 
@@ -85,31 +85,18 @@ class PermutedFits:
             return unit_criterion(selection, like, rules)
         return optimistic_criterion(values, codes_of(like), rules)
 
-    def _scored(self, place: int, block: Array, source: str) -> tuple[Array, Array]:
+    def _scored(self, bases: Sequence[SplitBasis], block: Array, source: str) -> tuple[Array, Array]:
         """Selection and measure of one layer, (n_permutations, n_splits, n_neuroids) each."""
-        splits = self.comparison.splits
-        fit = partial(self._fitted, block, source)
-        pairs = list(zip(self._of_layer(place), splits, strict=True))
-        # other devices do one thing at a time
-        parts = in_threads(fit, pairs, n_threads=None if self.comparison.device == "cpu" else 1)
+        pairs = list(zip(bases, self.comparison.splits, strict=True))
+        parts = in_threads(partial(self._fitted, block, source), pairs, n_threads=self.n_threads)
         selection, values = (np.stack([part[number] for part in parts], axis=1) for number in (0, 1))
         return selection, values
 
-    def _of_layer(self, place: int) -> list[SplitBasis]:
+    def _of_layer(self, layer: Activations) -> list[SplitBasis]:
         """Decompositions of all splits of a layer."""
-        if place in self._bases:
-            return self._bases[place]
-        gram = self.comparison.gram(self.layers[place])
-        found = in_threads(
-            lambda split: split_basis(gram, split.train, split.test),
-            self.comparison.splits,
-            n_threads=None if self.comparison.device == "cpu" else 1,
-        )
-        size = sum(8 * (basis.vectors.shape[0] + basis.cross.shape[0]) * basis.vectors.shape[1] for basis in found)
-        if self._kept_bytes + size <= _BASES_BYTES:
-            self._bases[place] = found
-            self._kept_bytes += size
-        return found
+        gram = self.comparison.gram(layer)
+        decomposed = partial(_decomposed, gram)
+        return in_threads(decomposed, self.comparison.splits, n_threads=self.n_threads)
 
     def _fitted(self, block: Array, source: str, pair: tuple[SplitBasis, Split]) -> tuple[Array, Array]:
         """Selection and measure (n_permutations, n_neuroids) of one split."""
@@ -128,3 +115,11 @@ class PermutedFits:
         responses = self.comparison.responses
         columns = responses[orders.T].reshape(len(responses), -1)  # (n_stimuli, n_permutations · n_neuroids)
         return score_basis(basis, columns, split, self.plan)
+
+
+def _decomposed(gram: Array, split: Split) -> SplitBasis:
+    return split_basis(gram, split.train, split.test)
+
+
+def _bytes_of(basis: SplitBasis) -> int:
+    return 8 * (basis.vectors.shape[0] + basis.cross.shape[0]) * basis.vectors.shape[1]
