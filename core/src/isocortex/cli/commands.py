@@ -186,6 +186,13 @@ _LOG = click.option("--log", type=FolderOrFile(), metavar="FILE", help="Add ever
     metavar="N",
     help="Bootstrap draws; a finished result that has fewer is given more. Default: 1000, or as many as it has.",
 )
+@click.option(
+    "--null",
+    is_flag=False,
+    flag_value="default",
+    metavar="[N]",
+    help="What chance gives, by permuting stimuli: N times, within:COLUMN, or N,within:COLUMN; finished results too.",
+)
 @click.option("--limit", type=click.IntRange(8), metavar="N", help="A trial on N stimuli, kept in OUT-trial.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--executor", metavar="ID", help="Where tasks run: local, processes, or one that is installed.")
@@ -228,6 +235,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
         shard=parse_shard(options["shard"]) if options["shard"] else None,
         cells=tuple(options["cells"]),
         draws=options["draws"],
+        null=options["null"],
         limit=options["limit"],
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from isocortex.catalogue.cards import SEEDED
+from isocortex.results.false_discovery import with_q
 from isocortex.results.scores_file import WHOLE
 from isocortex.scoring.stages import Stage, relative_depth
 from isocortex.scoring.summary import Summary
@@ -31,6 +32,8 @@ _TYPES = {
     **dict.fromkeys(("value", "error", "interval_low", "interval_high", "ceiling", "ceiling_lower"), "float64"),
     **dict.fromkeys(("ceiling_upper", "ceiled", "ceiled_low", "ceiled_high", "stage", "stage_error"), "float64"),
     **dict.fromkeys(("stage_spread", "stage_agreement", "stage_tied"), "float64"),
+    **dict.fromkeys(("chance", "chance_sd", "calibrated", "p", "q"), "float64"),
+    **dict.fromkeys(("n_permutations", "n_exceeding", "most_permutations"), "Int64"),
     **dict.fromkeys(("stage_n_layers", "stage_n_subjects", "n_draws", "limit"), "Int64"),
 }
 #: parts of a result's digests that must be equal where rows are put side by side
@@ -52,7 +55,8 @@ def rows_frame(results: Iterable[Result]) -> pd.DataFrame:
     """One row per model × benchmark × region: numbers as float64 and Int64, texts as text, nothing nested.
 
     The whole result is the region "all" (one that has this name is "'all'"). Further measures stand in columns
-    ``also_NAME``, the fields of the stage in ``stage`` and ``stage_…``, warnings joined by spaces. A text that does not
+    ``also_NAME``, ``q`` is the false-discovery rate of ``p`` over the rows of a benchmark and statistic, regions apart
+    from whole results, the fields of the stage in ``stage`` and ``stage_…``, warnings joined by spaces. A text that does not
     apply is empty. A failed cell is one row whose status is "failed", with the reason in ``failure`` and no value.
 
     Examples
@@ -65,7 +69,7 @@ def rows_frame(results: Iterable[Result]) -> pd.DataFrame:
     rows = flat_rows(results)
     also = list(dict.fromkeys(name for row in rows for name in row if name.startswith("also_")))
     stage = ("stage", *(f"stage_{name}" for name in _OF_STAGE))
-    columns = [*_HEAD, *_OF_SUMMARY, *stage, *also, *_OF_RESULT, "failure", "warnings"]
+    columns = [*_HEAD, *_OF_SUMMARY, "q", *stage, *also, *_OF_RESULT, "failure", "warnings"]
     types = dict.fromkeys(columns, "object") | _TYPES | dict.fromkeys(also, "float64")
     frame = pd.DataFrame(rows, columns=columns).astype(types)
     texts = [name for name, kind in types.items() if kind == "object"]
@@ -80,7 +84,7 @@ def flat_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     >>> flat_rows([])
     []
     """
-    return [row for result in results for row in _rows_of(result)]
+    return with_q([row for result in results for row in _rows_of(result)])
 
 
 def _rows_of(result: Result) -> Iterator[dict[str, Any]]:
@@ -215,7 +219,10 @@ def seed_rows(rows: Iterable[dict[str, Any]], results: Iterable[Result]) -> list
 
 _SAME = ("model", "benchmark", "region", "statistic", "target", "layer_rule", "seed")
 #: what holds for one seed and not for a set
-_OF_ONE = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high", "stage_error", "stage_spread")
+_OF_ONE = (
+    *("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high", "stage_error", "stage_spread"),
+    *("chance_sd", "p", "q", "n_permutations", "n_exceeding"),
+)
 
 
 def _versions(result: Result) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from isocortex.files.sealed import read_sealed, write_sealed
 from isocortex.results.kept_fitted import FITTED, are_whole, copy_fits
 from isocortex.results.scores_file import write_netcdf
 from isocortex.scoring.contract import KEEPABLE, KEPT_WITH
+from isocortex.scoring.summary import OF_NULL
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -143,9 +144,11 @@ def refuse_other_values(path: Path, found: Result, again: Result, why: str = "fo
 def different_values(found: Result, again: Result, *, tolerance: float = TOLERANCE) -> list[str]:
     """Where summaries and regions of two computations of one cell differ; with a tolerance of 0, by any digit.
 
-    Where they have different numbers of draws, what is made of the draws is not compared.
+    Where they have different numbers of draws, what is made of the draws is not compared; and what is made of
+    permutations, where they have different numbers of these.
     """
     left_out: Any = set(_OF_DRAWS) if found.n_draws != again.n_draws else set()
+    left_out |= set() if _permuted(found) == _permuted(again) else set(OF_NULL)
     before, now = (
         {
             "summary": item.summary and item.summary.model_dump(mode="json", exclude=left_out),
@@ -154,6 +157,10 @@ def different_values(found: Result, again: Result, *, tolerance: float = TOLERAN
         for item in (found, again)
     )
     return list(_differences(before, now, "", tolerance))
+
+
+def _permuted(result: Result) -> tuple[str, int | None] | None:
+    return result.summary and (result.summary.permuted, result.summary.most_permutations)
 
 
 def _differences(one: Any, other: Any, where: str, tolerance: float) -> Iterator[str]:

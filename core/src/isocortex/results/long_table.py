@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.display import number
 from isocortex.errors import printable, shorten
+from isocortex.results.false_discovery import chance_text, notes_of_chance, p_text, with_q
 from isocortex.results.frames import row_name
 from isocortex.results.selection import Selection, matches, require
 from isocortex.results.tables import failures_of, warnings_of
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from isocortex.results.result import Result
 
 COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "seed", "digest")
+#: where chance was asked for
+OF_CHANCE = ("calibrated (chance)", "p, q")
 
 
 def print_long(results: Sequence[Result], chosen: Selection | None = None) -> None:
@@ -38,11 +41,12 @@ def print_long(results: Sequence[Result], chosen: Selection | None = None) -> No
         table = Table(
             title=escape(printable(f"{benchmark}: {statistic}, {target}")), title_justify="left", header_style="bold"
         )
-        for name in COLUMNS:
+        with_chance = any(row["permuted"] != "none" for row in group)
+        for name in (*COLUMNS, *(OF_CHANCE if with_chance else ())):
             table.add_column(name, justify="right" if name in ("value", "ceiled") else "left", overflow="fold")
         for row, following in zip(group, [*group[1:], None], strict=True):
             table.add_row(
-                *(escape(printable(text)) for text in _cells(row)),
+                *(escape(printable(text)) for text in (*_cells(row), *(_chance(row) if with_chance else ()))),
                 end_section=following is not None and following["region"] != row["region"],
             )
         console.print(table)
@@ -55,7 +59,7 @@ def print_long(results: Sequence[Result], chosen: Selection | None = None) -> No
 
 
 def _rows(results: Sequence[Result], chosen: Selection | None) -> list[dict[str, Any]]:
-    rows = [row for result in results for row in result.rows() if row["status"] == "scored"]
+    rows = with_q([row for result in results for row in result.rows() if row["status"] == "scored"])
     patterns = () if chosen is None else chosen.regions
     for pattern in patterns:
         require(pattern, [row_name(row["region"]) for row in rows], "region")
@@ -107,6 +111,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def _chance(row: dict[str, Any]) -> list[str]:
+    return [chance_text(row) or row["permuted"], p_text(row) or "–"]
+
+
 def _ceiling(row: dict[str, Any]) -> str:
     if row["ceiling_lower"] is not None:
         return f"{number(row['ceiling_lower'])} … {number(row['ceiling_upper'])}"
@@ -132,6 +140,8 @@ def _legend(group: list[dict[str, Any]]) -> str:
         *kinds,
         *(f"ceiling: {name}" for name in ceilings),
         *([f"also in --json: {', '.join(further)}"] if further else []),
+        *notes_of_chance([row for row in group if row["region"] is None]),
+        *(f"regions: {note}" for note in notes_of_chance([row for row in group if row["region"] is not None])),
     ]
     return "; ".join(parts)
 

@@ -109,12 +109,13 @@ def layout_of(sheet: Sheet, width: int, *, most_blocks: int | None = MOST_BLOCKS
 
 
 def _columns(sheet: Sheet, *, stacked: bool) -> list[Column]:
-    """The whole or the only region, the layer that is read out there most often, and further regions."""
+    """The whole or the only region, what is known of it (layer, chance, p), and further regions."""
     columns = [_column(sheet, region, stacked=stacked) for region in sheet.regions]
-    if sheet.has_layers:
-        layers = tuple((one_line(line.layer), "") for line in sheet.lines)
-        columns.insert(1, Column("layer", layers, ("",) * len(sheet.below), most=_LAYER_WIDTH))
-    return columns
+    further = [
+        Column(heading, tuple((one_line(text), "") for text in texts), ("",) * len(sheet.below), most=_LAYER_WIDTH)
+        for heading, texts in sheet.further
+    ]
+    return [*columns[:1], *further, *columns[1:]]
 
 
 def _column(sheet: Sheet, region: str, *, stacked: bool) -> Column:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocortex.errors import shorten
+from isocortex.results.false_discovery import chance_text, notes_of_chance, p_text
 from isocortex.results.frames import flat_rows, is_number, seed_of, seed_rows, seeds_text
 from isocortex.results.number_texts import Cell, decimals_of
 from isocortex.results.result import Result
@@ -60,6 +61,9 @@ class Line:
     n_layers: int = 0
     ceiled: float | None = None
     optimistic: bool = False
+    #: calibrated value and chance of the whole, and p and q; empty where permutations were not asked for
+    chance: str = ""
+    p: str = ""
 
     @property
     def has_values(self) -> bool:
@@ -92,6 +96,15 @@ class Sheet:
     below: tuple[tuple[str, Mapping[str, str]], ...]
     notes: tuple[str, ...]
     decimals: int | None
+
+    @property
+    def further(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Headings and texts of what is known of the whole beside its value: layer, chance, p."""
+        found = [("layer", tuple(line.layer for line in self.lines))] if self.has_layers else []
+        if any(line.chance for line in self.lines):
+            found.append(("calibrated (chance)", tuple(line.chance for line in self.lines)))
+            found.append(("p, q", tuple(line.p for line in self.lines)))
+        return tuple(found)
 
     @property
     def has_layers(self) -> bool:
@@ -199,7 +212,7 @@ def shared_notes(sheets: Sequence[Sheet]) -> list[str]:
 
 
 #: beginnings of notes that name no model
-_KINDS = ("[ ]", "( )", "ceiling: ", "layer: ", OPTIMISTIC)
+_KINDS = ("[ ]", "( )", "ceiling: ", "layer: ", "calibrated: ", OPTIMISTIC)
 
 
 # --- one sheet --------------------------------------------------------------------------------------------------------
@@ -232,6 +245,7 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
         below=below,
         notes=(
             *notes_of(rows, heads, names),
+            *notes_of_chance(heads),
             *odd,
             *not_run,
             *versions_that_differ([benches.by_digest[row["digest"]] for row in heads]),
@@ -278,6 +292,8 @@ def _line(name: str, rows: Sequence[Row], order: Order) -> Line:
         n_layers=whole["n_layers_searched"],
         ceiled=whole["ceiled"],
         optimistic=whole["n_layers_searched"] > 1 and whole["layer_rule"] == "optimistic",
+        chance=chance_text(whole),
+        p=p_text(whole),
     )
 
 

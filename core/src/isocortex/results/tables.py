@@ -14,6 +14,7 @@ import numpy as np
 
 from isocortex.errors import printable, shorten, without_credentials
 from isocortex.results.csv_texts import csv_frame
+from isocortex.results.false_discovery import with_q
 from isocortex.results.frames import row_name, rows_frame
 from isocortex.results.selection import Selection, full_name, matches, require
 from isocortex.results.sheet_layout import MOST_BLOCKS, layout_of, sheet_lines
@@ -127,7 +128,7 @@ def tally(results: Sequence[Result], left_out: Sequence[str] = ()) -> str:
 
 def print_json(results: Sequence[Result], chosen: Selection | None = None) -> None:
     """Print a list with one object per model × benchmark (× region)."""
-    rows = [row for result in results for row in result.rows()]
+    rows = with_q([row for result in results for row in result.rows()])
     patterns = () if chosen is None else chosen.regions
     for pattern in patterns:
         require(pattern, [row_name(row["region"]) for row in rows if row["status"] == "scored"], "region")

@@ -43,23 +43,24 @@ def tables_of_sheets(sheets: Iterable[Sheet]) -> list[Typeset]:
 
 
 def _table_of(sheet: Sheet) -> Typeset:
-    layers = sheet.has_layers
+    further = sheet.further
+    headings = [heading for heading, _ in further]
     regions = [region or "(no region)" for region in sheet.regions]
-    groups = [tuple(_row(sheet, line, layers=layers) for line in own) for _, own in groupby(sheet.lines, _group_of)]
+    groups = [tuple(_row(sheet, line) for line in own) for _, own in groupby(sheet.lines, _group_of)]
     if any(line.group for line in sheet.lines):
         titles = [name for name, _ in groupby(sheet.lines, _group_of)]
-        blank = ("",) * (len(regions) + layers)
+        blank = ("",) * (len(regions) + len(further))
         groups = [((name, *blank), *rows) for name, rows in zip(titles, groups, strict=True)]
     below = tuple(
-        (name, *([""] if layers else []), *(texts.get(region, "–") for region in sheet.regions))
+        (name, *[""] * len(further), *(texts.get(region, "–") for region in sheet.regions))
         for name, texts in sheet.below
     )
     return Typeset(
         caption=f"{sheet.benchmark}: {', '.join(sheet.facts)}",
-        headings=("model", *(["layer"] if layers else []), *regions),
+        headings=("model", *headings, *regions),
         sections=tuple(section for section in (*groups, below) if section),
         notes=sheet.notes,
-        n_names=1 + layers,
+        n_names=1 + len(further),
     )
 
 
@@ -67,11 +68,12 @@ def _group_of(line: Line) -> str:
     return line.group
 
 
-def _row(sheet: Sheet, line: Line, *, layers: bool) -> tuple[str, ...]:
+def _row(sheet: Sheet, line: Line) -> tuple[str, ...]:
     cells = [line.cells.get(region, Cell()) for region in sheet.regions]
     texts = [f"{value_text(cell, sheet.decimals)} {spread_text(cell, sheet.decimals)}".strip() for cell in cells]
     name = line.name + (f" {OPTIMISTIC}" if line.optimistic else "")
-    return (name, *([line.layer] if layers else []), *texts)
+    place = sheet.lines.index(line)
+    return (name, *(own[place] for _, own in sheet.further), *texts)
 
 
 # --- LaTeX ------------------------------------------------------------------------------------------------------------

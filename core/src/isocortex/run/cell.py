@@ -25,6 +25,7 @@ from isocortex.results.provenance import provenance
 from isocortex.results.records import trial_mark
 from isocortex.results.result import Result
 from isocortex.run.learning import FittedSplit, Learning, refuse_own_choice, refuse_seen
+from isocortex.run.permuting import said_of_cost, with_null, without_null
 from isocortex.run.same_name import said_of_shared_name
 from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
 from isocortex.scoring.layer_choice import LayerOfSplits, score_trained
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from isocortex.interfaces import ModelPlugin
     from isocortex.loading.resolver import Resolver
     from isocortex.progress import Reporter
+    from isocortex.run.asked_null import Null
     from isocortex.run.plan import Cell, RunConfig
     from isocortex.scoring.comparison import Comparison
     from isocortex.scoring.summary import Summary
@@ -139,8 +141,13 @@ class CellWork:
                 f"but the data set holds {self.dataset.kind}."
             )
 
-    def score(self, prepared: Callable[[CellWork, Mapping[str, Activations]], Comparison]) -> tuple[Result, xr.Dataset]:
-        """Extract, compare and summarise; ``prepared`` gives the brain side, with the baselines."""
+    def score(
+        self, prepared: Callable[[CellWork, Mapping[str, Activations]], Comparison], null: Null | None = None
+    ) -> tuple[Result, xr.Dataset]:
+        """Extract, compare, summarise and, with ``null``, find what chance gives.
+
+        ``prepared`` gives the brain side, with the baselines.
+        """
         with contextlib.ExitStack() as stack:
             layers = None
             if self.learning is None:
@@ -160,8 +167,9 @@ class CellWork:
                 with self.watch.phase("score"):
                     scores = comparison.score_all(layers)
             digests = {**self.digests, **self._checksums(layers, given)}
-        with self.watch.phase("summarise"):
-            summary, regions = comparison.summarise(scores), by_region(comparison, scores)
+            with self.watch.phase("summarise"):
+                summary, regions = comparison.summarise(scores), by_region(comparison, scores)
+            summary, regions, said_of_null = self._with_null(comparison, layers, (summary, regions), null)
         result = self._result(summary, regions, list(layers))
         scores = _with_names_of_tests(
             scores, comparison.split_ids or self.dataset.select(**self.card.select).stimuli.ids
@@ -169,9 +177,30 @@ class CellWork:
         found = {
             "digest": digest_of(digests),
             "digests": {**digests, "splits": _splits_digest(scores)},
-            "warnings": self._warnings(comparison, scores, [*layers.values(), *baselines.values()]),
+            "warnings": [*self._warnings(comparison, scores, [*layers.values(), *baselines.values()]), *said_of_null],
         }
         return result.model_copy(update=found), scores
+
+    def _with_null(
+        self,
+        comparison: Comparison,
+        layers: Mapping[str, Activations] | Mapping[str, LayerOfSplits],
+        rows: tuple[Summary, dict[str, Summary]],
+        null: Null | None,
+    ) -> tuple[Summary, dict[str, Summary], list[str]]:
+        """Summary and regions with what chance gives, where it is asked for, and warnings."""
+        if null is None:
+            return *rows, []
+        if self.learning is not None:
+            because = f"{self.cell.model} learns from the responses, and would have to be trained anew for each of many"
+            return without_null(rows, f"{because} permutations")
+        given = {name: layer for name, layer in layers.items() if not isinstance(layer, LayerOfSplits)}
+        said = said_of_cost(self.cell.name, comparison, null, self.watch.seconds.get("score", 0.0))
+        if said:
+            self.reporter.line(said)
+        dataset = self.dataset.select(**self.card.select)
+        with self.watch.phase("permute"):
+            return with_null(comparison, given, rows, dataset, null, self.cell.seed)
 
     @contextlib.contextmanager
     def _activations(

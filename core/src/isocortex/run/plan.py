@@ -13,6 +13,7 @@ from isocortex.errors import ModalityError, SettingsError, UsageError, shorten
 from isocortex.files.digests import digest_of, short
 from isocortex.loading.resolver import sibling
 from isocortex.results.records import trial_mark
+from isocortex.run.asked_null import Null
 from isocortex.run.choosing import choose_benchmarks, choose_models
 from isocortex.run.same_name import refuse_shared_names
 from isocortex.scoring.stats import DRAWS
@@ -56,6 +57,9 @@ class RunConfig:
     draws
         Bootstrap draws of each value, at least 1,000; a finished result that has fewer is given more. None: 1,000, or
         as many as a finished result has.
+    null
+        What chance gives is found by permuting stimuli: "default", "N", "within:COLUMN" or "N,within:COLUMN" (see
+        ``run.permuting.Null``); a finished result without it is given it. None: not asked for.
     limit
         A trial on so many stimuli, spread evenly over the canonical order; its results lie in a folder of their own.
     """
@@ -70,11 +74,14 @@ class RunConfig:
     shard: tuple[int, int] | None = None
     cells: tuple[str, ...] = ()
     draws: int | None = None
+    null: str | None = None
     limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.draws is not None and not DRAWS <= self.draws <= MOST_DRAWS:
             raise SettingsError(f"Draws are {DRAWS:,} to {MOST_DRAWS:,}; found {self.draws:,}.")
+        if self.null is not None:
+            Null.parse(self.null)  # refused at once
         if self.limit is not None and self.limit < FEWEST_STIMULI:
             raise SettingsError(f"A trial takes {FEWEST_STIMULI} stimuli or more; found {self.limit}.")
 

@@ -26,6 +26,7 @@ from isocortex.results.kept_arrays import different_values
 from isocortex.results.records import trial_mark
 from isocortex.results.result import Result, read_result
 from isocortex.run.cell import CellWork
+from isocortex.run.asked_null import Null
 from isocortex.run.plan import Cell, RunConfig, plan
 from isocortex.run.runner import Runner
 
@@ -133,6 +134,7 @@ def rerun(
             offline=offline,
             out=kept,
             draws=found.n_draws or None,
+            null=Null.of(found),
             limit=found.limit,
         )
         again = _computed(found, path, config, reporter or Reporter(quiet=True))

@@ -32,10 +32,12 @@ from isocortex.results.provenance import provenance
 from isocortex.results.records import FORMAT, cell_folder, record_path, write_record
 from isocortex.results.result import Failure, Result, read_result
 from isocortex.results.scores_file import write_draws, write_scores
+from isocortex.run.asked_null import Null
 from isocortex.run.cell import CellWork
 from isocortex.run.comparisons import Comparisons
 from isocortex.run.more_draws import add_draws
 from isocortex.run.pace import Pace
+from isocortex.run.permuting import add_null
 from isocortex.run.same_name import said_of_other_computations
 from isocortex.scoring.contract import KEEPABLE, Preparation, Rules
 from isocortex.scoring.stats import DRAWS
@@ -77,6 +79,7 @@ class Runner:
         self.config = config
         self.reporter = reporter
         self.hooks = hooks
+        self.null = None if config.null is None else Null.parse(config.null)
         self.comparisons = Comparisons(device)
         self._uncached = Uncached()
 
@@ -148,7 +151,8 @@ class Runner:
                 result = found or self._scored(work, folder)
                 if found is not None:
                     self._keep_more(work, folder, found)
-                    found = result = self._with_more_draws(work, folder, found)
+                    found = self._with_more_draws(work, folder, found)
+                    found = result = self._with_null(work, folder, found)
             _forget_failure(folder, cell)
             if found is not None:
                 return found.model_copy(update={"suites": list(dict.fromkeys([*found.suites, *cell.suites]))})
@@ -183,7 +187,7 @@ class Runner:
             found = self._finished(self.folder(cell), work) if work.cacheable else None
         except (Exception, SystemExit):  # the task itself will say what is wrong
             return None
-        if found is None or self._lacks_draws(found):
+        if found is None or self._lacks_draws(found) or (self.null is not None and self.null.is_lacking(found)):
             return None
         place = record_path(self.folder(cell), found.digest).parent
         return None if with_kept and absent_arrays(place, found, self.config.keep) else found
@@ -200,7 +204,7 @@ class Runner:
 
     def _scored(self, work: CellWork, folder: Path) -> Result:
         """Score a cell and put the result on disk, whole, at once."""
-        result, scores = work.score(self.comparison)
+        result, scores = work.score(self.comparison, self.null)
         if work.model.card.package == OWN_PACKAGE:
             said = [*result.warnings, *said_of_other_computations(folder, result)]
             result = result.model_copy(update={"warnings": said})
@@ -262,6 +266,19 @@ class Runner:
         self.reporter.line(f"{work.cell.name} has {n_draws:,} draws and is given {asked - n_draws:,} more")
         path = record_path(folder, found.digest)
         return add_draws(path, found, work.score(self.comparison)[0])
+
+    def _with_null(self, work: CellWork, folder: Path, found: Result) -> Result:
+        """A result that was there before, with what chance gives, if that is asked for and it has none; else as it is."""
+        if self.null is None:
+            return found
+        other = self.null.said_of_other(found)
+        if other:
+            self.reporter.line(f"{work.cell.name}: {other}")
+        if not self.null.is_lacking(found):
+            return found
+        self.reporter.line(f"{work.cell.name} is scored again, to find what chance gives")
+        again = work.score(self.comparison, self.null)[0]
+        return add_null(record_path(folder, found.digest), found, again)
 
     def comparison(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
         """The prepared brain side of a benchmark; kept for the next model.

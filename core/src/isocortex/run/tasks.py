@@ -114,7 +114,7 @@ class Score(Task):
         Device, batch size and so on.
     out
         Results folder, an absolute path.
-    keep, draws
+    keep, draws, null
         As in ``RunConfig``.
     """
 
@@ -125,6 +125,7 @@ class Score(Task):
     out: str
     keep: tuple[str, ...] = ()
     draws: int | None = None
+    null: str | None = None
 
     @property
     def name(self) -> str:
@@ -159,7 +160,7 @@ TASKS: dict[str, type[Extract] | type[Score]] = {"extract": Extract, "score": Sc
 def tasks_of(plan: Plan, config: RunConfig) -> list[Score]:
     """One task for each cell of a plan, in its order."""
     how, out = Conditions.of(config), str(config.folder.absolute())
-    return [Score(cell, how, out, config.keep, config.draws) for cell in plan.cells]
+    return [Score(cell, how, out, config.keep, config.draws, config.null) for cell in plan.cells]
 
 
 def extractions_of(plan: Plan, config: RunConfig) -> list[Extract]:
@@ -278,7 +279,7 @@ def run_tasks(tasks: Sequence[Task], reporter: Reporter | None = None) -> list[R
 
 def _asked_alike(task: Task) -> object:
     """What scores that one runner can do have in common; extractions run one by one."""
-    return (task.how, task.out, task.keep, task.draws) if isinstance(task, Score) else task
+    return (task.how, task.out, task.keep, task.draws, task.null) if isinstance(task, Score) else task
 
 
 def _score(tasks: Sequence[Score], reporter: Reporter) -> list[Result]:
@@ -292,6 +293,7 @@ def _score(tasks: Sequence[Score], reporter: Reporter) -> list[Result]:
         batch_size=how.batch_size,
         keep=first.keep,
         draws=first.draws,
+        null=first.null,
         offline=how.offline,
         out=Path(first.out),
     )

@@ -1,3 +1,8 @@
+from .calibrated_zero import (
+    calibrated as calibrated,
+    values_of as values_of,
+    zero_of as zero_of,
+)
 from .contract import (
     Ceiling as Ceiling,
     Preparation as Preparation,
@@ -13,6 +18,18 @@ from .layer_choice import (
     measure_of as measure_of,
     read_out as read_out,
     score_layers as score_layers,
+    unit_criterion as unit_criterion,
+)
+from .permutations import (
+    Exchangeable as Exchangeable,
+    growing_blocks as growing_blocks,
+    joined as joined,
+)
+from .permuted_choice import (
+    PermutedChoice as PermutedChoice,
+    distinct_layers as distinct_layers,
+    mean_of_valid as mean_of_valid,
+    optimistic_criterion as optimistic_criterion,
 )
 from .stages import (
     NESTED as NESTED,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isocortex.errors import DataError, PluginError, SettingsError
 from isocortex.scoring.contract import KEPT_WITH, Contract, Preparation, Split
-from isocortex.scoring.layer_choice import as_layered, collapsed, over_splits, read_out, score_layers, source_of
+from isocortex.scoring.layer_choice import (
+    as_layered,
+    collapsed,
+    measure_of,
+    over_splits,
+    read_out,
+    score_layers,
+    source_of,
+)
 from isocortex.scoring.stages import nested_stage
 from isocortex.scoring.summary import summarise
 from isocortex.typing import Array
@@ -101,6 +109,49 @@ class Comparison(Contract):
         ``prediction`` of the chosen layers only.
         """
         return score_layers(self, layers)
+
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    def permuted(self, order: Array) -> Contract:
+        """The same comparison with the responses of the stimuli in another order; features and splits stay.
+
+        A metric that says how, and sets ``default_permutations``, has levels of chance. A matrix of dissimilarities has
+        its rows and columns permuted.
+
+        Parameters
+        ----------
+        order
+            (n_stimuli,): at each place of the canonical order, the stimulus whose response stands there.
+
+        Raises
+        ------
+        PluginError
+            The metric does not say how.
+        """
+        del order
+        raise PluginError(f"{type(self).__name__} needs a permuted(), so that chance can be taken from permutations.")
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """What ``collapse`` is given of the value, for each permutation: everything fitted or chosen is repeated.
+
+        By default every permutation is scored as the data are; a metric that can do it faster says how.
+
+        Parameters
+        ----------
+        layers
+            As for ``score_all``.
+        orders
+            (n_permutations, n_stimuli), as for ``permuted``.
+
+        Yields
+        ------
+        Blocks of permutations, in order, along the dim "draw".
+        """
+        measure = measure_of(self)
+        for order in orders:
+            other = self.permuted(order)
+            scores = other.layered(other.score_all(layers))
+            yield other.readout_of(scores, measure).expand_dims("draw")
 
     def layered(self, scores: xr.Dataset) -> xr.Dataset:
         """Scores with the dim "layer" and the layer that is read out; those of a single layer get them here."""

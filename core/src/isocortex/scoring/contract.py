@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -154,6 +154,10 @@ class Contract(ABC):
     measure: ClassVar[str | None] = None
     #: measures that are errors or distances, of which a smaller value is the better one
     smaller_is_better: ClassVar[frozenset[str]] = frozenset()
+    #: permutations of the stimuli that chance is taken from where no number is asked for; None: it cannot be had
+    default_permutations: ClassVar[int | None] = None
+    #: whether each permutation takes about as long as the score itself
+    refits_permutations: ClassVar[bool] = True
     #: modes that fit the ceiling; one that is a reliability and no r takes "r2_over_c" or "r_over_c_squared"
     ceiling_modes: ClassVar[tuple[str, ...]] = ("r_over_sqrt_c",)
     #: what a benchmark's row may ask for; a metric with one way of its own has the first alone
@@ -202,6 +206,16 @@ class Contract(ABC):
     @abstractmethod
     def layered(self, scores: xr.Dataset) -> xr.Dataset:
         """Scores of ``score`` or ``score_all``, whole or restricted to some neuroids, with the layer that is read."""
+
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def permuted(self, order: Array) -> Contract:
+        """The same comparison with the responses of the stimuli in another order; features and splits stay."""
+
+    @abstractmethod
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """What ``collapse`` is given of the value, for each permutation."""
 
     # --- from scores to a row -----------------------------------------------------------------------------------------
 

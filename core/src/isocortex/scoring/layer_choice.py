@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations.layer import Activations
-    from isocortex.scoring.contract import Contract
+    from isocortex.scoring.contract import Contract, Rules
 
     _Layer = TypeVar("_Layer", Activations, "LayerOfSplits")
 
@@ -226,17 +226,8 @@ class _Readout:
                 values = measure.mean([dim for dim in measure.dims if dim != "neuroid"]).values
                 return np.asarray(aggregate(values, codes, how=self.rules.aggregate))
             return np.asarray(float(measure.mean()))
-        selection = scores["selection"].transpose("split", "neuroid").values
-        units = _unit_codes(scores["selection"], self.rules.layer_rule.unit)
-        if units is None:
-            return selection
-        subjects = codes_of(scores["selection"])
-        criterion = np.empty_like(selection)
-        for unit in range(int(units.max()) + 1):
-            inside = units == unit
-            local = subject_codes(subjects[inside], int(inside.sum()))
-            criterion[:, inside] = np.asarray(aggregate(selection[:, inside], local, how=self.rules.aggregate))[:, None]
-        return criterion
+        selection = scores["selection"]
+        return unit_criterion(selection.transpose("split", "neuroid").values, selection, self.rules)
 
     def _take_prediction(self, scores: xr.Dataset, better: Array) -> None:
         if self.prediction is None or "prediction" not in scores or not better.any():
@@ -285,6 +276,23 @@ def codes_of(data: xr.DataArray) -> Array:
     """Participant of each neuroid as a number; pooled data are one participant."""
     subjects = data["subject"].values if "subject" in data.coords and "neuroid" in data["subject"].dims else None
     return subject_codes(subjects, data.sizes["neuroid"])
+
+
+def unit_criterion(selection: Array, like: xr.DataArray, rules: Rules) -> Array:
+    """Selection (…, n_neuroids), aggregated over each unit of choice and given to all neuroids of it.
+
+    ``like`` has the coordinates of the neuroids.
+    """
+    units = _unit_codes(like, rules.layer_rule.unit)
+    if units is None:
+        return selection
+    subjects = codes_of(like)
+    criterion = np.empty_like(selection)
+    for unit in range(int(units.max()) + 1):
+        inside = units == unit
+        local = subject_codes(subjects[inside], int(inside.sum()))
+        criterion[..., inside] = np.asarray(aggregate(selection[..., inside], local, how=rules.aggregate))[..., None]
+    return criterion
 
 
 def _unit_codes(data: xr.DataArray, unit: str) -> Array | None:

@@ -70,6 +70,16 @@ class Summary(Displayed, BaseModel):
     n_neuroids_total: int | None = None
     n_splits: int | None = None
     n_null: int = 0
+    permuted: str = Field(
+        default="none", description="how stimuli were permuted: unrestricted, within COLUMN; none, or not offered"
+    )
+    chance: float | None = Field(default=None, description="mean of the value over permutations")
+    chance_sd: float | None = Field(default=None, description="standard deviation of the value over permutations")
+    calibrated: float | None = Field(default=None, description="value less chance")
+    p: float | None = Field(default=None, description="one-sided, of the value among those of permutations")
+    n_permutations: int | None = Field(default=None, description="that p rests on")
+    n_exceeding: int | None = Field(default=None, description="permutations that do at least as well")
+    most_permutations: int | None = Field(default=None, description="B, that would have been made without an early end")
     also: dict[str, float | None] = Field(default_factory=dict, description="further measures, by name")
     draws: list[float] | None = Field(default=None, exclude=True, description="bootstrap draws; kept in scores.nc")
 
@@ -91,10 +101,26 @@ class Summary(Displayed, BaseModel):
             "95 % interval": "" if self.interval_low is None else f"{low} … {high}, over {self.resampled}",
             "ceiling": "" if self.ceiling_estimator == "none" else f"{ceiling} ({self.ceiling_estimator})",
             "ceiled": "" if self.ceiled is None else number(self.ceiled),
+            "chance": "" if self.chance is None else self._of_chance(),
             "layer": f"{self.best_layer} ({self.layer_rule}, {n_layers})",
             "n": ", ".join(counts),
             "also": ", ".join(f"{name} {number(value)}" for name, value in self.also.items()),
         }
+
+    def _of_chance(self) -> str:
+        found = f"{number(self.chance)}, calibrated {number(self.calibrated)}, p = {_p_text(self.p)}"
+        return f"{found} ({counted(self.n_permutations or 0, 'permutation')}, {self.permuted})"
+
+
+#: fields that tell what permutations of the stimuli give
+OF_NULL = (
+    *("permuted", "chance", "chance_sd", "calibrated", "p"),
+    *("n_permutations", "n_exceeding", "most_permutations"),
+)
+
+
+def _p_text(p: float | None) -> str:
+    return "–" if p is None else f"{p:.3g}"
 
 
 def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
-from isocortex.data import Dataset
+from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
+from isocortex.scoring import PermutedChoice, distinct_layers, growing_blocks, optimistic_criterion
 from isocortex.typing import Array
-from isocortex_metrics.brainscore.splits import Rows, brainscore_rows, brainscore_splits
+from isocortex_metrics.brainscore.splits import PermutedRows, Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.kernels import (
     MIN_STIMULI,
     biased_cka,
@@ -22,12 +24,15 @@ from isocortex_metrics.geometry.kernels import (
     unbiased_cka,
 )
 from isocortex_metrics.numerics.arrays import to_numpy
-from isocortex_metrics.target.responses import NoSettings, refuse_seed
+from isocortex_metrics.numerics.per_layer import PerLayer
+from isocortex_metrics.target.responses import NoSettings, refuse_seed, responses_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+#: permutations of a block
+_MOST = 1000
 #: share of a score that the constant of the published definition may take without a word
 _SMALL = 1e-3
 
@@ -55,6 +60,8 @@ class BrainScoreComparison(Comparison):
     ----------
     rows
         Responses as Brain-Score has them.
+    canonical
+        The stimuli in canonical order.
     alignment_of
         (kernel, kernel) → CKA.
     splits
@@ -70,10 +77,13 @@ class BrainScoreComparison(Comparison):
     ceiling_modes = ()
     aggregates = ("median-mean",)
     error_kind = "standard error over splits"
+    default_permutations = 999
+    refits_permutations = False
 
     def __init__(
         self,
         rows: Rows,
+        canonical: Sequence[str],
         alignment_of: Callable[[Array, Array], float],
         splits: Sequence[Split] = (),
         device: str = "cpu",
@@ -82,6 +92,7 @@ class BrainScoreComparison(Comparison):
         super().__init__(preparation)
         self.splits, self.split_ids = splits, rows.stimulus_id
         subsets = [split.test for split in splits]
+        self.rows_of = PermutedRows(rows.stimulus_id, canonical)
         self.stimulus_id, self.n_stimuli = rows.stimulus_id, len(rows.stimulus_id)
         smallest = min((len(part) for part in subsets), default=self.n_stimuli)
         if smallest < MIN_STIMULI:
@@ -123,6 +134,40 @@ class BrainScoreComparison(Comparison):
             )
             self.warnings = [*self.warnings, said]
 
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    def permuted(self, order: Array) -> BrainScoreComparison:
+        """Rows and columns of the kernel of all neuroids permuted."""
+        other = copy(self)
+        rows = self.rows_of(order)
+        other.brain = self.brain[np.ix_(rows, rows)]
+        return other
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """Kernels of layers stay; memory: those that 256 MB hold, others are made again for each block."""
+        import xarray as xr
+
+        kernels = PerLayer(
+            lambda layer: to_numpy(kernel_of(layer, self.stimulus_id, self.device)[1]),
+            list(distinct_layers(layers)),
+            lambda kernel: kernel.nbytes,
+        )
+        subsets = self.subsets or [np.arange(self.n_stimuli)]
+        for block in growing_blocks(orders, _MOST):
+            choice = PermutedChoice()
+            for kernel in kernels:
+                values = np.array([self._aligned(kernel, self.rows_of(order), subsets) for order in block])
+                choice.offer(values, optimistic_criterion(values, None, self.rules))
+            yield xr.DataArray(choice.values, dims=("draw", "split")) if self.subsets else xr.DataArray(
+                choice.values[:, 0], dims=("draw",)
+            )
+
+    def _aligned(self, layer: Array, rows: Array, subsets: Sequence[Array]) -> list[float]:
+        """CKA of a layer with the permuted responses on each of some sets of stimuli."""
+        return [
+            self.alignment_of(layer[np.ix_(part, part)], self.brain[np.ix_(rows[part], rows[part])]) for part in subsets
+        ]
+
     def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
         """The standard deviation over splits over the root of their number, as published."""
         del measure
@@ -155,7 +200,8 @@ class _BrainScore(MetricPlugin):
         check_settings(NoSettings, settings, self.card.id)
         refuse_seed(seed, self.card.id)
         rows = brainscore_rows(target, stratify=False, metric=self.card.id)
-        return BrainScoreComparison(rows, type(self).alignment_of, device=device, preparation=preparation)
+        canonical = stimulus_order(responses_of(target, self.card.id))
+        return BrainScoreComparison(rows, canonical, type(self).alignment_of, device=device, preparation=preparation)
 
 
 class BrainScoreCka(_BrainScore):
@@ -193,7 +239,8 @@ class BrainScoreCkaCv(MetricPlugin):
         refuse_seed(seed, self.card.id)
         rows = brainscore_rows(target, stratify=chosen.stratify, metric=self.card.id)
         splits = brainscore_splits(len(rows.stimulus_id), rows.labels, test_size=_TEST_SIZE)
-        return BrainScoreComparison(rows, unbiased_cka, splits, device, preparation)
+        canonical = stimulus_order(responses_of(target, self.card.id))
+        return BrainScoreComparison(rows, canonical, unbiased_cka, splits, device=device, preparation=preparation)
 
 
 #: share of the stimuli on which each split of cka_cv is evaluated

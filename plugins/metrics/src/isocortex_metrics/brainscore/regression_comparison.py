@@ -13,17 +13,28 @@ import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.interfaces import Comparison, Preparation, Split
-from isocortex.scoring import score_layers
+from isocortex.scoring import (
+    PermutedChoice,
+    codes_of,
+    distinct_layers,
+    growing_blocks,
+    optimistic_criterion,
+    score_layers,
+    unit_criterion,
+)
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
 from isocortex_metrics.brainscore.fits import correlations
-from isocortex_metrics.brainscore.splits import SEED, Rows, brainscore_splits
+from isocortex_metrics.brainscore.splits import SEED, PermutedRows, Rows, brainscore_splits
+from isocortex_metrics.numerics.per_layer import PerLayer
 from isocortex_metrics.target.splits import stack_tests
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+#: bytes of the scores of a block of permutations
+_BLOCK_BYTES = 64 * 1024**2
 ERROR_KIND = "standard error over splits (their standard deviation, by n, over the root of their number)"
 
 
@@ -84,6 +95,11 @@ class Regression(ABC):
     ) -> Iterator[Predicted]:
         """Fit and predict each split; ``inner`` ones, within training stimuli, may be fitted with less."""
 
+    def size_of(self, prepared: Any) -> int:
+        """Bytes of what ``prepare`` gives, where it may be kept for many permutations."""
+        parts = prepared if isinstance(prepared, tuple) else (prepared,)
+        return sum(int(getattr(part, "nbytes", 0)) for part in parts)
+
     def facts(self, layer: Activations) -> dict[str, float]:
         """Numbers that belong to the scores of a layer."""
         del layer
@@ -114,6 +130,7 @@ class RegressionComparison(SplitMedians):
     """
 
     ceiling_modes = ("r2_over_c", "r_over_c_squared")
+    default_permutations = 99
 
     def __init__(
         self,
@@ -135,8 +152,8 @@ class RegressionComparison(SplitMedians):
         self.ceiling = ceiling
         self.inner_folds = inner_folds
         self.attrs = {"target": "pooled", **(attrs or {})}
-        place = {name: number for number, name in enumerate(canonical)}
-        self.canonical_place = np.array([place[name] for name in rows.stimulus_id])
+        self.rows_of = PermutedRows(rows.stimulus_id, canonical)
+        self.canonical_place = self.rows_of.canonical_place
         self.choosing = False
 
     # --- scores -------------------------------------------------------------------------------------------------------
@@ -159,15 +176,12 @@ class RegressionComparison(SplitMedians):
         import xarray as xr
 
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
-        prepared = self.regression.prepare(layer, self.rows.stimulus_id)
-        found: dict[str, Any] = {}
-        facts = self._outer(prepared, found)
+        found = self.scores_of(self.regression.prepare(layer, self.rows.stimulus_id))
+        facts = found.pop("facts")
         if "alpha" in facts and "alpha" in self.keep:
             shape = found["score"][1].shape
             for name, kind in (("alpha", np.float64), ("alpha_at_bound", np.int8)):
                 found[name] = (("split", "neuroid"), np.full(shape, facts[name][:, None], dtype=kind))
-        if self.choosing:
-            found["selection"] = (("split", "neuroid"), self._selection(prepared))
         tested = stack_tests([self.canonical_place[split.test] for split in self.splits])
         return xr.Dataset(
             found,
@@ -175,6 +189,14 @@ class RegressionComparison(SplitMedians):
             attrs={"layer": layer.layer, **self.attrs, **self.regression.facts(layer)}
             | {name: int(values.min()) for name, values in facts.items() if name == "n_components_found"},
         )
+
+    def scores_of(self, prepared: Any) -> dict[str, Any]:
+        """Dims and values of scores, and of the selection where a layer is chosen; under "facts" those of the fits."""
+        found: dict[str, Any] = {}
+        facts = self._outer(prepared, found)
+        if self.choosing:
+            found["selection"] = (("split", "neuroid"), self._selection(prepared))
+        return {**found, "facts": facts}
 
     def _outer(self, prepared: Any, found: dict[str, Any]) -> dict[str, Array]:
         """Put the scores, and the predictions if they are kept, among what was found; return facts per split."""
@@ -221,8 +243,47 @@ class RegressionComparison(SplitMedians):
 
     def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
         """Score all layers; with more than one, the layer is chosen on folds of each split's training stimuli."""
-        comparison = self
-        if self.inner_folds and len({layer.digest for layer in layers.values()}) > 1:
-            comparison = copy(self)
-            comparison.choosing = True
-        return score_layers(comparison, layers)
+        return score_layers(self._choosing(layers), layers)
+
+    def _choosing(self, layers: Mapping[str, Activations]) -> RegressionComparison:
+        """With more than one layer, a comparison that gives the selection."""
+        if not self.inner_folds or len({layer.digest for layer in layers.values()}) < 2:
+            return self
+        comparison = copy(self)
+        comparison.choosing = True
+        return comparison
+
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    def permuted(self, order: Array) -> RegressionComparison:
+        """The averaged responses of the stimuli in another order; nothing is kept beside the scores."""
+        other = copy(self)
+        other.rows = self.rows._replace(values=self.rows.values[self.rows_of(order)])
+        other.keep = ()
+        return other
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """A fit for each permutation; layers are read once where 256 MB hold what is made of them.
+
+        Memory beyond that: scores of 20 permutations and more, at most 64 MB of them.
+        """
+        import xarray as xr
+
+        prepared = PerLayer(
+            lambda layer: self.regression.prepare(layer, self.rows.stimulus_id),
+            list(distinct_layers(layers)),
+            lambda found: self.regression.size_of(found),
+        )
+        choosing, like = self._choosing(layers), self.rows.neuroid
+        most = max(1, _BLOCK_BYTES // (8 * 4 * len(self.splits) * self.rows.values.shape[1]))
+        for block in growing_blocks(orders, most):
+            choice = PermutedChoice()
+            for found in prepared:
+                parts = [choosing.permuted(order).scores_of(found) for order in block]
+                values = np.stack([part["score"][1] for part in parts])
+                if choosing.choosing:
+                    selection = np.stack([part["selection"][1] for part in parts])
+                    choice.offer(values, unit_criterion(selection, like, self.rules))
+                else:
+                    choice.offer(values, optimistic_criterion(values, codes_of(like), self.rules))
+            yield xr.DataArray(choice.values, dims=("draw", "split", "neuroid"), coords=like.coords)

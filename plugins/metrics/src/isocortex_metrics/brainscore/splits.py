@@ -45,6 +45,32 @@ class Rows(NamedTuple):
     neuroid: xr.DataArray
 
 
+class PermutedRows:
+    """Places of rows whose responses a permutation of the canonical order brings to the rows.
+
+    Parameters
+    ----------
+    stimulus_id
+        Of the rows.
+    canonical
+        The same stimuli in canonical order.
+
+    Examples
+    --------
+    >>> PermutedRows(["b", "a", "c"], ["a", "b", "c"])(np.array([2, 0, 1])).tolist()  # to b comes a, to a c, to c b
+    [1, 2, 0]
+    """
+
+    def __init__(self, stimulus_id: Sequence[str], canonical: Sequence[str]) -> None:
+        place = {name: number for number, name in enumerate(canonical)}
+        self.canonical_place = np.array([place[name] for name in stimulus_id])
+        self.row = np.argsort(self.canonical_place)
+
+    def __call__(self, order: Array) -> Array:
+        """(n_stimuli,) rows, of a permutation as for ``Comparison.permuted``."""
+        return self.row[order[self.canonical_place]]
+
+
 def brainscore_rows(
     target: Dataset | xr.DataArray, *, stratify: str | bool | None = None, metric: str = "This metric"
 ) -> Rows:

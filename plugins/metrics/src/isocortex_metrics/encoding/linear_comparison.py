@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -161,6 +162,12 @@ class LinearComparison(Comparison):
         assert self.unbiased is not None
         divisor = divisors(self.unbiased[columns], codes_of(self.neuroid)[columns])
         return {**found, "r2_corrected": found["r2"] / divisor}
+
+    def permuted(self, order: Array) -> LinearComparison:
+        """The same with the averaged responses of the stimuli in another order; it keeps nothing beside its scores."""
+        other = copy(self)
+        other.responses, other.keep = self.responses[order], ()
+        return other
 
     # --- the value ----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ them; they never take part in finding them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -14,6 +15,9 @@ from pydantic import Field, field_validator
 from isocortex.data import Dataset
 from isocortex.errors import SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.scoring import distinct_layers
+from isocortex.typing import Array
+from isocortex_metrics.encoding.permuted_fits import PermutedFits
 from isocortex_metrics.encoding.ridge import RidgeComparison, RidgeSettings
 from isocortex_metrics.encoding.split_fits import FitPlan
 from isocortex_metrics.target.responses import responses_of
@@ -154,6 +158,11 @@ class PcaRidgeComparison(RidgeComparison):
     def plan(self) -> FitPlan:
         """What is fitted in each split; scores hold explained_variance, r2_score, mse and n_components, too."""
         return FitPlan(self.alpha, self.n_components, self.keep, with_errors=True)
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """As ``ridge``; the number of components, and a layer on the test stimuli, are chosen for each permutation."""
+        plan = replace(self.plan, keep=())
+        return PermutedFits(self, plan, list(distinct_layers(layers)), nested=not self.on_test).readouts(orders)
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         scores = super()._scored(activations, splits)

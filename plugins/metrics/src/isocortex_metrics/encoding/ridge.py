@@ -8,7 +8,8 @@ predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +18,10 @@ from pydantic import Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
+from isocortex.scoring import distinct_layers
+from isocortex.typing import Array
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
+from isocortex_metrics.encoding.permuted_fits import PermutedFits
 from isocortex_metrics.encoding.split_fits import ERRORS, FitPlan, score_split
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
@@ -82,6 +86,8 @@ class RidgeComparison(LinearComparison):
     """
 
     alpha: float | None = None
+    default_permutations = 199
+    refits_permutations = False
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Fit and test every split for one layer.
@@ -117,3 +123,8 @@ class RidgeComparison(LinearComparison):
     def plan(self) -> FitPlan:
         """What is fitted in each split."""
         return FitPlan(self.alpha, keep=self.keep, with_errors=self.rules.measure in ERRORS)
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """Permuted responses are further columns of one decomposition per layer and split; see ``PermutedFits``."""
+        fits = PermutedFits(self, replace(self.plan, keep=()), list(distinct_layers(layers)))
+        return fits.readouts(orders)

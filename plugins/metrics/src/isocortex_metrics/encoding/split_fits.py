@@ -74,10 +74,24 @@ def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> d
     ([1.0], [False])
     """
     train, test = split
-    with_training = "training_r2" in plan.keep
     # predictions for the training stimuli come from the same product as those for the test stimuli
-    basis = split_basis(gram, train, np.concatenate([test, train]) if with_training else test)
-    basis, grid, fit = _best_fit(basis, like(responses[train], gram), plan)
+    predicted = np.concatenate([test, train]) if "training_r2" in plan.keep else test
+    return score_basis(split_basis(gram, train, predicted), responses, split, plan)
+
+
+def score_basis(basis: SplitBasis, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
+    """``score_split`` where the Gram matrix is decomposed: many sets of responses are columns of one.
+
+    Parameters
+    ----------
+    basis
+        ``split_basis`` of the split; with "training_r2" the training stimuli stand behind those of the test.
+    responses, split, plan
+        As for ``score_split``.
+    """
+    train, test = split
+    with_training = "training_r2" in plan.keep
+    basis, grid, fit = _best_fit(basis, like(responses[train], basis.values), plan)
     deviation, mean, alpha_index = to_numpy(fit.deviation), to_numpy(fit.mean), to_numpy(fit.alpha_index)
     of_test = deviation[: len(test)]
     r, null = pearson(of_test, responses[test])

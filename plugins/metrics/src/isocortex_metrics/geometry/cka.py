@@ -5,7 +5,8 @@ It is unbiased, per participant, and chooses among layers on halves of the stimu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import as_layered, by_blocks, draw_counts, measure_of, score_layers
+from isocortex.scoring import as_layered, by_blocks, distinct_layers, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
 from isocortex_metrics.geometry.kernels import (
@@ -30,6 +31,7 @@ from isocortex_metrics.geometry.kernels import (
 )
 from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
 from isocortex_metrics.geometry.participants import Participants, draws_over_participants, participants_of
+from isocortex_metrics.geometry.permuted_kernels import PermutedKernels
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.target.responses import responses_of
 
@@ -91,6 +93,8 @@ class CkaComparison(Comparison):
     statistic = "cka"
     ceiling_modes = ()
     aggregates = ("median-mean",)
+    default_permutations = 999
+    refits_permutations = False
 
     def __init__(
         self,
@@ -161,9 +165,7 @@ class CkaComparison(Comparison):
         "pair") of the layers that are read out. A single layer is read out on all stimuli at once; so is the best one
         where there are fewer than eight stimuli, which is marked optimistic.
         """
-        distinct = {layer.digest for layer in layers.values()}
-        few = len(distinct) < 2 or self.n_stimuli < 2 * MIN_STIMULI
-        if few or self.rules.layer_rule.choose == "none" or measure_of(self) != self.statistic:
+        if not self._nests(layers):
             return score_layers(self, layers)
         inside = halves(self.n_stimuli, self.settings.n_halvings, self.seed, MIN_STIMULI)
         weights = on_device(np.concatenate([np.ones((1, self.n_stimuli)), inside.astype(np.float64)]), self.device)
@@ -179,6 +181,36 @@ class CkaComparison(Comparison):
         kernel = kernel_of(layer, self.stimulus_id, self.device)[1]
         keep = partial(_pairs, kernel) if "prediction" in self.keep else None
         return self._aligned(kernel, weights, brains), keep
+
+    def _nests(self, layers: Mapping[str, Activations]) -> bool:
+        """Whether a layer is chosen on halves of the stimuli."""
+        many = len({layer.digest for layer in layers.values()}) > 1 and self.n_stimuli >= 2 * MIN_STIMULI
+        return many and self.rules.layer_rule.choose != "none" and measure_of(self) == self.statistic
+
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    def permuted(self, order: Array) -> CkaComparison:
+        """Rows and columns of the participants' kernels permuted; nothing is kept beside the scores."""
+        other = copy(self)
+        kernels = (to_numpy(brain.kernel)[np.ix_(order, order)] for brain in self.brains)
+        other.brains = [centre(on_device(kernel, self.device), self._ones) for kernel in kernels]
+        other.keep = ()
+        return other
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """Layers are centred once, in all and in each half; a permutation gathers the entries of the brains."""
+        if measure_of(self) != self.statistic:
+            return super().permuted_readouts(layers, orders)
+        inside = None
+        if self._nests(layers):
+            inside = halves(self.n_stimuli, self.settings.n_halvings, self.seed, MIN_STIMULI)
+        kernels = PermutedKernels([to_numpy(brain.kernel) for brain in self.brains], inside, self._kernel)
+        return kernels.pairs().readouts(list(distinct_layers(layers)), orders)
+
+    def _kernel(self, layer: Activations) -> Array:
+        return to_numpy(kernel_of(layer, self.stimulus_id, self.device)[1])
+
+    # --- interval and value -------------------------------------------------------------------------------------------
 
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
         """Bootstrap over stimuli and participants; a stimulus that is drawn twice makes no pair with itself.
@@ -222,6 +254,3 @@ def _square(pairs: Array, n_stimuli: int) -> Array:
     matrix = np.zeros((n_stimuli, n_stimuli))
     matrix[~np.tri(n_stimuli, dtype=bool)] = pairs
     return matrix + matrix.T
-
-
-# --- Brain-Score ------------------------------------------------------------------------------------------------------

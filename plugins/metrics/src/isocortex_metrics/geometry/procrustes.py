@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +13,21 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.scoring import PermutedChoice, distinct_layers, growing_blocks, measure_of, optimistic_criterion
 from isocortex.typing import Array
 from isocortex_metrics.geometry.kernels import kernel_of
 from isocortex_metrics.geometry.participants import Participants, participants_of
-from isocortex_metrics.geometry.shape_distance import procrustes_similarity, unit_factor
+from isocortex_metrics.geometry.shape_distance import procrustes_similarities, procrustes_similarity, unit_factor
 from isocortex_metrics.numerics.arrays import on_device
+from isocortex_metrics.numerics.per_layer import PerLayer
 from isocortex_metrics.target.responses import responses_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+#: bytes that permuted clouds may take
+_CLOUD_BYTES = 256 * 1024**2
 #: three points always make a flat cloud, which fits any other well
 _MIN_STIMULI = 4
 
@@ -80,6 +85,8 @@ class ProcrustesComparison(Comparison):
     statistic = "procrustes"
     smaller_is_better = frozenset({"angle"})
     ceiling_modes = ()
+    default_permutations = 999
+    refits_permutations = False
     aggregates = ("median-mean",)
 
     def __init__(
@@ -126,6 +133,35 @@ class ProcrustesComparison(Comparison):
             coords={"subject": list(self.people.names)},
             attrs={"layer": name, "target": self.people.target},
         )
+
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    def permuted(self, order: Array) -> ProcrustesComparison:
+        """The clouds of the participants with their stimuli permuted."""
+        other = copy(self)
+        other.brains, other.permutations = [brain[order] for brain in self.brains], []
+        return other
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """Kernels of layers stay; memory: those that 256 MB hold (others are made again), and 256 MB of clouds."""
+        import xarray as xr
+
+        if measure_of(self) != self.statistic:
+            yield from super().permuted_readouts(layers, orders)
+            return
+        kernels = PerLayer(
+            lambda layer: kernel_of(layer, self.people.stimulus_id, self.device)[1],
+            list(distinct_layers(layers)),
+            lambda kernel: 8 * self.n_stimuli**2,
+        )
+        widest = max(brain.shape[1] for brain in self.brains)
+        for block in growing_blocks(orders, max(1, _CLOUD_BYTES // (8 * 3 * self.n_stimuli * widest))):
+            choice = PermutedChoice()
+            for kernel in kernels:
+                found = [procrustes_similarities(kernel, brain[block]) for brain in self.brains]
+                values = np.stack(found, axis=1)  # (n_permutations, n_participants)
+                choice.offer(values, optimistic_criterion(values, None, self.rules))
+            yield xr.DataArray(choice.values, dims=("draw", "subject"))
 
     def _chance(self, kernel: Any, brain: Any) -> float:
         return float(np.mean([procrustes_similarity(kernel, brain[order]) for order in self.permutations]))

@@ -11,7 +11,8 @@ the stimuli and read out on the pairs within the other half.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,16 +23,18 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
 from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
-from isocortex.scoring import as_layered, by_blocks, draw_counts, measure_of, score_layers
+from isocortex.scoring import as_layered, by_blocks, distinct_layers, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import (
     FlatPatternError,
+    pair_places,
     pairs_among,
 )
 from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, TIE_SHARE, varies
 from isocortex_metrics.geometry.participant_rdms import ParticipantRdms, participant_rdms, rdm_of
 from isocortex_metrics.geometry.participants import draws_over_participants
+from isocortex_metrics.geometry.permuted_rdms import PermutedRdms
 from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, leave_one_out, pairwise_agreement
 from isocortex_metrics.numerics.threads import few_threads
 
@@ -117,6 +120,8 @@ class RsaComparison(Comparison):
 
     statistic = "rho"
     aggregates = ("median-mean",)
+    default_permutations = 999
+    refits_permutations = False
 
     def __init__(
         self,
@@ -220,9 +225,7 @@ class RsaComparison(Comparison):
         that are read out. A single layer is read out on all pairs; so is the best one where there are fewer than eight
         stimuli, which is marked optimistic.
         """
-        distinct = {layer.digest for layer in layers.values()}
-        few = len(distinct) < 2 or self.n_stimuli < 2 * _MIN_STIMULI
-        if few or self.rules.layer_rule.choose == "none" or measure_of(self) != self.statistic:
+        if not self._nests(layers):
             return score_layers(self, layers)
         choice, of_group = HalvesChoice(self._inside), dict[str, Array]()
         for name, layer in layers.items():
@@ -236,6 +239,11 @@ class RsaComparison(Comparison):
         scores[f"group_{self.statistic}"] = ("layer", group[:, 0])
         scores["group_test"] = (("layer", "split"), group[:, 1:][:, choice.other_half])
         return scores
+
+    def _nests(self, layers: Mapping[str, Activations]) -> bool:
+        """Whether a layer is chosen on halves of the stimuli."""
+        many = len({layer.digest for layer in layers.values()}) > 1 and self.n_stimuli >= 2 * _MIN_STIMULI
+        return many and self.rules.layer_rule.choose != "none" and measure_of(self) == self.statistic
 
     @cached_property
     def _inside(self) -> Array:
@@ -274,6 +282,26 @@ class RsaComparison(Comparison):
             compared.append(self._compared(rdm[places], brains, group))
         of_group[layer.digest] = np.array([group for _, group in compared])
         return np.stack([found for found, _ in compared]), (lambda: rdm) if "prediction" in self.keep else None
+
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    def permuted(self, order: Array) -> RsaComparison:
+        """Rows and columns of the matrices of participants and group permuted; nothing is kept beside the scores."""
+        other = copy(self)
+        first, second = np.triu_indices(self.n_stimuli, 1)
+        low, high = np.minimum(order[first], order[second]), np.maximum(order[first], order[second])
+        places = pair_places(low, high, self.n_stimuli)
+        other.brains, other.group, other.keep = self.brains[:, places], self.group[places], ()
+        other.__dict__.pop("_halves", None)  # of the order that was
+        return other
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """Layers are ranked once, in all and in each half; the participants' permuted ranks are found by counting."""
+        if measure_of(self) != self.statistic:
+            return super().permuted_readouts(layers, orders)
+        inside = self._inside if self._nests(layers) else None
+        rdms = PermutedRdms(self.kind, self.brains, self._rdm)
+        return rdms.pairs(self.n_stimuli, inside).readouts(list(distinct_layers(layers)), orders, fill=0.0)
 
     # --- interval and value -------------------------------------------------------------------------------------------
 

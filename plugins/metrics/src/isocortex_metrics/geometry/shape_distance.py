@@ -8,6 +8,7 @@ import numpy as np
 
 from isocortex.activations import namespace
 from isocortex.typing import Array
+from isocortex_metrics.numerics.arrays import to_numpy
 from isocortex_metrics.numerics.threads import few_threads
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -68,13 +69,20 @@ def procrustes_similarity(kernel: Any, factor: Any) -> float:
     >>> round(procrustes_similarity(cloud @ cloud.T, unit_factor(5 * turned)), 12)
     1.0
     """
-    xp = namespace(kernel, factor)
+    return float(procrustes_similarities(kernel, factor[None])[0])
+
+
+def procrustes_similarities(kernel: Any, factors: Any) -> Array:
+    """``procrustes_similarity`` of one kernel with each of some factors (n_factors, n_stimuli, rank): (n_factors,)."""
+    xp = namespace(kernel, factors)
     size = float(xp.linalg.trace(kernel))
-    if size <= 0 or float(xp.sum(factor * factor)) == 0:
-        return float("nan")
+    if size <= 0:
+        return np.full(len(factors), np.nan)
     with few_threads(len(kernel)):
-        inner = factor.T @ (kernel @ factor)
-        squared = xp.linalg.eigvalsh((inner + inner.T) / 2.0)
-    largest = float(squared[-1])
-    kept = xp.where(squared > len(kernel) * _EPS * largest, squared, 0.0)
-    return min(float(xp.sum(xp.sqrt(kept))) / size**0.5, 1.0)
+        turned = xp.permute_dims(factors, (0, 2, 1))
+        inner = turned @ (kernel @ factors)
+        squared = xp.linalg.eigvalsh((inner + xp.permute_dims(inner, (0, 2, 1))) / 2.0)
+    kept = xp.where(squared > len(kernel) * _EPS * squared[:, -1:], squared, 0.0)
+    found = to_numpy(xp.sum(xp.sqrt(kept), axis=1)) / size**0.5
+    flat = to_numpy(xp.sum(factors * factors, axis=(1, 2))) == 0
+    return np.where(flat, np.nan, np.minimum(found, 1.0))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Split
+from isocortex.scoring import joined
 from isocortex.typing import Array
 from isocortex_metrics.target.responses import labels_of
 
@@ -328,28 +329,6 @@ def first_equal(target: Dataset | xr.DataArray, stimulus_id: Sequence[str]) -> l
     equal = target.stimuli.equal if isinstance(target, Dataset) else ()
     first = {name: names[0] for names in equal for name in names}
     return [first.get(name, name) for name in stimulus_id]
-
-
-def joined(labels: Sequence[str], also: Sequence[str]) -> list[str]:
-    """Groups of stimuli that share a label or share what ``also`` says; named after the first label when sorted.
-
-    Examples
-    --------
-    >>> joined(["cats", "dogs", "birds"], ["x", "x", "y"])
-    ['cats', 'cats', 'birds']
-    """
-    leader: dict[str, str] = {}
-
-    def found(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            name = leader[name]
-        return name
-
-    seen: dict[str, str] = {}
-    for name, other in zip(labels, also, strict=True):
-        one, two = sorted((found(name), found(seen.setdefault(other, name))))
-        leader[two] = one
-    return [found(name) for name in labels]
 
 
 def _drawn_on_the_first(

@@ -1,0 +1,124 @@
+"""Comparisons of pair vectors where rows and columns of every participant's matrix are permuted.
+
+The layers' vectors, on all pairs and within each half of the stimuli, stay; what a permutation brings to a half is
+gathered from the participants' matrices, so that layers share the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isocortex.scoring import growing_blocks, mean_of_valid
+from isocortex.typing import Array
+from isocortex_metrics.geometry.dissimilarity import pairs_among
+from isocortex_metrics.numerics.threads import few_threads
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from isocortex.activations import Activations
+
+#: bytes of layers' vectors that are held at once
+_LAYER_BYTES = 256 * 1024**2
+#: permutations of a block at most
+_MOST = 200
+
+#: (place of the half, 0 for all pairs, places of its pairs after the permutation, the permutation) →
+#: (n_participants, n_pairs), of which products with the layers' vectors are the statistic
+Brains = Callable[[int, Array, Array], Array]
+#: vectors of a layer on all pairs and within each half
+Vectors = Callable[["Activations"], Iterable[Array]]
+
+
+class PermutedPairs:
+    """Products of layers and permuted brains.
+
+    Memory: 256 MB of layers' vectors, or those of one layer; layers beyond are read again for each block of up to 200
+    permutations.
+
+    Parameters
+    ----------
+    n_stimuli
+        How many.
+    inside
+        (n_splits, n_stimuli) bool: halves of the stimuli, the second of all halvings behind the first; None: no choice
+        of a layer is nested.
+    vectors
+        Of a layer: all pairs, and those within each half.
+    brains
+        What a permutation brings to a half.
+    compare
+        (brains, layers (n_layers, n_pairs)) → (n_participants, n_layers); default: products.
+    """
+
+    def __init__(
+        self,
+        n_stimuli: int,
+        inside: Array | None,
+        vectors: Vectors,
+        brains: Brains,
+        compare: Callable[[Array, Array], Array] | None = None,
+    ) -> None:
+        self.n_stimuli, self.inside, self.vectors, self.brains = n_stimuli, inside, vectors, brains
+        self.compare = compare or (lambda brain, layers: brain @ layers.T)
+        halves = () if inside is None else tuple(inside)
+        self.places = [pairs_among(np.flatnonzero(half), n_stimuli) for half in (np.ones(n_stimuli, dtype=bool), *halves)]
+        self._first, self._second = (places.astype(np.int32) for places in np.triu_indices(n_stimuli, 1))
+        self._number = np.zeros((n_stimuli, n_stimuli), dtype=np.int32)
+        self._number[self._first, self._second] = np.arange(len(self._first), dtype=np.int32)
+        self._number += self._number.T
+
+    def readouts(self, layers: Sequence[Activations], orders: Array, fill: float | None = None) -> Iterator[xr.DataArray]:
+        """What is read out, ("draw"[, "split"], "subject"), in blocks; ``fill`` stands where nothing can be compared."""
+        import xarray as xr
+
+        size = max(1, _LAYER_BYTES // (8 * sum(map(len, self.places))))
+        batches = [layers[start : start + size] for start in range(0, len(layers), size)]
+        only = self._together(batches[0]) if len(batches) == 1 else None
+        for block in growing_blocks(orders, _MOST):
+            parts: list[Array] = []
+            for batch in batches:
+                together = self._together(batch) if only is None else only
+                with few_threads(0):
+                    parts.append(np.stack([self._products(together, order) for order in block]))
+            found = np.concatenate(parts, axis=1)  # (n_permutations, n_layers, 1 + n_splits, n_participants)
+            if fill is not None and self.inside is None:
+                found = np.nan_to_num(found, nan=fill)
+            values = self._read_out(found)
+            values = values if fill is None else np.nan_to_num(values, nan=fill)
+            yield xr.DataArray(values, dims=("draw", "split", "subject") if values.ndim == 3 else ("draw", "subject"))
+
+    def _together(self, layers: Sequence[Activations]) -> list[Array]:
+        """Vectors (n_layers, n_pairs) of some layers on all pairs, and within each half."""
+        found = [np.empty((len(layers), len(places))) for places in self.places]
+        for row, layer in enumerate(layers):
+            for vectors, vector in zip(found, self.vectors(layer), strict=True):
+                vectors[row] = vector
+        return found
+
+    def _products(self, layers: Sequence[Array], order: Array) -> Array:
+        """(n_layers, 1 + n_splits, n_participants) of one permutation."""
+        pairs = self._number[order[self._first], order[self._second]]
+        found: list[Array] = []
+        for half, (places, vectors) in enumerate(zip(self.places, layers, strict=True)):
+            brain = self.brains(half, pairs if half == 0 else pairs[places], order)
+            found.append(self.compare(brain, vectors).T)
+        return np.stack(found, axis=1)
+
+    def _read_out(self, found: Array) -> Array:
+        """The layer that is best on a half, on the other half; or the best of all, (n_permutations, …, n_participants)."""
+        if self.inside is None:
+            chosen = _best(mean_of_valid(found[:, :, 0]))
+            return found[np.arange(len(found)), chosen, 0]
+        n_splits = len(self.inside)
+        chosen = _best(mean_of_valid(found[:, :, 1:]))  # (n_permutations, n_splits)
+        other_half = 1 + np.roll(np.arange(n_splits), n_splits // 2)
+        return found[np.arange(len(found))[:, None], chosen, other_half]
+
+
+def _best(criterion: Array) -> Array:
+    """Place of the best along the second axis, the first of equals; NaN is below all."""
+    return np.where(np.isnan(criterion), -np.inf, criterion).argmax(axis=1)

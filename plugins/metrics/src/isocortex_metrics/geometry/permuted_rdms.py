@@ -1,0 +1,122 @@
+"""Dissimilarity matrices of participants with rows and columns permuted, compared with those of layers.
+
+Within a half of the stimuli ranks are those within the half, and a permutation brings other pairs there: the ranks of
+participants are found by counting, those of layers stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isocortex.typing import Array
+from isocortex_metrics.geometry.dissimilarity import pairs_among
+from isocortex_metrics.geometry.pair_statistics import COMPARISONS, PairStatistic, varies
+from isocortex_metrics.geometry.permuted_pairs import PermutedPairs
+from isocortex_metrics.numerics.ranks import average_ranks
+
+if TYPE_CHECKING:
+    from isocortex.activations import Activations
+
+
+class PermutedRdms:
+    """Matrices as a statistic compares them.
+
+    Parameters
+    ----------
+    kind
+        The statistic.
+    brains
+        (n_participants, n_pairs), transformed.
+    rdm_of
+        Layer → dissimilarities (n_pairs,).
+    """
+
+    def __init__(self, kind: PairStatistic, brains: Array, rdm_of: Callable[[Activations], Array]) -> None:
+        self.kind, self.brains, self.rdm_of = kind, brains, rdm_of
+        self.ranks = [RanksWithin(brain) for brain in brains] if kind.name in _OF_RANKS else []
+
+    def pairs(self, n_stimuli: int, inside: Array | None) -> PermutedPairs:
+        """Products with layers, on all pairs and within halves ``inside``."""
+        compare = None if self.kind is not COMPARISONS["kendall"] else self._one_by_one
+        return PermutedPairs(n_stimuli, inside, partial(self._of_layer, n_stimuli, inside), self._of_brains, compare)
+
+    def _of_layer(self, n_stimuli: int, inside: Array | None, layer: Activations) -> Iterator[Array]:
+        rdm = self.rdm_of(layer)
+        yield self._transformed(rdm)
+        for half in () if inside is None else inside:
+            yield self._transformed(rdm[pairs_among(np.flatnonzero(half), n_stimuli)])
+
+    def _transformed(self, rdm: Array) -> Array:
+        """As it is compared; NaN where its entries are equal."""
+        return self.kind.transform(rdm) if varies(rdm) else np.full(len(rdm), np.nan)
+
+    def _of_brains(self, half: int, pairs: Array, order: Array) -> Array:
+        del order
+        if half == 0:
+            return self.brains[:, pairs]
+        if self.ranks:
+            return _OF_RANKS[self.kind.name](np.stack([brain.of(pairs) for brain in self.ranks]))
+        found = self.brains[:, pairs]
+        known = [self.kind.transform(row, 0.0) if varies(row) else np.full(len(row), np.nan) for row in found]
+        return np.stack(known)
+
+    def _one_by_one(self, brains: Array, layers: Array) -> Array:
+        """(n_participants, n_layers) of a statistic that is no product; NaN where one of the two is."""
+        known = np.isfinite(brains[:, 0]), np.isfinite(layers[:, 0])
+        found = np.full((len(brains), len(layers)), np.nan)
+        for place in np.flatnonzero(known[1]):
+            found[known[0], place] = self.kind.compare(brains[known[0]], layers[place])
+        return found
+
+
+def _unit(ranks: Array) -> Array:
+    """Ranks less their mean, with norm 1; NaN where all are equal."""
+    ranks -= (ranks.shape[1] + 1) / 2
+    norm = np.sqrt(np.einsum("ij,ij->i", ranks, ranks))[:, None]
+    ranks /= np.where(norm > 0, norm, np.nan)
+    return ranks
+
+
+def _scaled(ranks: Array) -> Array:
+    """Ranks less their mean, over the norm of ranks without ties."""
+    n = ranks.shape[1]
+    flat = np.ptp(ranks, axis=1, keepdims=True) == 0
+    return np.where(flat, np.nan, (ranks - (n + 1) / 2) * np.sqrt(12 / (n**3 - n)))
+
+
+_OF_RANKS: dict[str, Callable[[Array], Array]] = {"rho": _unit, "rho_a": _scaled}
+
+
+class RanksWithin:
+    """Ranks of a vector within any of its parts, by counting: no sorting for each part.
+
+    Parameters
+    ----------
+    vector
+        (n_entries,); equal entries tie.
+
+    Examples
+    --------
+    >>> RanksWithin(np.array([5.0, 1.0, 5.0, 3.0])).of(np.array([0, 2, 3])).tolist()
+    [2.5, 2.5, 1.0]
+    """
+
+    def __init__(self, vector: Array) -> None:
+        ranks = average_ranks(vector, 0.0)
+        self.level = np.unique(ranks, return_inverse=True)[1].astype(np.int32)
+        self.n_levels = int(self.level.max()) + 1
+        self.has_ties = self.n_levels < len(self.level)
+
+    def of(self, places: Array) -> Array:
+        """Average ranks, from 1, of the entries at some places among each other, (n_places,) float64."""
+        level = self.level[places]
+        if not self.has_ties:
+            there = np.zeros(self.n_levels, dtype=bool)
+            there[level] = True
+            return np.cumsum(there, dtype=np.float64)[level]
+        counts = np.bincount(level, minlength=self.n_levels)
+        return (np.cumsum(counts) - (counts - 1) / 2)[level]
