@@ -13,7 +13,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import make_responses
 from isocortex.errors import SettingsError
 from isocortex.scoring.contract import Preparation, Rules
-from isocortex_metrics.encoding import matching
+from isocortex_metrics.encoding import matching, unit_matching
 from isocortex_metrics.encoding.unit_matching import one_to_one, transport
 
 BOTH = ("one-to-one", "soft-matching")
@@ -196,7 +196,7 @@ def test_a_wide_layer_of_noise_is_not_chosen() -> None:
     """Many units always correlate on the stimuli that they are matched on; the choice of layers does not see these."""
     generator = np.random.default_rng(9)
     responses = generator.standard_normal((60, 6))
-    narrow = layer(responses + 0.7 * generator.standard_normal((60, 6)))
+    narrow = layer(responses + 1.6 * generator.standard_normal((60, 6)))
     wide = Activations("wide", names(60), [generator.standard_normal((60, 3000))])
     for name in BOTH:
         scores = against(name, responses).score_all({"layer": narrow, "wide": wide})
@@ -217,3 +217,23 @@ def test_draws_lie_about_the_value(name: str) -> None:
     assert summary.interval_low < summary.value < summary.interval_high
     assert abs(np.mean(summary.draws) - summary.value) < 0.02
     assert np.abs(scores["r2"].values - np.sign(scores["r"].values) * scores["r"].values ** 2).max() < 1e-12
+
+
+def test_a_draw_of_every_stimulus_once_is_the_value() -> None:
+    """What is drawn is the value that is scored, also where a neuroid has several units."""
+    generator = np.random.default_rng(11)
+    features, responses = generator.standard_normal((60, 20)), generator.standard_normal((60, 6))
+    comparison = against("soft-matching", responses + features[:, :6])
+    scores = comparison.score(layer(features))
+    for split, (_, test) in enumerate(comparison.splits):
+        prediction = scores["prediction"].values[split, : len(test)]
+        once = comparison._split_draws(split, prediction, np.arange(6), np.ones((1, len(test))), "r")
+        assert np.abs(once[0] - scores["r"].values[split]).max() < 1e-9
+
+
+def test_pairs_that_were_not_looked_at_first_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From prices that know nothing the programme still ends at the best plan of all pairs."""
+    monkeypatch.setattr(unit_matching, "_smooth_prices", lambda *of: np.zeros(len(of[2])))
+    values = np.random.default_rng(12).uniform(-1, 1, (59, 31))
+    found = transport(in_blocks(values), *values.shape)
+    assert abs(found.multiply(values).sum() / 31 - programme(values)) < 1e-9
