@@ -35,6 +35,7 @@ from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.correlation import signed_square, weighted_pearson
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.numerics.gram import gram_matrix
+from isocortex_metrics.numerics.primal_ridge import Units
 from isocortex_metrics.target.splits import stack_tests
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ class LinearComparison(Comparison):
         """Gram matrix (n_stimuli, n_stimuli) of a layer, in the order of the stimuli, on the device."""
         width = max(1, _BLOCK_VALUES // self.n_stimuli)
         return gram_matrix(activations.blocks(self.stimulus_id, width), self.n_stimuli, self.device)
+
+    def features(self, activations: Activations) -> Array | Units:
+        """What a split is fitted from: the Gram matrix, or where a comparison can, units that are few."""
+        return self.gram(activations)
 
     def assembled(
         self, parts: Sequence[Mapping[str, Array]], splits: Sequence[Split], attrs: Mapping[str, str]

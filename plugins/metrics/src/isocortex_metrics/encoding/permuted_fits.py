@@ -19,9 +19,9 @@ from isocortex.scoring import (
     unit_criterion,
 )
 from isocortex.typing import Array
-from isocortex_metrics.encoding.split_fits import FitPlan, score_basis
-from isocortex_metrics.numerics.gram import SplitBasis, split_basis
+from isocortex_metrics.encoding.split_fits import Basis, FitPlan, decomposed, score_basis
 from isocortex_metrics.numerics.per_layer import PerLayer
+from isocortex_metrics.numerics.primal_ridge import Units
 from isocortex_metrics.numerics.threads import in_threads
 
 if TYPE_CHECKING:
@@ -85,20 +85,19 @@ class PermutedFits:
             return unit_criterion(selection, like, rules)
         return optimistic_criterion(values, codes_of(like), rules)
 
-    def _scored(self, bases: Sequence[SplitBasis], block: Array, source: str) -> tuple[Array, Array]:
+    def _scored(self, bases: Sequence[Basis], block: Array, source: str) -> tuple[Array, Array]:
         """Selection and measure of one layer, (n_permutations, n_splits, n_neuroids) each."""
         pairs = list(zip(bases, self.comparison.splits, strict=True))
         parts = in_threads(partial(self._fitted, block, source), pairs, n_threads=self.n_threads)
         selection, values = (np.stack([part[number] for part in parts], axis=1) for number in (0, 1))
         return selection, values
 
-    def _of_layer(self, layer: Activations) -> list[SplitBasis]:
+    def _of_layer(self, layer: Activations) -> list[Basis]:
         """Decompositions of all splits of a layer."""
-        gram = self.comparison.gram(layer)
-        decomposed = partial(_decomposed, gram)
-        return in_threads(decomposed, self.comparison.splits, n_threads=self.n_threads)
+        of_split = partial(_of_split, self.comparison.features(layer))
+        return in_threads(of_split, self.comparison.splits, n_threads=self.n_threads)
 
-    def _fitted(self, block: Array, source: str, pair: tuple[SplitBasis, Split]) -> tuple[Array, Array]:
+    def _fitted(self, block: Array, source: str, pair: tuple[Basis, Split]) -> tuple[Array, Array]:
         """Selection and measure (n_permutations, n_neuroids) of one split."""
         basis, split = pair
         n_neuroids = self.comparison.responses.shape[1]
@@ -110,16 +109,16 @@ class PermutedFits:
         )
         return selection, values
 
-    def _of_columns(self, basis: SplitBasis, orders: Array, split: Split) -> dict[str, Array]:
+    def _of_columns(self, basis: Basis, orders: Array, split: Split) -> dict[str, Array]:
         """Scores of the columns (n_permutations × n_neuroids,) of several permutations."""
         responses = self.comparison.responses
         columns = responses[orders.T].reshape(len(responses), -1)  # (n_stimuli, n_permutations · n_neuroids)
         return score_basis(basis, columns, split, self.plan)
 
 
-def _decomposed(gram: Array, split: Split) -> SplitBasis:
-    return split_basis(gram, split.train, split.test)
+def _of_split(features: Array | Units, split: Split) -> Basis:
+    return decomposed(features, split.train, split.test)
 
 
-def _bytes_of(basis: SplitBasis) -> int:
+def _bytes_of(basis: Basis) -> int:
     return 8 * (basis.vectors.shape[0] + basis.cross.shape[0]) * basis.vectors.shape[1]

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import Field
 
 from isocortex.activations import Activations
@@ -23,6 +24,7 @@ from isocortex.typing import Array
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
 from isocortex_metrics.encoding.permuted_fits import PermutedFits
 from isocortex_metrics.encoding.split_fits import ERRORS, FitPlan, score_split
+from isocortex_metrics.numerics.primal_ridge import FEW_UNITS, Units
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
 from isocortex_metrics.target.splits import SplitSettings, columns_of, draw_splits
@@ -114,10 +116,18 @@ class RidgeComparison(LinearComparison):
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
-        fit = partial(score_split, self.gram(layer), self.responses, plan=self.plan)
+        fit = partial(score_split, self.features(layer), self.responses, plan=self.plan)
         # other devices do one thing at a time
         parts = in_threads(fit, splits, n_threads=None if self.device == "cpu" else 1)
         return self.assembled(parts, splits, {"layer": layer.layer, "noise_correction": self.noise_correction})
+
+    def features(self, activations: Activations) -> Array | Units:
+        """The units themselves where they are at most half as many as the training stimuli; else the Gram matrix."""
+        smallest = min(len(split.train) for split in self.splits)
+        if self.device != "cpu" or self.plan.n_components or activations.n_units > FEW_UNITS * smallest:
+            return self.gram(activations)
+        values = activations.array(self.stimulus_id)
+        return Units(np.subtract(values, values[:1], dtype=np.float64))
 
     @property
     def plan(self) -> FitPlan:

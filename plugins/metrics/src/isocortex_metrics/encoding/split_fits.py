@@ -14,10 +14,13 @@ from isocortex_metrics.numerics.correlation import pearson, signed_square
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, SplitFit, fit_split
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error, r2_score
 from isocortex_metrics.numerics.gram import SplitBasis, split_basis
+from isocortex_metrics.numerics.primal_ridge import PrimalBasis, Units, fit_primal, primal_basis
 
 #: what tells how far predictions are from responses, and not only how they vary together
 ERRORS = ("explained_variance", "r2_score", "mse")
 _EPS = float(np.finfo(np.float64).eps)
+
+Basis = SplitBasis | PrimalBasis
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,20 @@ class FitPlan:
     with_errors: bool = False
 
 
-def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
+def decomposed(features: Array | Units, train: Array, test: Array) -> Basis:
+    """What a split needs of the features: from their Gram matrix, or from few units themselves."""
+    if isinstance(features, Units):
+        return primal_basis(features.values, train, test)
+    return split_basis(features, train, test)
+
+
+def score_split(features: Array | Units, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
     """Fit the training stimuli of a split, predict its test stimuli and compare.
 
     Parameters
     ----------
-    gram
-        (n_stimuli, n_stimuli) Gram matrix of the features, on any device.
+    features
+        (n_stimuli, n_stimuli) Gram matrix of the features, on any device; or the features, where their units are few.
     responses
         (n_stimuli, n_neuroids) float64 numpy array.
     split
@@ -76,16 +86,16 @@ def score_split(gram: Array, responses: Array, split: Split, plan: FitPlan) -> d
     train, test = split
     # predictions for the training stimuli come from the same product as those for the test stimuli
     predicted = np.concatenate([test, train]) if "training_r2" in plan.keep else test
-    return score_basis(split_basis(gram, train, predicted), responses, split, plan)
+    return score_basis(decomposed(features, train, predicted), responses, split, plan)
 
 
-def score_basis(basis: SplitBasis, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
+def score_basis(basis: Basis, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
     """``score_split`` where the Gram matrix is decomposed: many sets of responses are columns of one.
 
     Parameters
     ----------
     basis
-        ``split_basis`` of the split; with "training_r2" the training stimuli stand behind those of the test.
+        ``decomposed`` for the split; with "training_r2" the training stimuli stand behind those of the test.
     responses, split, plan
         As for ``score_split``.
     """
@@ -111,14 +121,14 @@ def score_basis(basis: SplitBasis, responses: Array, split: Split, plan: FitPlan
     return found
 
 
-def _best_fit(basis: SplitBasis, responses: Array, plan: FitPlan) -> tuple[SplitBasis, Array, SplitFit]:
+def _best_fit(basis: Basis, responses: Array, plan: FitPlan) -> tuple[Basis, Array, SplitFit]:
     """The fit of the number of components that does best within the training stimuli; the first of equal ones."""
-    best: tuple[SplitBasis, Array, SplitFit] | None = None
+    best: tuple[Basis, Array, SplitFit] | None = None
     highest = -np.inf
     for n_components in plan.n_components or (None,):
-        part = basis if n_components is None else leading(basis, n_components)
+        part = basis if n_components is None or isinstance(basis, PrimalBasis) else leading(basis, n_components)
         grid = _grid(part, plan.alpha)
-        fit = fit_split(part, responses, grid)
+        fit = fit_primal(part, responses, grid) if isinstance(part, PrimalBasis) else fit_split(part, responses, grid)
         within = float(np.mean(to_numpy(fit.selection)))
         if best is None or within > highest:
             best, highest = (part, grid, fit), within
@@ -153,7 +163,7 @@ def leading(basis: SplitBasis, n_components: int) -> SplitBasis:
     return SplitBasis(basis.vectors, values, xp.where(values > 0, basis.cross, xp.zeros_like(basis.cross)))
 
 
-def _grid(basis: SplitBasis, alpha: float | None) -> Array:
+def _grid(basis: Basis, alpha: float | None) -> Array:
     """Ascending multiples of the mean eigenvalue.
 
     Least squares are ridge with an alpha so small that its part in the smallest eigenvalue is lost in rounding.

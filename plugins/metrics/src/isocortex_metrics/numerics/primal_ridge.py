@@ -25,6 +25,13 @@ FEW_UNITS = 0.5
 
 
 @dataclass(frozen=True)
+class Units:
+    """Features whose units are few: (n_stimuli, n_units) float64, less any constant row."""
+
+    values: Array
+
+
+@dataclass(frozen=True)
 class PrimalBasis:
     """What a split needs of the features; arrays lie where these lay.
 
@@ -37,7 +44,7 @@ class PrimalBasis:
     cross
         (n_test, n_directions): test features less the training mean, times V Λ^½.
     free
-        (n_train,) the share of each stimulus that no direction explains, 1 − 1/n − Σ U²; exactly 0 where it is rounding.
+        (n_train,) the share of each stimulus that no direction explains, 1 − 1/n − Σ U²; exactly 0 for rounding.
     """
 
     vectors: Array
