@@ -158,8 +158,10 @@ class BrainScoreComparison(Comparison):
             for kernel in kernels:
                 values = np.array([self._aligned(kernel, self.rows_of(order), subsets) for order in block])
                 choice.offer(values, optimistic_criterion(values, None, self.rules))
-            yield xr.DataArray(choice.values, dims=("draw", "split")) if self.subsets else xr.DataArray(
-                choice.values[:, 0], dims=("draw",)
+            yield (
+                xr.DataArray(choice.values, dims=("draw", "split"))
+                if self.subsets
+                else xr.DataArray(choice.values[:, 0], dims=("draw",))
             )
 
     def _aligned(self, layer: Array, rows: Array, subsets: Sequence[Array]) -> list[float]:

@@ -65,14 +65,18 @@ class PermutedPairs:
         self.n_stimuli, self.inside, self.vectors, self.brains = n_stimuli, inside, vectors, brains
         self.compare = compare or (lambda brain, layers: brain @ layers.T)
         halves = () if inside is None else tuple(inside)
-        self.places = [pairs_among(np.flatnonzero(half), n_stimuli) for half in (np.ones(n_stimuli, dtype=bool), *halves)]
+        self.places = [
+            pairs_among(np.flatnonzero(half), n_stimuli) for half in (np.ones(n_stimuli, dtype=bool), *halves)
+        ]
         self._first, self._second = (places.astype(np.int32) for places in np.triu_indices(n_stimuli, 1))
         self._number = np.zeros((n_stimuli, n_stimuli), dtype=np.int32)
         self._number[self._first, self._second] = np.arange(len(self._first), dtype=np.int32)
         self._number += self._number.T
 
-    def readouts(self, layers: Sequence[Activations], orders: Array, fill: float | None = None) -> Iterator[xr.DataArray]:
-        """What is read out, ("draw"[, "split"], "subject"), in blocks; ``fill`` stands where nothing can be compared."""
+    def readouts(
+        self, layers: Sequence[Activations], orders: Array, fill: float | None = None
+    ) -> Iterator[xr.DataArray]:
+        """What is read out, ("draw"[, "split"], "subject"), in blocks; ``fill`` where nothing can be compared."""
         import xarray as xr
 
         size = max(1, _LAYER_BYTES // (8 * sum(map(len, self.places))))
@@ -109,7 +113,7 @@ class PermutedPairs:
         return np.stack(found, axis=1)
 
     def _read_out(self, found: Array) -> Array:
-        """The layer that is best on a half, on the other half; or the best of all, (n_permutations, …, n_participants)."""
+        """(n_permutations[, n_splits], n_participants): the layer best on a half, on the other; or best of all."""
         if self.inside is None:
             chosen = _best(mean_of_valid(found[:, :, 0]))
             return found[np.arange(len(found)), chosen, 0]
