@@ -24,6 +24,7 @@ CODE = '''
 
 import json
 import sys
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,13 @@ class Fitted(Comparison):
         self.ids = responses["stimulus_id"].values.tolist()
         self.n_stimuli = len(self.ids)
         self.ceiling = Ceiling("made up", "r", 0.9)
+        self.default_permutations = None if "shift" in settings else 39
+
+    def permuted(self, order):
+        SEEN.append(("permuted",))
+        other = copy(self)
+        other.responses = self.responses.copy(data=self.responses.values[order])
+        return other
 
     def score(self, activations):
         baselines = {name: item.array(self.ids).shape for name, item in self.baselines.items()}

@@ -72,7 +72,7 @@ def chance_text(row: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> chance_text({"chance": 0.01, "calibrated": 0.3})
-    '0.3000 (0.0100)'
+    '0.300 (0.010)'
     """
     if row.get("chance") is None:
         return ""

@@ -56,8 +56,9 @@ def rows_frame(results: Iterable[Result]) -> pd.DataFrame:
 
     The whole result is the region "all" (one that has this name is "'all'"). Further measures stand in columns
     ``also_NAME``, ``q`` is the false-discovery rate of ``p`` over the rows of a benchmark and statistic, regions apart
-    from whole results, the fields of the stage in ``stage`` and ``stage_…``, warnings joined by spaces. A text that does not
-    apply is empty. A failed cell is one row whose status is "failed", with the reason in ``failure`` and no value.
+    from whole results, the fields of the stage in ``stage`` and ``stage_…``, warnings joined by spaces. A text that
+    does not apply is empty. A failed cell is one row whose status is "failed", with the reason in ``failure`` and no
+    value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is asked of chance: ``--null``, how many permutations of which stimuli, and what a finished result lacks of it."""
+"""What is asked of chance (``--null``): how many permutations of which stimuli; what a finished result lacks of it."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ class Null:
         if found in (NONE, NOT_OFFERED, self.name):
             return ""
         return (
-            f"its chance is that of stimuli permuted {found}, and stays; score into another --out for {self.name}, which "
-            "is another question"
+            f"its chance is that of stimuli permuted {found}, and stays; score into another --out for {self.name}, "
+            "which is another question"
         )

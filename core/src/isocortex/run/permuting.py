@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isocortex.results.result import Result
     from isocortex.scoring.contract import Contract
 
+
 def exchangeable_of(dataset: Dataset, comparison: Contract, within: str = "") -> tuple[Exchangeable, list[str]]:
     """Which stimuli of a data set may change places, and sentences on those that may not.
 
@@ -42,8 +43,8 @@ def exchangeable_of(dataset: Dataset, comparison: Contract, within: str = "") ->
     said: list[str] = []
     if 0 < found.n_fixed < len(ids):
         said.append(
-            f"{found.n_fixed} of {len(ids)} stimuli stay where they are in all permutations, because no other group has "
-            "their size (and labels): p rests on the others."
+            f"{found.n_fixed} of {len(ids)} stimuli stay where they are in all permutations, because no other group "
+            "has their size (and labels): p rests on the others."
         )
     return found, said
 
@@ -105,7 +106,9 @@ def with_null(
     return summary.model_copy(update=made[None]), parts, said
 
 
-def without_null(rows: tuple[Summary, dict[str, Summary]], because: str) -> tuple[Summary, dict[str, Summary], list[str]]:
+def without_null(
+    rows: tuple[Summary, dict[str, Summary]], because: str
+) -> tuple[Summary, dict[str, Summary], list[str]]:
     """Summary and regions marked as having no level of chance, and why."""
     summary, regions = rows
     marked = {"permuted": NOT_OFFERED}
@@ -122,7 +125,8 @@ def add_null(path: Path, found: Result, again: Result) -> Result:
         The cell has other values now: nothing is changed.
     """
     refuse_other_values(path, found, again, "for --null")
-    assert found.summary is not None and again.summary is not None
+    assert found.summary is not None
+    assert again.summary is not None
     regions = {name: _extended(part, again.regions[name]) for name, part in found.regions.items()}
     extended = found.model_copy(
         update={

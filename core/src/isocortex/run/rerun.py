@@ -25,8 +25,8 @@ from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.kept_arrays import different_values
 from isocortex.results.records import trial_mark
 from isocortex.results.result import Result, read_result
-from isocortex.run.cell import CellWork
 from isocortex.run.asked_null import Null
+from isocortex.run.cell import CellWork
 from isocortex.run.plan import Cell, RunConfig, plan
 from isocortex.run.runner import Runner
 

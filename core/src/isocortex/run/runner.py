@@ -268,7 +268,7 @@ class Runner:
         return add_draws(path, found, work.score(self.comparison)[0])
 
     def _with_null(self, work: CellWork, folder: Path, found: Result) -> Result:
-        """A result that was there before, with what chance gives, if that is asked for and it has none; else as it is."""
+        """A result that was there before, with what chance gives where that is asked for and absent; or as it is."""
         if self.null is None:
             return found
         other = self.null.said_of_other(found)

@@ -62,7 +62,9 @@ def optimistic_criterion(values: Array, codes: Array | None, rules: Rules) -> Ar
     codes
         Participant of each neuroid; None: the last dim is none of neuroids, and the mean of all counts.
     """
-    flat = values.reshape(len(values), -1) if codes is None else values.reshape(len(values), -1, len(codes)).mean(axis=1)
+    flat = (
+        values.reshape(len(values), -1) if codes is None else values.reshape(len(values), -1, len(codes)).mean(axis=1)
+    )
     found = mean_of_valid(flat) if codes is None else np.asarray(aggregate(flat, codes, how=rules.aggregate))
     return found.reshape(-1, *(1,) * (values.ndim - 1))
 

@@ -22,7 +22,7 @@ from isocortex.typing import Array
 from isocortex_metrics.encoding.split_fits import Basis, FitPlan, decomposed, score_basis
 from isocortex_metrics.numerics.per_layer import PerLayer
 from isocortex_metrics.numerics.primal_ridge import Units
-from isocortex_metrics.numerics.threads import in_threads
+from isocortex_metrics.numerics.threads import blas_threads, in_threads
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +56,7 @@ class PermutedFits:
     ) -> None:
         self.comparison, self.plan, self.nested = comparison, plan, nested
         # other devices do one thing at a time
-        self.n_threads = None if comparison.device == "cpu" else 1
+        self.n_threads = blas_threads() if comparison.device == "cpu" else 1
         self.bases = PerLayer(self._of_layer, layers, lambda found: sum(map(_bytes_of, found)))
 
     def readouts(self, orders: Array) -> Iterator[xr.DataArray]:

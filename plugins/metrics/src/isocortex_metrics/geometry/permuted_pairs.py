@@ -76,7 +76,7 @@ class PermutedPairs:
     def readouts(
         self, layers: Sequence[Activations], orders: Array, fill: float | None = None
     ) -> Iterator[xr.DataArray]:
-        """What is read out, ("draw"[, "split"], "subject"), in blocks; ``fill`` stands where nothing can be compared."""
+        """What is read out, ("draw"[, "split"], "subject"), in blocks; ``fill`` where nothing can be compared."""
         import xarray as xr
 
         size = max(1, _LAYER_BYTES // (8 * sum(map(len, self.places))))
@@ -113,7 +113,7 @@ class PermutedPairs:
         return np.stack(found, axis=1)
 
     def _read_out(self, found: Array) -> Array:
-        """The layer that is best on a half, on the other half; or the best of all, (n_permutations, …, n_participants)."""
+        """(n_permutations[, n_splits], n_participants): the layer best on a half, on the other; or best of all."""
         if self.inside is None:
             chosen = _best(mean_of_valid(found[:, :, 0]))
             return found[np.arange(len(found)), chosen, 0]

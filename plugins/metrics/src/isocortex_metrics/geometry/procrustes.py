@@ -152,7 +152,7 @@ class ProcrustesComparison(Comparison):
         kernels = PerLayer(
             lambda layer: kernel_of(layer, self.people.stimulus_id, self.device)[1],
             list(distinct_layers(layers)),
-            lambda kernel: 8 * self.n_stimuli**2,
+            lambda kernel: 8 * len(kernel) ** 2,
         )
         widest = max(brain.shape[1] for brain in self.brains)
         for block in growing_blocks(orders, max(1, _CLOUD_BYTES // (8 * 3 * self.n_stimuli * widest))):

@@ -292,7 +292,7 @@ class RsaComparison(Comparison):
         low, high = np.minimum(order[first], order[second]), np.maximum(order[first], order[second])
         places = pair_places(low, high, self.n_stimuli)
         other.brains, other.group, other.keep = self.brains[:, places], self.group[places], ()
-        other.__dict__.pop("_halves", None)  # of the order that was
+        vars(other).pop("_halves", None)  # of the order that was
         return other
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
