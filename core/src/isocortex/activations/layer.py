@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -66,6 +67,8 @@ class Activations(Displayed):
         warnings: Sequence[str] = (),
     ) -> None:
         self.layer, self.warnings = layer, tuple(warnings)
+        #: name of the feature space that the layer belongs to, where several models are fitted together
+        self.space = ""
         self.stimulus_id: tuple[str, ...] = tuple(labels(stimulus_id, "stimulus_id", f"Activations of {layer!r}"))
         self._chunks = tuple(chunks)
         self.units = None if units is None else tuple(map(label, units))
@@ -104,6 +107,19 @@ class Activations(Displayed):
         values = np.asarray(data.values).reshape(data.shape[0], -1)  # (n_stimuli, n_units)
         name = layer or str(data.attrs.get("layer", data.name or "layer"))
         return cls(name, data["stimulus_id"].values.tolist(), [values], units=_unit_names(data))
+
+    def in_space(self, space: str) -> Activations:
+        """The same activations as a layer of one of several feature spaces, named after both.
+
+        Examples
+        --------
+        >>> found = Activations("conv", ["a"], [np.zeros((1, 2))]).in_space("vgg")
+        >>> found.layer, found.space
+        ('vgg conv', 'vgg')
+        """
+        found = copy.copy(self)
+        found.layer, found.space = f"{space} {self.layer}", space
+        return found
 
     def _check_shapes(self) -> None:
         shapes = [chunk.shape for chunk in self._opened]

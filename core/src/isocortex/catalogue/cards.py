@@ -188,6 +188,7 @@ class MetricCard(Card):
     accepts: tuple[Literal["responses", "rdm", "trials"], ...] = ("responses",)
     unbiased: bool = Field(default=True, description="features that know nothing score 0 on average")
     named_units: bool = Field(default=False, description="compares units by name, with neuroids or choices")
+    spaces: bool = Field(default=False, description="takes several models together, as feature spaces (-m 'a+b')")
     options: dict[str, Any] = Field(default_factory=dict)
     settings_model: str = Field(default="", description="module:Class, the pydantic model of the settings")
     methods: str | None = Field(default=None, description="file with what a methods section says of the metric")

@@ -174,7 +174,9 @@ _LOG = click.option("--log", type=FolderOrFile(), metavar="FILE", help="Add ever
 
 
 @cli.command()
-@click.option("-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT] or glob.")
+@click.option(
+    "-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="ID[@VARIANT], glob, or a+b."
+)
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, required=True, help="ID, glob or folder:PATH:METRIC.")
 @_RUN_OPTIONS
 @click.option(

@@ -19,7 +19,7 @@ from isocortex.catalogue.cards import (
     read_card,
 )
 from isocortex.catalogue.rows import Catalogue, Row
-from isocortex.errors import AmbiguousIDError, PluginError, UsageError
+from isocortex.errors import AmbiguousIDError, PluginError, UnknownIDError, UsageError
 from isocortex.files.disk import home_expanded_name
 from isocortex.interfaces import DatasetPlugin, Executor, MetricPlugin, ModelPlugin, StimuliPlugin
 
@@ -171,10 +171,16 @@ class Resolver:
         """One spelling of a name whatever was typed: ``package::ID``; of what lies in a folder, its absolute path."""
         if (kind == "model" and name in self.objects) or self._own(name) is not None:
             return name
+        if kind == "model" and (summands := self.summands(name)):
+            return "+".join(self._reference_of(summand) for summand in summands)
         for prefix in (ACTIVATIONS_PREFIX, FOLDER_PREFIX):
             if name.startswith(prefix):
                 return f"{prefix}{Path(home_expanded_name(name).removeprefix(prefix)).absolute()}"
         return self.catalogue.find(kind, name).reference
+
+    def _reference_of(self, summand: str) -> str:
+        name, variant = split_model_name(summand)
+        return self.reference("model", name) + ("" if variant is None else f"@{variant}")
 
     def _own(self, name: str) -> OwnBenchmark | None:
         """The benchmark of the user's own data, where its name or that of its data is meant."""
@@ -189,11 +195,23 @@ class Resolver:
             return row.reference
         return row.id
 
+    def summands(self, name: str) -> list[str]:
+        """The models of ``a+b``, each ``ID[@VARIANT]``; none where one model is meant, whose name may hold a plus."""
+        if "+" not in name or name in self.objects or name.startswith(ACTIVATIONS_PREFIX):
+            return []
+        try:
+            self.catalogue.find("model", split_model_name(name)[0])
+        except AmbiguousIDError:
+            return []
+        except UnknownIDError:
+            return name.split("+")
+        return []
+
     def model_card(self, name: str) -> ModelCard:
-        """Card of a model by ID, name of an object, or ``activations:FOLDER``."""
+        """Card of a model by ID, name of an object, ``activations:FOLDER``, or a sum of such."""
         if name in self.objects:
             return self.objects[name].card
-        if name.startswith(ACTIVATIONS_PREFIX):
+        if name.startswith(ACTIVATIONS_PREFIX) or self.summands(name):
             return self.model(name).card
         return cast("ModelCard", self.card("model", name))
 
@@ -239,10 +257,27 @@ class Resolver:
 
                 folder = home_expanded_name(name).removeprefix(ACTIVATIONS_PREFIX)
                 self._models[name] = FolderActivations.at(Path(folder))
+            elif summands := self.summands(name):
+                self._models[name] = self._sum(summands)
             else:
                 self._models[name] = cast("ModelPlugin", make_plugin("model", self.model_card(name)))
             self._models[name].offline = self.files.offline
         return self._models[name]
+
+    def _sum(self, summands: Sequence[str]) -> ModelPlugin:
+        """Several models as one; each is a feature space by its name, however it was spelled."""
+        from isocortex.loading.model_sum import ModelSum
+
+        parts: dict[str, tuple[ModelPlugin, Variant]] = {}
+        for summand in summands:
+            name, text = split_model_name(summand)
+            plugin = self.model(name)
+            variant = variant_of(plugin.card, text)
+            space = plugin.card.id if text is None else f"{plugin.card.id}@{variant}"
+            if space in parts:
+                raise UsageError(f"{space} is named twice in {'+'.join(summands)}.")
+            parts[space] = plugin, variant
+        return ModelSum(parts)
 
     def metric(self, name: str) -> MetricPlugin:
         """The plugin object of a metric."""

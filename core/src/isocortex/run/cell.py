@@ -18,6 +18,7 @@ from isocortex.files.digests import digest_array, digest_of
 from isocortex.files.libraries import public_version
 from isocortex.interfaces import digest_benchmark, settings_in_full
 from isocortex.loading.folder_settings import FOLDER_PACKAGE
+from isocortex.loading.model_sum import ModelSum
 from isocortex.loading.own_data import OWN_PREFIX
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations.layer import Activations
+    from isocortex.catalogue.cards import ModelCard
     from isocortex.data.dataset import Dataset
     from isocortex.interfaces import ModelPlugin
     from isocortex.loading.resolver import Resolver
@@ -206,7 +208,15 @@ class CellWork:
     def _activations(
         self, model: ModelPlugin, variant: Variant, layers: Sequence[str] = ()
     ) -> Generator[dict[str, Activations]]:
-        """Activations of a model on the stimuli of the cell, by layer."""
+        """Activations of a model on the stimuli of the cell, by layer; of a sum those of its models one by one."""
+        if isinstance(model, ModelSum):
+            with contextlib.ExitStack() as stack:
+                found: dict[str, Activations] = {}
+                for space, (part, own) in model.parts.items():
+                    of_part = stack.enter_context(self._activations(part, own, model.layers_of(space, layers)))
+                    found |= {one.layer: one for one in (layer.in_space(space) for layer in of_part.values())}
+                yield found
+            return
         stimuli, reduction = self.dataset.stimuli, self.cell.reduction
         device = device_of(self.config.device, accelerated=model.accelerated)
         size = self.config.batch_size
@@ -234,7 +244,10 @@ class CellWork:
         """Refuse to test the model, or a baseline, on what it has learned from."""
         stimuli = self.dataset.select(**self.card.select).stimuli
         name = f"{self.model.card.id}@{self.variant}"
-        for known, model, variant in ((name, self.model, self.variant), *self.baselines):
+        parts = [(name, self.model, self.variant)]
+        if isinstance(self.model, ModelSum):
+            parts = [(space, *part) for space, part in self.model.parts.items()]
+        for known, model, variant in (*parts, *self.baselines):
             refuse_seen(known, model.trained_on(variant), comparison, stimuli)
 
     def _warnings(
@@ -278,7 +291,7 @@ class CellWork:
         cell = self.cell
         plugins = {
             f"{card.package or OWN_PACKAGE}::{card.id}": card.package_version
-            for card in (self.model.card, self.metric.card, self.card, self.resolver.dataset_card(cell.dataset))
+            for card in (*_cards(self.model), self.metric.card, self.card, self.resolver.dataset_card(cell.dataset))
         }
         return Result(
             status="scored",
@@ -302,6 +315,11 @@ class CellWork:
             training=[fit.record for fit in self.fits],
             provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),
         )
+
+
+def _cards(model: ModelPlugin) -> list[ModelCard]:
+    """Card of a model, or of those that it is the sum of."""
+    return [part.card for part, _ in model.parts.values()] if isinstance(model, ModelSum) else [model.card]
 
 
 def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]:

@@ -29,6 +29,9 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
     """
     chosen: dict[tuple[str, str], bool] = {}
     for pattern in map(home_expanded_name, patterns):
+        if summands := resolver.summands(pattern):
+            chosen[_one_sum(resolver, summands), "fixed"] = False
+            continue
         name, variant = split_model_name(pattern)
         globbed = is_pattern(name) and not name.startswith(ACTIVATIONS_PREFIX)
         for model in _expand_models(resolver, name) if globbed else [_one_model(resolver, name)]:
@@ -41,6 +44,19 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
     if not chosen:
         raise UsageError("No model was named. 'isocortex list models' shows what is installed.")
     return chosen
+
+
+def _one_sum(resolver: Resolver, summands: Sequence[str]) -> str:
+    """The one name of a sum of models, each of which is one variant of one model."""
+    globbed = [summand for summand in summands if is_pattern(split_model_name(summand)[0])]
+    if globbed or not all(summands):
+        raise UsageError(f"{'+'.join(summands)!r} is no sum of models: each is one model, ID[@VARIANT], and no glob.")
+    name = "+".join(
+        _one_model(resolver, model) + ("" if variant is None else f"@{variant}")
+        for model, variant in map(split_model_name, summands)
+    )
+    resolver.model_card(name)  # refused where the models do not go together
+    return name
 
 
 def _is_file(variant: str | None) -> bool:

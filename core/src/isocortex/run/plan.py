@@ -127,6 +127,7 @@ class Cell:
     asked: Asked
     suites: tuple[str, ...] = ()
     limit: int | None = None
+    summed: bool = False
 
     @property
     def id(self) -> str:
@@ -184,12 +185,14 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
         dataset, stimuli, metric, modality = _parts(resolver, card)
         parse_reduction(card.reduction)
         for (model, variant), model_globbed in chosen_models.items():
+            _refuse_sum(resolver, model, metric)
             problem = _mismatch(resolver, model, benchmark, modality)
             if problem is None:
                 asked = _asked(resolver, model, variant, benchmark, card.version)
                 parts = (dataset, stimuli, metric, card.reduction)
                 suites = tuple(how.suites)
-                asked_for = (config.layers, config.seed, asked, suites, config.limit)
+                summed = bool(resolver.summands(model))
+                asked_for = (config.layers, config.seed, asked, suites, config.limit, summed)
                 cells[Cell(model, variant, benchmark, *parts, *asked_for)] = None
             elif model_globbed or how.globbed:
                 left_out.append(f"{model}@{variant} × {benchmark}")
@@ -260,6 +263,17 @@ def _parts(resolver: Resolver, card: BenchmarkCard) -> tuple[str, str, str, str]
             f"but {card.dataset!r} holds {dataset_card.kind}."
         )
     return dataset, stimuli, metric, resolver.stimuli_card(stimuli).modality
+
+
+def _refuse_sum(resolver: Resolver, model: str, metric: str) -> None:
+    """Refuse a sum of models where the metric would take their layers for those of one model."""
+    card = resolver.card("metric", metric)
+    if resolver.summands(model) and not (isinstance(card, MetricCard) and card.spaces):
+        able = [row.id for row in resolver.catalogue.of_kind("metric") if row.table.get("spaces")]
+        raise UsageError(
+            f"The metric {metric!r} takes one model at a time, and {model!r} is several. Metrics that fit several "
+            f"feature spaces: {shorten(able) or 'none is installed'}."
+        )
 
 
 def _mismatch(resolver: Resolver, model: str, benchmark: str, modality: str) -> str | None:

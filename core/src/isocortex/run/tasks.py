@@ -139,8 +139,12 @@ class Score(Task):
 
     @property
     def needs(self) -> Extract | None:
-        """The extraction of its model; equal for all cells that share it. None of a model that learns here."""
-        return None if self.cell.asked.variant.startswith("trained") else self._extraction
+        """The extraction of its model; equal for all cells that share it.
+
+        None of a model that learns here, and of several models as one, which the score extracts.
+        """
+        alone = not self.cell.asked.variant.startswith("trained") and not self.cell.summed
+        return self._extraction if alone else None
 
     @property
     def _extraction(self) -> Extract:

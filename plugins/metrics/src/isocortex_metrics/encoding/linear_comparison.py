@@ -220,7 +220,7 @@ class LinearComparison(Comparison):
             return None
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
         prediction = _by_split(scores["prediction"]).values  # (n_splits, n_test, n_neuroids)
-        per_neuroid = _by_split(read_out(scores["r"], scores["chosen"]) if measure in SQUARED else readout)
+        per_neuroid = _by_split(self.readout_of(scores, "r") if measure in SQUARED else readout)
         value = self._participants(per_neuroid.mean("split").values, measure, readout)
         spread = widened if measure == "r" else _spread_apart
         drawn = by_blocks(
