@@ -80,7 +80,8 @@ def load_cards(kind: str, names: Iterable[str]) -> dict[str, Card]:
     >>> load_cards("model", ["nothing-of-this-name"])
     {}
     """
-    known, found = resolver(offline=True), dict[str, Card]()
+    known = resolver(offline=True)
+    found: dict[str, Card] = {}
     for name in dict.fromkeys(names):
         with contextlib.suppress(IsocortexError):
             found[name] = known.card(kind, name)
