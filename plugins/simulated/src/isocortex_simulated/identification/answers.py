@@ -141,7 +141,7 @@ class Answered:
         None where there is no comparison of models, or fewer than `FEWEST_REFERENCES` values of a truth.
         """
         p = self.p_left_out if left_out else self.p
-        if np.isnan(p).all() or not self._known:
+        if np.isnan(self.p).all() or not self._known:
             return None
         family = np.asarray(self.families)
         hidden = (family[None, :] == family[self.truth][:, None]) if left_out else np.zeros(self.values.shape, bool)

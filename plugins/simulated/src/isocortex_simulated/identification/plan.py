@@ -34,7 +34,7 @@ class Question:
     metrics
         IDs; empty: the benchmark's own.
     levels
-        Reliabilities; None: those of the recorded neuroids.
+        Reliabilities; None: those of the recorded neuroids. Empty: these, where stimuli were repeated, and `CURVE`.
     draws
         Brains that are made of each candidate: under "" for all metrics and reliabilities, and others under ``METRIC``
         or ``METRIC@C``, of which the closest counts.
@@ -53,7 +53,7 @@ class Question:
 
     benchmark: str
     metrics: tuple[str, ...] = ()
-    levels: tuple[float | None, ...] = CURVE
+    levels: tuple[float | None, ...] = ()
     draws: tuple[tuple[str, int], ...] = (("", 20),)
     layer: str = "any"
     exponent: float = 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from isocortex_simulated.identification.comparing import largest_p
 from isocortex_simulated.identification.contenders import Contender, contenders_of
 from isocortex_simulated.identification.many_draws import BY_NEUROID, BY_PARTICIPANT, Protocol, Readouts, readouts
 from isocortex_simulated.identification.plan import (
+    CURVE,
     Question,
     Truths,
     card_of,
@@ -99,7 +100,9 @@ def recovered(question: Question, models: Sequence[str], out: Path, say: Say) ->
     refuse_few(question)
     card = card_of(question.benchmark)
     template = template_of(card)
-    levels = checked_levels(question.levels, template, card.id)
+    usual = (*((None,) if template.reliability is not None else ()), *CURVE)
+    levels = checked_levels(question.levels or usual, template, card.id)
+    question = replace(question, levels=levels, metrics=question.metrics or (card.metric,))
     contenders = contenders_of(models, template.dataset.stimuli, template.stimulus_id, card.reduction)
     protocols = protocols_of(card, question.metrics, question.n_samples)
     first = next(iter(protocols.values()))
