@@ -185,7 +185,7 @@ def test_the_family_of_the_truth_and_those_of_the_best_are_no_rivals() -> None:
     assert largest_p(values, samples, ["A", "A", "B"]) == pytest.approx(0.01)
     assert largest_p(values, samples, ["A", "C", "B"]) > 0.05
     assert np.isnan(largest_p(values, samples, ["A", "A", "B"], without="A")), "nobody is left to beat"
-    assert np.isnan(largest_p(values, lambda k: None, ["A", "C", "B"]))
+    assert np.isnan(largest_p(values, lambda _: None, ["A", "C", "B"]))
 
 
 def test_seeds_are_spelled_out_and_globs_refused() -> None:

@@ -69,9 +69,10 @@ def _note(content: dict[str, Any], frame: pd.DataFrame) -> str:
     families = {one["family"] for one in models}
     real = "recorded" if content["real_level"] == _RECORDED else "not known, for want of repetitions"
     return (
-        f"{len(models)} models of {len(families)} families, {frame['n'].min():,} to {frame['n'].max():,} simulated brains "
-        f"at each reliability; bars: 95 % interval (Wilson); dotted line: one of {len(models)} by chance. The reliability "
-        f"of the recorded responses is {real}. Named: q ≤ .05 against every model of another family and a value as the "
+        f"{len(models)} models of {len(families)} families, {frame['n'].min():,} to {frame['n'].max():,} simulated "
+        f"brains at each reliability; bars: 95 % interval (Wilson); dotted line: one of {len(models)} by chance. The "
+        f"reliability of the recorded responses is {real}. Named: q ≤ .05 against every model of another family and a "
+        "value as the "
         f"named model reaches as the truth; {question['n_samples']} bootstrap samples."
     )
 
