@@ -241,3 +241,34 @@ def test_the_command_writes_gifti_and_csv(tmp_path: Path, isocortex) -> None:
     assert done.stdout.split() == ["map.left.gii", "map.right.gii", "map.csv"]
     assert len(list(csv.DictReader((tmp_path / "map.csv").open()))) == 50
     assert "does not end in .svg, .pdf, .png:" in isocortex("figure", "ranking", "results", "-o", "map.gii").stderr
+
+
+# --- recovery ---------------------------------------------------------------------------------------------------------
+
+
+def test_recovery_is_drawn_of_the_kept_record_alone(tmp_path: Path) -> None:
+    from isocortex.files import write_sealed
+
+    none = {name: None for name in ("named_right", "left_out_named", "left_out_low", "left_out_high")}
+    usual = {"metric": "ridge", "n": 240, "n_models": 12, "right": 0.5, "right_low": 0.44, "right_high": 0.56}
+    family = {"family": 0.95, "family_low": 0.91, "family_high": 0.97}
+    asked = {"named_right": 0.3, "left_out_named": 0.02, "left_out_low": 0.01, "left_out_high": 0.05}
+    curve = [{**usual, **family, **none, "c": "0.2"}, {**usual, **family, **asked, "c": "0.75"}]
+    content = {
+        "benchmark": "own.ridge",
+        "models": [{"name": f"m{k}", "family": f"f{k % 5}"} for k in range(12)],
+        "question": {"n_samples": 200},
+        "real_level": "unknown: no repetitions",
+        "curve": [*curve, {**usual, **family, **none, "c": "recorded"}],
+    }
+    path = tmp_path / "recovery" / "own.ridge" / "recovery.json"
+    path.parent.mkdir(parents=True)
+    write_sealed(path, content)
+    (figure,) = figures_of([], tmp_path, ["recovery"])
+    figure.svg()
+    found = figure.frame.set_index(["what", "c"])["share"]
+    assert len(found) == 6, "the recorded level has no place on the axis, what was not asked has no mark"
+    assert found["family left out, something is named", 0.75] == 0.02
+    assert "12 models of 5 families" in figure.note
+    path.write_bytes(path.read_bytes().replace(b"0.95", b"0.99"))
+    assert not list(figures_of([], tmp_path, ["recovery"])), "what was changed is not believed"

@@ -16,6 +16,7 @@ from isocortex.files.disk import home_expanded_name
 from isocortex.files.file_store import FileStore, amount, read_specs
 from isocortex.files.libraries import public_version
 from isocortex.loading.resolver import FOLDER_PREFIX, Resolver, row_of, sibling, variant_of
+from isocortex.results.findings import findings_of
 from isocortex.scoring.contract import Ceiling, Preparation, Rules
 
 _HIDDEN = {
@@ -58,6 +59,7 @@ def describe(identity: str, *, published: bool = False) -> str:
         lines += metric_lines(resolver, card)
     if isinstance(card, BenchmarkCard):
         lines += _published(card, whole=published) + _ceilings(resolver, identity, card)
+        lines += [f"  {line}" for line in findings_of(card.id, card.version)]
     return "\n".join(lines)
 
 

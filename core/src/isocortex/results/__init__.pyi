@@ -1,4 +1,5 @@
 from .csv_texts import csv_frame as csv_frame, csv_text as csv_text
+from .findings import findings_of as findings_of, write_finding as write_finding
 from .frames import layers_frame as layers_frame, row_name as row_name, rows_frame as rows_frame, seed_sets as seed_sets
 from .others import others_frame as others_frame, others_path as others_path, write_others as write_others
 from .records import (

@@ -47,6 +47,7 @@ from .stats import (
     draw_counts as draw_counts,
     over_participants as over_participants,
     paired_difference as paired_difference,
+    paired_p as paired_p,
     subject_codes as subject_codes,
     widened as widened,
 )

@@ -51,7 +51,7 @@ def figure(
     chosen = kind_of(kind)
     check_ending(path, (".gii",) if kind == "surface" else ())
     found = read_results(results)
-    if not found:
+    if not found and kind != "recovery":  # which is about benchmarks, not about results
         raise StoreError(f"{results} holds no results yet. 'isocortex score' makes them.")
     kept = selected_results(found, Selection.of(benchmarks, models, against=against))
     material = Material(kept, results, found, regions or ("all",), against)

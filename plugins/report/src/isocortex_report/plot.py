@@ -15,6 +15,7 @@ from isocortex_report.figures.pairs import plot as pairs
 from isocortex_report.figures.predicted import plot as predicted
 from isocortex_report.figures.ranking import plot as ranking
 from isocortex_report.figures.rdm import plot as rdm
+from isocortex_report.figures.recovery import plot as recovery
 from isocortex_report.figures.regions import plot as regions
 from isocortex_report.figures.reliability import plot as reliability
 from isocortex_report.figures.stages import plot as stages
@@ -32,6 +33,7 @@ __all__ = [
     "predicted",
     "ranking",
     "rdm",
+    "recovery",
     "regions",
     "reliability",
     "stages",

@@ -24,6 +24,35 @@ RESOLUTION = 2.0**-10
 """Responses are whole multiples of this, as a recording would digitise them."""
 
 
+def standardised_gram(blocks: Iterable[NDArray[np.floating]], n_stimuli: int) -> Floats:
+    """Give the products of stimuli with stimuli over standardised units; constant units are left out.
+
+    Parameters
+    ----------
+    blocks
+        (n_stimuli, width), column blocks of the features.
+    n_stimuli
+        Number of rows.
+
+    Returns
+    -------
+    (n_stimuli, n_stimuli); its trace is the number of units that vary times that of stimuli. Memory: three blocks.
+
+    Examples
+    --------
+    >>> standardised_gram([np.array([[1.0, 5.0], [3.0, 5.0]])], 2).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    gram = np.zeros((n_stimuli, n_stimuli))
+    for block in blocks:
+        units = block.astype(np.float64)
+        spread = units.std(axis=0)
+        kept = spread > CONSTANT * np.sqrt(np.mean(np.square(units), axis=0))
+        standard = (units[:, kept] - units[:, kept].mean(axis=0)) / spread[kept]
+        gram += standard @ standard.T
+    return gram
+
+
 def principal_components(blocks: Iterable[NDArray[np.floating]], n_stimuli: int, n_components: int) -> Floats:
     """Give the scores of the first principal components of standardised features, each with variance 1.
 
@@ -49,14 +78,7 @@ def principal_components(blocks: Iterable[NDArray[np.floating]], n_stimuli: int,
     >>> principal_components([features], 3, 1).round(3).ravel().tolist()
     [-0.926, -0.463, 1.389]
     """
-    gram = np.zeros((n_stimuli, n_stimuli))
-    for block in blocks:
-        units = block.astype(np.float64)
-        spread = units.std(axis=0)
-        kept = spread > CONSTANT * np.sqrt(np.mean(np.square(units), axis=0))
-        standard = (units[:, kept] - units[:, kept].mean(axis=0)) / spread[kept]
-        gram += standard @ standard.T
-    _, vectors = np.linalg.eigh(gram)
+    _, vectors = np.linalg.eigh(standardised_gram(blocks, n_stimuli))
     scores = vectors[:, ::-1][:, :n_components] * np.sqrt(n_stimuli)
     largest = np.take_along_axis(scores, np.abs(scores).argmax(axis=0)[None], axis=0)
     return scores * np.sign(largest)

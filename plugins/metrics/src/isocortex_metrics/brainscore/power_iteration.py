@@ -40,30 +40,32 @@ def power_iteration(matrices: Any, vectors: Any, live: Any, *, stop_before: bool
     result = vectors + 0.0
     places = xp.nonzero(live)[0]
     active, v = matrices[places], vectors[places]
-    going = xp.ones_like(places, dtype=xp.bool)
     with few_threads(matrices.shape[1]):
         for count in range(2, MAX_ITERATIONS + 1):
-            if not bool(xp.any(going)):
+            if len(places) == 0:
                 break
             cosine, following = _step(active, v, stop_before=stop_before)
             # the weights are of unit length: |w − w'|² = 2 − 2 w·w'
-            stops = going & ~((2.0 - 2.0 * cosine >= TOL) & (count < MAX_ITERATIONS))
+            going = (2.0 - 2.0 * cosine >= TOL) & (count < MAX_ITERATIONS)
+            if bool(going.all()):
+                v = following
+                continue
+            stops = ~going
             result[places[stops]] = (v if stop_before else following)[stops]
-            going, v = going & ~stops, following
-            if 2 * int(xp.sum(going)) <= len(going):
-                places, active, v, going = places[going], active[going], v[going], going[going]
+            places, active, v = places[going], active[going], following[going]
     return result
 
 
 def _step(A: Any, v: Any, *, stop_before: bool) -> tuple[Any, Any]:
     """Cosine between the weights before and after one product, and what follows the vectors."""
-    xp = namespace(A)
-    product = applied(A, v)
-    inner = xp.sum(v * product, axis=1)
-    square = inner if stop_before else xp.sum(product**2, axis=1)
-    norm = xp.sqrt(xp.where(square > 0, square, xp.ones_like(square)))
+    product = (A @ v[:, :, None])[:, :, 0]
+    inner = (v * product).sum(1)
+    square = inner if stop_before else (product * product).sum(1)
+    if not bool((square > 0).all()):
+        square = square + (square <= 0) * (1.0 - square)
+    norm = square**0.5
     # with CᵀC: w = C v / |C v| follows v = Cᵀw', so that w·w' = v·v / |C v|
-    cosine = (xp.sum(v**2, axis=1) if stop_before else inner) / norm
+    cosine = ((v * v).sum(1) if stop_before else inner) / norm
     return cosine, product / norm[:, None]
 
 

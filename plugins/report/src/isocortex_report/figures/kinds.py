@@ -19,6 +19,7 @@ from isocortex_report.figures import (
     predicted,
     ranking,
     rdm,
+    recovery,
     regions,
     reliability,
     stages,
@@ -103,6 +104,10 @@ KINDS: dict[str, Kind] = {
         (
             *("confusion", confusion.figures, "Which labels are taken for which?"),
             "It needs a score of the metric accuracy with at most 40 labels.",
+        ),
+        (
+            *("recovery", recovery.figures, "Would the benchmark know the model that a brain was made of?"),
+            "It needs what 'isocortex recover BENCHMARK' keeps below the results folder.",
         ),
         (
             *("surface", surface.figures, "Where on the cortex does a model predict?"),

@@ -1,0 +1,186 @@
+r"""Answers: which candidate a simulated brain is taken for, and how often that is right.
+
+Closed set: the candidate of the largest value. Open set: that candidate m is *named* where
+
+- its value lies within the central 95 % of the values that m itself reaches as the truth at the same reliability (the
+  truth never reaches its ceiling, so that reaching it cannot be the rule), and
+- it beats every candidate of another family: q ≤ .05 in paired comparisons over bootstrap samples, false discoveries
+  controlled over these comparisons. As all of them are asked for, this is p ≤ .05 of the largest p.
+
+Otherwise the answer is *undecided*. Han, Poggio & Cheung 2023, ICML, and Avitan & Golan 2025 found that models which
+predict brains well are told apart less well than their scores suggest: recovery stayed below 80 % where maps are
+flexible and candidates alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from isocortex.typing import Array
+from isocortex_simulated.draws import Floats
+from isocortex_simulated.identification.comparing import LARGEST_Q
+
+CENTRAL = 0.95
+FEWEST_REFERENCES = 19
+"""Values of the truth without which its central 95 % are not known."""
+TOLD_APART = 0.95
+"""Share of its own brains that a candidate has to be found in."""
+
+
+class Share(NamedTuple):
+    """A share with its 95 % interval after Wilson (1927), Journal of the American Statistical Association 22.
+
+    Examples
+    --------
+    >>> share = Share.of(95, 100)
+    >>> round(share.low, 4), round(share.high, 4)
+    (0.8882, 0.9785)
+    """
+
+    n_right: int
+    n: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, n_right: int, n: int, z: float = 1.959963984540054) -> Share:
+        """Count; of none there is no interval."""
+        if n == 0:
+            return cls(0, 0, 0.0, 1.0)
+        share, turn = n_right / n, z * z / n
+        middle = (share + turn / 2) / (1 + turn)
+        half = z / (1 + turn) * float(np.sqrt(share * (1 - share) / n + turn / (4 * n)))
+        return cls(n_right, n, max(0.0, middle - half), min(1.0, middle + half))
+
+    @property
+    def value(self) -> float:
+        """The share; NaN of none."""
+        return self.n_right / self.n if self.n else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What scoring said about the brains of one metric at one reliability.
+
+    Attributes
+    ----------
+    names, families
+        Of the candidates.
+    truth
+        (n_brains,) which candidate each was made of.
+    values
+        (n_brains, n_candidates).
+    p, p_left_out
+        (n_brains,) of `largest_p` among all candidates, and among those of other families than the truth's.
+    """
+
+    names: Sequence[str]
+    families: Sequence[str]
+    truth: Array
+    values: Floats
+    p: Floats
+    p_left_out: Floats
+
+    @property
+    def closed(self) -> Array:
+        """(n_brains,) the candidate of the largest value; the first of equal ones."""
+        return np.where(np.isnan(self.values), -np.inf, self.values).argmax(axis=1)
+
+    @property
+    def right(self) -> Share:
+        """How often the truth itself is taken."""
+        return Share.of(int((self.closed == self.truth).sum()), len(self.truth))
+
+    @property
+    def right_family(self) -> Share:
+        """How often a candidate of the truth's family is taken."""
+        family = np.asarray(self.families)
+        return Share.of(int((family[self.closed] == family[self.truth]).sum()), len(self.truth))
+
+    @property
+    def confusion(self) -> Array:
+        """(n_candidates, n_candidates): brains of each truth (rows) by answer."""
+        counts = np.zeros((len(self.names), len(self.names)), dtype=int)
+        np.add.at(counts, (self.truth, self.closed), 1)
+        return counts
+
+    @property
+    def told_apart(self) -> list[str]:
+        """Candidates that are taken for themselves in `TOLD_APART` of their brains."""
+        counts = self.confusion
+        return [
+            name
+            for name, row, own in zip(self.names, counts, np.diag(counts), strict=True)
+            if row.sum() and own >= TOLD_APART * row.sum()
+        ]
+
+    @property
+    def families_told_apart(self) -> list[str]:
+        """The same for families: one of which is named in `TOLD_APART` of the brains that were made of it."""
+        family = np.asarray(self.families)
+        found = family[self.closed] == family[self.truth]
+        own = {name: found[family[self.truth] == name] for name in dict.fromkeys(self.families)}
+        return [name for name, hits in own.items() if len(hits) and hits.mean() >= TOLD_APART]
+
+    # --- the open set -------------------------------------------------------------------------------------------------
+
+    def named(self, *, left_out: bool = False) -> Array | None:
+        """Answers of the open set, (n_brains,): the candidate that is named, −1 for undecided.
+
+        Parameters
+        ----------
+        left_out
+            The whole family of the truth is no candidate.
+
+        Returns
+        -------
+        None where there is no comparison of models, or fewer than `FEWEST_REFERENCES` values of a truth.
+        """
+        p = self.p_left_out if left_out else self.p
+        if np.isnan(self.p).all() or not self._known:
+            return None
+        family = np.asarray(self.families)
+        hidden = (family[None, :] == family[self.truth][:, None]) if left_out else np.zeros(self.values.shape, bool)
+        offered = np.where(np.isnan(self.values) | hidden, -np.inf, self.values)
+        best = offered.argmax(axis=1)
+        plausible = np.array([self._plausible(row, int(k)) for row, k in enumerate(best)])
+        return np.where(plausible & (p <= LARGEST_Q), best, -1)
+
+    @property
+    def _known(self) -> bool:
+        return int(np.bincount(self.truth, minlength=len(self.names)).min()) > FEWEST_REFERENCES
+
+    def _plausible(self, row: int, candidate: int) -> bool:
+        """Whether a value lies within the central 95 % of those that the candidate reaches as the truth elsewhere."""
+        as_truth = np.flatnonzero(self.truth == candidate)
+        known = self.values[as_truth[as_truth != row], candidate]
+        tail = (1 - CENTRAL) / 2
+        low, high = np.nanquantile(known, [tail, 1 - tail])
+        return bool(low <= self.values[row, candidate] <= high)
+
+    def named_right(self) -> Share | None:
+        """How often a candidate of the truth's family is named."""
+        named = self.named()
+        if named is None:
+            return None
+        family = np.asarray(self.families)
+        hits = (named >= 0) & (family[named] == family[self.truth])
+        return Share.of(int(hits.sum()), len(named))
+
+    def named_wrong(self) -> Share | None:
+        """How often a candidate of another family is named."""
+        named = self.named()
+        if named is None:
+            return None
+        family = np.asarray(self.families)
+        misses = (named >= 0) & (family[named] != family[self.truth])
+        return Share.of(int(misses.sum()), len(named))
+
+    def named_left_out(self) -> Share | None:
+        """How often something is named although the whole family of the truth is left out."""
+        named = self.named(left_out=True)
+        return None if named is None else Share.of(int((named >= 0).sum()), len(named))

@@ -1,0 +1,169 @@
+"""``isocortex recover``: would scoring on a benchmark know the model that a brain was made of?"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from isocortex.errors import UsageError
+
+if TYPE_CHECKING:
+    from isocortex_simulated.identification.run import Found
+
+
+@click.command(name="recover", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.argument("benchmark")
+@click.option(
+    "-m", "--model", "models", multiple=True, required=True, metavar="MODEL",
+    help="A candidate, ID[@VARIANT]; ID@random:0..4 for a range of seeds. Repeat it, or separate with commas.",
+)  # fmt: skip
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="ID",
+    help="Metrics; default: the benchmark's own. Others take the settings of BENCHMARK's sister with that metric.",
+)  # fmt: skip
+@click.option(
+    "--reliability", "levels", multiple=True, metavar="C",
+    help="Reliabilities of the simulated neuroids, or 'recorded'; default: recorded where stimuli were repeated, and "
+    ".1, .2, .4, .6, .8.",
+)  # fmt: skip
+@click.option(
+    "--draws", multiple=True, metavar="N|METRIC=N|METRIC@C=N", default=("20",), show_default=True,
+    help="Brains made of each candidate; fewer for a slow metric.",
+)  # fmt: skip
+@click.option(
+    "--layer", type=click.Choice(["any", "chosen"]), default="any", show_default=True,
+    help="Of which layer a brain is made: any default layer, or the one read out most often on the recorded data.",
+)  # fmt: skip
+@click.option(
+    "--spectrum", type=click.FloatRange(0, 8), default=1.0, show_default=True, metavar="A",
+    help="Weights on component k have variance k^-A, where no repetitions say so.",
+)  # fmt: skip
+@click.option("--samples", type=int, default=200, show_default=True, help="Bootstrap samples for the open set.")
+@click.option("--open", "open_levels", multiple=True, metavar="C", help="Ask the open set only at these; default: all.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON to stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="The curve as CSV to stdout.")
+def recover(
+    benchmark: str,
+    models: tuple[str, ...],
+    metrics: tuple[str, ...],
+    levels: tuple[str, ...],
+    draws: tuple[str, ...],
+    layer: str,
+    spectrum: float,
+    samples: int,
+    open_levels: tuple[str, ...],
+    seed: int,
+    out: Path,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Make brains of each candidate model, and see which candidate scoring on BENCHMARK takes them for.
+
+    A brain has the stimuli, participants and neuroids of the recorded one; its responses are random readouts of a layer
+    of one candidate and noise. All candidates are scored with the benchmark's metric, splits and choice of layers. The
+    table says how often the truth, or its family, comes first, and how often it is named where undecided is an answer,
+    also with its whole family left out.
+
+    Finished brains are kept in OUT/recovery, and a run that ends early goes on where it was. 'isocortex figure recovery
+    OUT' draws the curve; 'isocortex info BENCHMARK' shows what was found.
+    """
+    from isocortex_simulated.identification.plan import Question
+    from isocortex_simulated.identification.run import recovered
+
+    question = Question(
+        benchmark=benchmark,
+        metrics=_separate(metrics),
+        levels=tuple(map(level_of, _separate(levels))),
+        draws=draws_of(_separate(draws)),
+        layer=layer,
+        exponent=spectrum,
+        seed=seed,
+        n_samples=samples,
+        open_levels=tuple(map(level_of, _separate(open_levels))) or None,
+    )
+    found = recovered(question, _separate(models), out, lambda line: print(line, file=sys.stderr, flush=True))
+    _keep(found)
+    _show(found, as_json=as_json, as_csv=as_csv)
+
+
+def _separate(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Options that are repeated or hold several with commas."""
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+
+
+def level_of(text: str) -> float | None:
+    """A reliability, or None for the recorded one.
+
+    Raises
+    ------
+    UsageError
+        Neither a number nor the word.
+
+    Examples
+    --------
+    >>> level_of(".75"), level_of("recorded")
+    (0.75, None)
+    """
+    if text == "recorded":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"A reliability is a number between 0 and 1, or 'recorded'; found {text!r}.") from None
+
+
+def draws_of(texts: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Numbers of brains by what they hold for: "" all, a metric, or a metric at a reliability.
+
+    Raises
+    ------
+    UsageError
+        What does not read like this.
+
+    Examples
+    --------
+    >>> draws_of(("20", "pls=2", "pls@.75=17"))
+    (('', 20), ('pls', 2), ('pls@0.75', 17))
+    """
+    from isocortex_simulated.identification.plan import name_of
+
+    found: list[tuple[str, int]] = []
+    for text in texts:
+        where, _, number = text.rpartition("=")
+        metric, at, level = where.partition("@")
+        if not number.isdigit():
+            raise UsageError(f"--draws takes N, METRIC=N or METRIC@C=N; found {text!r}.")
+        found.append((f"{metric}@{name_of(level_of(level))}" if at else metric, int(number)))
+    return tuple(found)
+
+
+def _keep(found: Found) -> None:
+    """Keep the record for figures, and a line for each metric for ``info``."""
+    from isocortex.files import write_sealed
+    from isocortex.results import write_finding
+    from isocortex_simulated.identification.tables import finding, record
+
+    write_sealed(found.folder / "recovery.json", record(found))
+    for metric in dict.fromkeys(metric for metric, _ in found.answered):
+        write_finding(found.card.id, found.card.version, f"recovery-{metric}", [finding(found, metric)])
+
+
+def _show(found: Found, *, as_json: bool, as_csv: bool) -> None:
+    from isocortex_simulated.identification.tables import COLUMNS, curve_rows, record, text
+
+    if as_json:
+        print(json.dumps(record(found), indent=1))
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(curve_rows(found))
+    else:
+        print(text(found))
+        print(f"\nKept in {found.folder}. Draw the curve: isocortex figure recovery {found.folder.parent.parent}")

@@ -1,0 +1,215 @@
+"""``isocortex recover``: the numbers of a run on each brain alone, kept and found again, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isocortex
+from isocortex.data import Dataset, make_responses
+from isocortex.results import findings_of
+from isocortex_simulated.draws import Stream
+from isocortex_simulated.identification import run
+from isocortex_simulated.identification.brains import Template, as_dataset
+from isocortex_simulated.identification.comparing import largest_p
+from isocortex_simulated.identification.contenders import Contender, contenders_of
+from isocortex_simulated.identification.many_draws import readouts
+from isocortex_simulated.identification.plan import Question, Truths, card_of, protocols_of
+
+BENCHMARK = "simulated-auditory.ridge"
+MODELS = ("noise/2", "category", "noise@random:1")
+REDUCTION = "time-mean"
+
+
+@pytest.fixture(autouse=True)
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Template:
+    """A small recording in place of the benchmark's, whose cortex takes seconds to make."""
+    monkeypatch.setenv("ISOCORTEX_DATA", str(tmp_path / "data"))
+    stimuli = isocortex.load_stimuli("simulated-sounds")
+    signal = Stream(0, "signal").normal(len(stimuli), 20)
+    values = signal + Stream(0, "noise").normal(3, len(stimuli), 20)
+    names = {"region": ["left", "right"] * 10, "subject": ["S1"] * 10 + ["S2"] * 10}
+    dataset = Dataset("recorded", stimuli, responses=make_responses(values, stimuli.ids, neuroid=names))
+    monkeypatch.setattr(run, "template_of", lambda _: Template.of(dataset))
+    return Template.of(dataset)
+
+
+def truths(template: Template, models: tuple[str, ...] = MODELS) -> Truths:
+    found = contenders_of(models, template.dataset.stimuli, template.stimulus_id, REDUCTION)
+    return Truths(Question(BENCHMARK), template, found)
+
+
+def asked(**more: Any) -> Question:
+    return Question(
+        BENCHMARK, **{"metrics": ("ridge",), "levels": (0.75,), "draws": (("", 2),), "n_samples": 60} | more
+    )
+
+
+def recovered(out: Path, question: Question, models: tuple[str, ...] = MODELS) -> run.Found:
+    return run.recovered(question, models, out, lambda _: None)
+
+
+# --- the oracle: a run on each simulated data set ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", ["ridge", "rsa", "cka", "procrustes", "pls"])
+def test_values_and_samples_are_those_of_a_run_on_the_simulated_data_set(
+    metric: str, recorded: Template, tmp_path: Path
+) -> None:
+    made = truths(recorded, MODELS if metric != "pls" else MODELS[:2])
+    protocol = protocols_of(card_of(BENCHMARK), [metric], 1000)[metric]
+    brains = [made.responses(place, 0, 0.6)[1] for place in range(len(made.contenders))]
+    read = [readouts(protocol, made.template, brains)(one) for one in made.contenders]
+    for number in range(len(brains)) if metric == "ridge" else range(len(brains))[-1:]:
+        results = isocortex.score(
+            [one.name for one in made.contenders],
+            as_dataset(made.template, brains[number]),
+            metric=metric,
+            reduction=REDUCTION,
+            settings=protocol.settings,
+            out=tmp_path / f"results{number}",
+            quiet=True,
+        )
+        for result, found in zip(results, read, strict=True):
+            assert result.summary is not None
+            assert result.summary.value is not None
+            assert abs(result.summary.value - found.values[number]) < 1e-9
+            assert result.summary.best_layer == found.layers[number]
+            samples = found.samples(number)
+            if result.summary.draws is None:
+                assert samples is None
+            else:
+                np.testing.assert_allclose(samples, result.summary.draws, atol=1e-6)  # stored in single precision
+
+
+def test_p_is_that_of_isocortex_compare(recorded: Template, tmp_path: Path) -> None:
+    made = truths(recorded)
+    protocol = protocols_of(card_of(BENCHMARK), ["ridge"], 1000)["ridge"]
+    brains = [made.responses(1, 0, 0.2)[1]]
+    read = [readouts(protocol, made.template, brains)(one) for one in made.contenders]
+    values = np.array([one.values[0] for one in read])
+    families = [one.family for one in made.contenders]
+    found = largest_p(values, lambda k: read[k].samples(0), families)
+    results = isocortex.score(
+        MODELS, as_dataset(made.template, brains[0]), reduction=REDUCTION, out=tmp_path, quiet=True
+    )
+    best = made.contenders[int(values.argmax())]
+    table = isocortex.compare(results, models=[one.name for one in made.contenders], regions="all", against=best.name)
+    rivals = [one.name for one in made.contenders if one.family != best.family]
+    rows = table[[any(str(name).startswith(rival) for rival in rivals) for name in table["model_a"]]]
+    assert len(rows) == len(rivals)
+    assert found == pytest.approx(rows["p"].max()), "q of the least sure of several tests is its p"
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_a_seed_repeats_every_number_and_another_gives_others(tmp_path: Path) -> None:
+    first, again = (recovered(tmp_path / name, asked()).answered["ridge", 0.75] for name in "ab")
+    np.testing.assert_array_equal(first.values, again.values)
+    other = recovered(tmp_path / "a", asked(seed=1)).answered["ridge", 0.75]
+    assert np.abs(first.values - other.values).max() > 0.01
+
+
+def test_a_run_that_was_interrupted_goes_on_and_damaged_brains_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "MOST_COLUMNS", 3 * 20)  # a block for each number of draw
+    whole = recovered(tmp_path / "whole", asked(draws=(("", 3),))).answered["ridge", 0.75]
+    computed: list[int] = []
+
+    def counted(*arguments: Any) -> Callable[[Contender], Any]:
+        computed.append(len(arguments[2]))
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        return readouts(*arguments)
+
+    monkeypatch.setattr(run, "readouts", counted)
+    with pytest.raises(KeyboardInterrupt):
+        recovered(tmp_path / "cut", asked(draws=(("", 3),)))
+    kept = sorted((tmp_path / "cut").rglob("*.json"))
+    assert len(kept) == 1
+    kept[0].write_bytes(kept[0].read_bytes().replace(b'"number": 0', b'"number": 9'))
+    found = recovered(tmp_path / "cut", asked(draws=(("", 3),))).answered["ridge", 0.75]
+    assert computed == [3, 3, 3, 3, 3], "one, the interrupted one, and all three: what was changed is not believed"
+    np.testing.assert_array_equal(found.values, whole.values)
+    recovered(tmp_path / "cut", asked(draws=(("", 3),)))
+    assert len(computed) == 5, "nothing is left to do"
+
+
+def test_brains_of_noise_are_named_after_nobody(tmp_path: Path) -> None:
+    found = recovered(tmp_path, asked(levels=(0.001,), draws=(("", 20),))).answered["ridge", 0.001]
+    named = found.named()
+    assert named is not None
+    assert (named >= 0).mean() <= 0.05
+
+
+def test_a_truth_of_few_dimensions_is_found_and_none_is_named_without_it(tmp_path: Path) -> None:
+    """Noise features fill all dimensions, so that nobody could learn a readout of them from 38 stimuli."""
+    found = recovered(tmp_path, asked(levels=(0.75,), draws=(("", 20),))).answered["ridge", 0.75]
+    of_labels = found.truth == MODELS.index("category")
+    assert (found.closed[of_labels] == MODELS.index("category")).mean() >= 0.95
+    named, left_out = found.named(), found.named(left_out=True)
+    assert named is not None
+    assert left_out is not None
+    assert (named[of_labels] == MODELS.index("category")).mean() >= 0.7
+    assert (left_out >= 0).mean() <= 0.05
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_it_in_80_columns_and_info_keeps_a_line(isocortex: Any, tmp_path: Path) -> None:
+    base = (
+        "recover",
+        BENCHMARK,
+        "--metric",
+        "ridge",
+        "-m",
+        "noise/2,category",
+        "-m",
+        "noise@random:1",
+        "--draws",
+        "2",
+        "--samples",
+        "40",
+    )
+    shown = isocortex(*base, "--reliability", "recorded,.4", "--metric", "procrustes")
+    assert shown.returncode == 0, shown.stderr
+    assert max(map(len, shown.stdout.splitlines()[:-1])) <= 80
+    assert "min left" in shown.stderr
+    assert "real" in shown.stdout
+    (kept,) = (tmp_path / "data/findings" / BENCHMARK).glob("recovery-procrustes.json")
+    assert kept.with_name("recovery-ridge.json").is_file()
+    assert any(
+        line.startswith("recovery by ridge at the recorded reliability: tells") for line in findings_of(BENCHMARK, 1)
+    )
+    record = json.loads(isocortex(*base, "--reliability", ".4", "--json").stdout)
+    assert [row["c"] for row in record["curve"]] == ["0.4"]
+    assert sum(map(sum, record["confusion"][0]["counts"])) == 6
+    table = isocortex(*base, "--reliability", ".4", "--csv").stdout.splitlines()
+    assert len(table) == 2
+    assert table[0].startswith("benchmark,metric,c,n,right")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--reliability", "1.5"), "between 0 and 1"),
+        (("--reliability", "much"), "or 'recorded'"),
+        (("--draws", "pls"), "METRIC=N"),
+        (("--draws", "0"), "at least one draw"),
+        (("-m", "noise"), "hold the same values"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_in_a_line(
+    isocortex: Any, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = isocortex("recover", BENCHMARK, "-m", "noise@random:0,category", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
