@@ -32,14 +32,14 @@ synthetic = "isocortex_majajhong2015.synthetic:synthetic"
 """
 
 
-def small_part(title: str, model: str, benchmark: str, options: str, layers: str = "") -> str:
+def small_part(title: str, model: str, benchmark: str, options: str) -> str:
     """A part of the recipe, smaller in a trial."""
     numbers = "".join(
         f'[[part.number]]\nname = "{name}"\nread = "{read}"\n'
         for name, read in (("EV", "value"), ("r", "also.r"), ("MSE", "also.mse"))
     )
     return (
-        f'[[part]]\ntitle = "{title}"\nmodel = "{model}"\nbenchmark = "MajajHong2015.{benchmark}"\n{layers}'
+        f'[[part]]\ntitle = "{title}"\nmodel = "{model}"\nbenchmark = "MajajHong2015.{benchmark}"\n'
         f"trial = {{ options = {options} }}\n{numbers}"
     )
 
@@ -114,21 +114,19 @@ def test_linear_ridge_and_pca_rows_equal_scikit_learn(isocortex, tmp_path: Path,
 
 
 def test_a_missing_file_of_weights_is_named_and_its_rows_are_not_run(isocortex, tmp_path: Path, course: Path) -> None:
-    layers = 'layers = ["layer1", "avgpool"]\n'
     rows = rows_of(
         isocortex,
         tmp_path,
         course,
-        small_part("pretrained", "resnet50", "nx414-best-layer", "{ size = 32 }", layers),
-        small_part("random", "resnet18@random:0", "nx414-best-layer", "{ size = 32 }", layers),
+        small_part("pretrained", "resnet50", "nx414-best-layer", "{ size = 32 }"),
+        small_part("pixels", "pixels-224", "nx414-best-layer", "{ size = 32 }"),
         small_part("co-trained", "co-trained", "nx414-output", "{ grid = { n_epochs = 1 } }"),
     )
     status = {row["part"]: row["status"] for row in rows}
-    assert status == {"pretrained": "not run", "random": "not judged", "co-trained": "not run"}
+    assert status == {"pretrained": "not run", "pixels": "not judged", "co-trained": "not run"}
     assert all("resnet50-0676ba61.pth" in row["why"] for row in rows if row["status"] == "not run")
     assert all(".trial" not in row["why"] for row in rows)  # no ID that another command would not know
-    assert all(row["model"] == "resnet18.trial@random:0" for row in rows if row["part"] == "random")
-    assert all(np.isfinite(row["ours"]) for row in rows if row["part"] == "random")
+    assert {row["model"] for row in rows if row["part"] == "pixels"} == {"pixels-224.trial@fixed"}
 
 
 def test_results_on_a_synthetic_file_say_so(isocortex, tmp_path: Path, course: Path) -> None:

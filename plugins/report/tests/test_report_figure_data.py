@@ -249,7 +249,7 @@ def test_the_command_writes_gifti_and_csv(tmp_path: Path, isocortex) -> None:
 def test_recovery_is_drawn_of_the_kept_record_alone(tmp_path: Path) -> None:
     from isocortex.files import write_sealed
 
-    none = {name: None for name in ("named_right", "left_out_named", "left_out_low", "left_out_high")}
+    none = dict.fromkeys(("named_right", "left_out_named", "left_out_low", "left_out_high"))
     usual = {"metric": "ridge", "n": 240, "n_models": 12, "right": 0.5, "right_low": 0.44, "right_high": 0.56}
     family = {"family": 0.95, "family_low": 0.91, "family_high": 0.97}
     asked = {"named_right": 0.3, "left_out_named": 0.02, "left_out_low": 0.01, "left_out_high": 0.05}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -119,6 +120,24 @@ def test_the_table_fits_eighty_columns_and_tells_everything(isocortex, tmp_path:
     assert "noinstalledpackageoffersthemodel'no-such-model'" in shown.lower()
 
 
+def test_a_mean_is_shown_once_all_of_its_models_could_be_run(isocortex, tmp_path: Path) -> None:
+    def mean(title: str, n: int, *models: str) -> str:
+        number = '[[mean.number]]\nname = "depth"\nread = "stage"\npublished = 0.5\ntolerance = 0.001\n'
+        head = f'[[mean]]\ntitle = "{title}"\nbenchmark = "{BENCHMARK}"\nmodels = {json.dumps(models)}\n'
+        return f"{head}n_published = {n}\n{number}"
+
+    depths = [part(model=f"noise/{n}", title=f"{n}", read="stage") for n in (2, 3)]
+    path = written(tmp_path, *depths, mean("two", 2, "noise/2", "noise/3"), mean("three", 3, "noise/2", "noise/3"))
+    done = isocortex("reproduce", str(path), "--json")
+    two, three = json.loads(done.stdout)["rows"][-2:]
+    both = [row["ours"] for row in json.loads(done.stdout)["rows"][:2]]
+    assert two["ours"] == pytest.approx(sum(both) / 2, abs=1e-15)
+    assert two["status"] == ("within" if abs(two["ours"] - 0.5) <= 0.001 else "beyond")
+    assert done.returncode == (0 if two["status"] == "within" else 1)
+    assert (three["status"], three["ours"]) == ("not run", None)
+    assert three["why"] == "1 of 3 models are not here"
+
+
 # --- recipes ----------------------------------------------------------------------------------------------------------
 
 
@@ -127,8 +146,11 @@ def test_every_recipe_of_the_packages_can_be_read_and_names_what_is_installed(is
     assert faults == []
     assert "nx414" in found
     parts = [one for recipe in found.values() for one in recipe.part]
-    names = {one.model.partition("@")[0] for one in parts}
+    names = {one.model.partition("@")[0] for one in parts if one.object is None}
     assert names <= set(package.load_cards("model", names))
+    kinds = {(one.model.partition("@")[0], one.model.partition("@")[2].partition(":")[0]) for one in parts}
+    cards = package.load_cards("model", names)
+    assert all(kind in cards[name].variants for name, kind in kinds if kind and name in cards)
     benchmarks = {one.benchmark for one in parts} | {one.benchmark for r in found.values() for one in r.difference}
     assert benchmarks <= set(package.load_cards("benchmark", benchmarks))
     done = isocortex("reproduce", "--list")
@@ -155,6 +177,26 @@ def test_a_package_of_a_third_party_brings_recipes_and_nothing_of_it_is_imported
     _, faults = recipes()
     assert len(faults) == 1
     assert "broken2020.toml is no recipe: part.0.title: Field required" in faults[0]
+
+
+def test_a_table_is_made_of_what_a_package_lists_as_published() -> None:
+    """No number stands in two files: those of a figure are read out of the list of the benchmark."""
+    recipe = recipe_of("tuckute2023")
+    figure = [one for one in recipe.part if one.title.startswith("Figure 2, regression, NH2015: ")]
+    numbers = {one.model: one.number[0] for one in figure}
+    card = package.load_card("benchmark", "NH2015.tuckute2023")
+    with (card.folder / card.published).open(newline="", encoding="utf-8") as file:
+        listed = {row["model"]: float(row["value"]) for row in csv.DictReader(file) if "Fig. 2" in row["source"]}
+    assert numbers["cochcnn9-word"].published == listed["CochCNN9-Word"] == 0.67
+    assert numbers["cochcnn9-word@permuted:0"].published == listed["CochCNN9-Word (permuted weights)"] == 0.40
+    assert numbers["cochcnn9-word"].tolerance == 0.02
+    assert numbers["cochcnn9-word@permuted:0"].tolerance is None
+    assert len(figure) == 13 + 12  # SpectroTemporal has no weights to shuffle
+    [without] = [one for one in recipe.absent if one.title.startswith("Figure 2, regression, NH2015, ")]
+    assert "VGGish" in without.why
+    assert len(figure) + 2 * len(without.why.partition(":")[0].split(", ")) == len(listed)
+    four = [one for one in recipe.part if one.title == "Figure 4: SpectroTemporal"]
+    assert [(one.region, one.published) for one in four[0].number][-1] == ("music", 0.34)
 
 
 def test_a_recipe_that_is_none_is_refused_with_its_fault(tmp_path: Path) -> None:

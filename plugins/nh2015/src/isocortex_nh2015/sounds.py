@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import DataFiles, StimuliPlugin
 
 if TYPE_CHECKING:
     from isocortex.data import StimulusSet
+    from isocortex.typing import Array
 
+#: Hz, of the sounds of the release
+RELEASE_RATE = 16_000.0
 CATEGORY_FILE = "category_labels.csv"
 _NUMBERED = re.compile(r"stim(\d+)_.+")
 
@@ -147,3 +153,44 @@ class NaturalSounds(StimuliPlugin):
         ids = canonical_order(list(sounds))
         table = pd.DataFrame({"category": [categories[name] for name in ids]}, index=pd.Index(ids, name="stimulus_id"))
         return StimulusSet(self.card.id, self.card.modality, {name: sounds[name] for name in ids}, table=table)
+
+
+class NaturalSounds16kHz(NaturalSounds):
+    """The same sounds as the release of Tuckute et al. 2023 has them: 16 kHz, whole numbers of 16 bits.
+
+    They are made of the 44.1 kHz files, by polyphase resampling and rounding: the files of the release are not needed.
+    """
+
+    def load(self, files: DataFiles) -> StimulusSet:
+        """Make the stimulus set, in memory (21 MB), in canonical order."""
+        from isocortex.data import Stimulus, StimulusSet
+
+        whole = super().load(files)
+        sounds = {
+            one.id: Stimulus(one.id, one.modality, at_16_khz(one.array, one.sample_rate or 0.0), RELEASE_RATE)
+            for one in whole
+        }
+        said = "The sounds were brought to 16 kHz and 16 bits here; the files of the release may differ in rounding."
+        return StimulusSet(self.card.id, self.card.modality, sounds, table=whole.table, warnings=[said])
+
+
+def at_16_khz(sound: Array, rate: float) -> Array:
+    """A sound in [-1, 1) at 16 kHz, (n_samples[, n_channels]) float32, rounded to 16 bits.
+
+    Raises
+    ------
+    DataError
+        A rate that is no whole number.
+
+    Examples
+    --------
+    >>> at_16_khz(np.zeros(44_100, np.float32), 44_100.0).shape
+    (16000,)
+    """
+    from scipy.signal import resample_poly
+
+    if rate <= 0 or rate != round(rate):
+        raise DataError(f"Expected a rate of whole Hz, found {rate}.")
+    common = math.gcd(int(RELEASE_RATE), int(rate))
+    resampled = resample_poly(sound.astype(np.float64), int(RELEASE_RATE) // common, int(rate) // common, axis=0)
+    return (np.clip(np.rint(resampled * 32768), -32768, 32767) / 32768).astype(np.float32)

@@ -118,7 +118,7 @@ class BandedRidgeComparison(RidgeComparison):
         """What is fitted in each split where there is one space."""
         if self.penalties is None:
             return super().plan
-        if len(self.penalties) > 1:
+        if len(self.penalties) != 1:
             raise SettingsError(f"{len(self.penalties)} penalties were set, and there is one feature space.")
         return FitPlan(self.penalties[0], keep=self.keep)
 

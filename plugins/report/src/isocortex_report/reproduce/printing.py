@@ -126,10 +126,13 @@ def print_recipes(found: Sequence[Recipe], faults: Sequence[str]) -> None:
 
     shown = console()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("recipe", "what it is", "numbers", "package"):
-        table.add_column(name, overflow="fold", justify="right" if name == "numbers" else "left")
+    table.add_column("recipe", no_wrap=True)
+    table.add_column("numbers", justify="right", no_wrap=True)
+    table.add_column("what it is", overflow="fold")
     for recipe in found:
-        table.add_row(escape(recipe.id), escape(printable(recipe.title)), str(recipe.n_published), recipe.package)
+        table.add_row(
+            escape(recipe.id), str(recipe.n_published), escape(f"{printable(recipe.title)} ({recipe.package})")
+        )
     shown.print(table)
     for fault in faults:
         shown.print(f"left out: {printable(fault)}", markup=False)

@@ -31,8 +31,9 @@ class Number(BaseModel):
     name: str = Field(description="what it is, in a few words")
     read: str = Field(
         default="value",
-        pattern=r"^(value|error|ceiling|ceiling_lower|ceiling_upper|ceiled|also\.\S+|layer\..+)$",
-        description="field of a summary; also.NAME a further measure, layer.NAME a point of the curve over layers",
+        pattern=r"^(value|error|ceiling|ceiling_lower|ceiling_upper|ceiled|stage|median_layer|also\.\S+|layer\..+)$",
+        description="field of a summary; also.NAME a further measure, layer.NAME a point of the curve over layers; "
+        "stage: depth of the best layer, 0 to 1; median_layer: its place from 1, median over participants",
     )
     region: str | None = Field(default=None, description="the row of the result; default: the whole")
     published: float | None = Field(default=None, description="as it is printed; default: none was, or not transcribed")
@@ -70,6 +71,9 @@ class Part(BaseModel):
     model: str = Field(description="ID[@variant]")
     benchmark: str
     layers: tuple[str, ...] = Field(default=(), description="patterns; default: the model's own")
+    object: str | None = Field(
+        default=None, description="module:function that makes the model of this name, where no row does"
+    )
     stand_in: bool = Field(default=False, description="takes the place of a network that is not here; never judged")
     trial: Trial | None = None
     number: tuple[Number, ...] = Field(min_length=1)
@@ -79,6 +83,31 @@ class Part(BaseModel):
         if self.stand_in and any(number.tolerance is not None for number in self.number):
             raise ValueError("a stand-in has no tolerance: it says nothing about the network that it stands for")
         return self
+
+
+class Table(BaseModel):
+    """Parts that are made of what a package lists as published for a benchmark, so that no number is written twice."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    title: str
+    benchmark: str
+    statistic: str = Field(description="beginning of the statistic in the list")
+    source: str = Field(default="", description="part of the source in the list; default: any")
+    read: str = "value"
+    tolerance: float | None = Field(default=None, gt=0, description="of models with trained weights")
+    models: dict[str, str] = Field(description="name in the list → ID[@variant]; others have no row here")
+    why: str = ""
+
+
+class Mean(BaseModel):
+    """A mean over models that other parts score."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    title: str
+    benchmark: str
+    models: tuple[str, ...]
+    n_published: int = Field(description="over how many models the published mean is")
+    number: tuple[Number, ...] = Field(min_length=1)
 
 
 class Difference(BaseModel):
@@ -118,6 +147,8 @@ class Recipe(BaseModel):
     )
     kind: Literal["recipe"] = "recipe"
     part: tuple[Part, ...] = ()
+    table: tuple[Table, ...] = ()
+    mean: tuple[Mean, ...] = ()
     difference: tuple[Difference, ...] = ()
     absent: tuple[Absent, ...] = ()
     package: str = ""
@@ -125,7 +156,8 @@ class Recipe(BaseModel):
     @property
     def n_published(self) -> int:
         """How many published numbers it has."""
-        return sum(number.published is not None for part in self.part for number in part.number)
+        numbers = [number for one in (*self.part, *self.mean) for number in one.number]
+        return sum(number.published is not None for number in numbers)
 
     @property
     def has_trial(self) -> bool:

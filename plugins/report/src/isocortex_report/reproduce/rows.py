@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from isocortex.results import Result
-    from isocortex_report.reproduce.recipe import Absent, Difference, Number, Part
+    from isocortex.scoring import Summary
+    from isocortex_report.reproduce.recipe import Absent, Difference, Mean, Number, Part
 
 #: within, beyond: of a tolerance; not judged: there is none, or nothing to compare with; not run: a file or a package
 #: is missing; failed: something else went wrong; absent: the recipe does not do it
@@ -108,10 +110,54 @@ def _read(number: Number, result: Result) -> tuple[float | None, tuple[float | N
         if name not in curve:
             return None, nothing, f"the result has no layer {name!r}; it has {', '.join(curve)}"
         return curve[name], nothing, ""
+    if field in ("stage", "median_layer"):
+        depth = _depth(summary, field)
+        return depth, nothing, "" if depth is not None else "the result has no stage of this kind"
     interval = (summary.interval_low, summary.interval_high) if field == "value" else nothing
     if field == "ceiled":
         interval = (summary.ceiled_low, summary.ceiled_high)
     return getattr(summary, field), interval, ""
+
+
+def _depth(summary: Summary, field: str) -> float | None:
+    """Depth of the best layer, 0 to 1; or its place from 1, median over participants."""
+    stage = summary.stage
+    if stage is None:
+        return None
+    if field == "stage":
+        return stage.value
+    depths = list(stage.participants.values()) or [stage.value]
+    return 1 + statistics.median(depths) * (stage.n_layers - 1)
+
+
+def mean_rows(wanted: Mean, results: Sequence[Result], *, judging: bool) -> list[Row]:
+    """Means over models, once all that were published could be run; until then how many are missing."""
+    n_results, rows = len(results), list[Row]()
+    for number in wanted.number:
+        values = [value for value in (_read(number, result)[0] for result in results) if value is not None]
+        whole = len(values) == wanted.n_published
+        ours = sum(values) / len(values) if values else None
+        deviation = None if ours is None or number.published is None or not whole else ours - number.published
+        status: Status = "not judged" if whole else "not run"
+        if judging and whole and number.tolerance is not None:
+            status = "within" if deviation is not None and abs(deviation) <= number.tolerance else "beyond"
+        missing = f"{wanted.n_published - len(values)} of {wanted.n_published} models are not here"
+        rows.append(
+            Row(
+                wanted.title,
+                number.name,
+                status,
+                model=f"mean of {n_results} models",
+                benchmark=wanted.benchmark,
+                published=number.published,
+                ours=ours if whole else None,
+                deviation=deviation,
+                tolerance=number.tolerance,
+                source=number.source,
+                why=number.why if whole else missing,
+            )
+        )
+    return rows
 
 
 def not_run_rows(part: Part, why: str) -> list[Row]:

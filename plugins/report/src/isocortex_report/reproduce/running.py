@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import isocortex
 from isocortex.errors import FilesError, IsocortexError, UnknownIDError, UsageError
@@ -18,12 +18,14 @@ from isocortex_report.reproduce.rows import (
     difference_row,
     failed_rows,
     judged_rows,
+    mean_rows,
     not_run_rows,
 )
 
 if TYPE_CHECKING:
+    from isocortex.interfaces import ModelPlugin
     from isocortex.results import Result
-    from isocortex_report.reproduce.recipe import Difference, Part, Recipe
+    from isocortex_report.reproduce.recipe import Difference, Mean, Part, Recipe
 
 
 @dataclass
@@ -90,11 +92,16 @@ def reproduce(
         if trial:
             said.append("A trial: models are smaller than those of the paper, as the recipe says.")
         runner = _Runner(config, trial=trial, judging=not said)
-        rows: list[Row] = []
-        for number, part in enumerate(recipe.part, start=1):
+        rows, n_done = list[Row](), 0
+        for together in _groups(recipe.part, trial=trial):
+            n_done += len(together)
             if say is not None:
-                say(f"part {number} of {len(recipe.part)}: {part.title}")
-            rows += runner.rows_of(part)
+                titles = (
+                    together[0].title if len(together) == 1 else f"{together[0].title} and {len(together) - 1} more"
+                )
+                say(f"{n_done} of {len(recipe.part)} parts: {titles}")
+            rows += runner.rows_of(together)
+        rows += [row for one in recipe.mean for row in runner.mean(one)]
         rows += [runner.difference(one) for one in recipe.difference]
     return Reproduced(recipe, [*rows, *absent_rows(recipe.absent)], said)
 
@@ -106,14 +113,18 @@ class _Runner:
         self.config, self.trial, self.judging = config, trial, judging
         self.scored: dict[tuple[str, str], Result] = {}
 
-    def rows_of(self, part: Part) -> list[Row]:
-        """The numbers of a part."""
+    def rows_of(self, parts: Sequence[Part]) -> list[Row]:
+        """The numbers of parts that are scored together; one by one where that cannot be done as it is asked."""
         try:
-            result = self._score(part)
-        except UnknownIDError as error:
-            return not_run_rows(part, str(error))
+            results = self._score(parts)
         except IsocortexError as error:
-            return failed_rows(part, str(error))
+            if len(parts) > 1:
+                return [row for part in parts for row in self.rows_of([part])]
+            rows = not_run_rows if isinstance(error, (UnknownIDError, FilesError)) else failed_rows
+            return rows(parts[0], str(error))
+        return [row for part, result in zip(parts, results, strict=True) for row in self._rows(part, result)]
+
+    def _rows(self, part: Part, result: Result) -> list[Row]:
         if result.failure is not None:
             rows = not_run_rows if result.failure.kind in _kinds_of_files() else failed_rows
             name = part.model.partition("@")[0]  # a trial's own is known to no other command
@@ -121,14 +132,32 @@ class _Runner:
         self.scored[part.model, part.benchmark] = result
         return judged_rows(part, result, judging=self.judging)
 
-    def _score(self, part: Part) -> Result:
-        from dataclasses import replace
+    def _score(self, parts: Sequence[Part]) -> list[Result]:
+        """Results of parts that have benchmark and layers in common.
 
+        Raises
+        ------
+        UsageError
+            Several of them are one, so that they have to be scored one by one.
+        """
+        models = [self._model(part) for part in parts]
+        smaller = parts[0].trial if self.trial else None
+        layers = parts[0].layers if smaller is None else (smaller.layers or parts[0].layers)
+        results = isocortex.score(models, parts[0].benchmark, config=replace(self.config, layers=layers))
+        if len(results) != len(parts):
+            raise UsageError(f"{len(parts)} parts are {len(results)} models.")
+        return list(results)
+
+    def _model(self, part: Part) -> str | ModelPlugin:
+        if part.object is not None:
+            return _imported(part.object, f"The model {part.model!r}")(part.model)
         smaller = part.trial if self.trial else None
-        layers = part.layers if smaller is None else (smaller.layers or part.layers)
-        model = with_options(part.model, smaller.options) if smaller and smaller.options else part.model
-        [result] = isocortex.score(model, part.benchmark, config=replace(self.config, layers=layers))
-        return result
+        return with_options(part.model, smaller.options) if smaller and smaller.options else part.model
+
+    def mean(self, wanted: Mean) -> list[Row]:
+        """A mean over models that were scored."""
+        found = [self.scored.get((name, wanted.benchmark)) for name in wanted.models]
+        return mean_rows(wanted, [result for result in found if result is not None], judging=self.judging)
 
     def difference(self, wanted: Difference) -> Row:
         """The first of two models less the second, over the same draws."""
@@ -166,10 +195,34 @@ def _data(recipe: Recipe, folder: Path | None) -> Generator[str | None]:
         return
     if recipe.synthetic is None:
         raise UsageError(f"The recipe {recipe.id!r} has no synthetic data: leave --synthetic away.")
-    module, _, name = recipe.synthetic.partition(":")
-    try:
-        within = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"Synthetic data of {recipe.id!r} cannot be made: {error}") from error
+    within = _imported(recipe.synthetic, f"Synthetic data of {recipe.id!r}")
     with within(folder) as said:
         yield str(said)
+
+
+def _imported(named: str, what: str) -> Callable[..., Any]:
+    """What a recipe names as ``module:name``.
+
+    Raises
+    ------
+    UnknownIDError
+        It is not installed, or has another name.
+    """
+    module, _, name = named.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UnknownIDError(f"{what} cannot be made: {error}") from error
+
+
+def _groups(parts: Sequence[Part], *, trial: bool) -> list[list[Part]]:
+    """Parts that follow each other and are scored in one call: one benchmark, one choice of layers, no trial."""
+    found: list[list[Part]] = []
+    for part in parts:
+        last = found[-1][0] if found else None
+        alone = trial and any(one is not None and one.trial is not None for one in (part, last))
+        if last is None or alone or (last.benchmark, last.layers) != (part.benchmark, part.layers):
+            found.append([part])
+        else:
+            found[-1].append(part)
+    return found

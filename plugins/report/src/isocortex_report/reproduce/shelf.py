@@ -6,7 +6,9 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+import isocortex
 from isocortex.errors import UsageError, shorten, suggest
+from isocortex_report.reproduce.published_lists import with_tables
 from isocortex_report.reproduce.recipe import Recipe, read_recipe
 
 #: in the import package of whoever brings recipes; what lies in ``published`` is in no digest
@@ -18,12 +20,17 @@ def recipes() -> tuple[dict[str, Recipe], list[str]]:
 
     Nothing of a package is imported.
     """
+    with isocortex.installed_once():
+        return _all_of(_folders())
+
+
+def _all_of(folders: dict[str, Path]) -> tuple[dict[str, Recipe], list[str]]:
     found: dict[str, Recipe] = {}
     faults: list[str] = []
-    for package, folder in sorted(_folders().items()):
+    for package, folder in sorted(folders.items()):
         for path in sorted((folder / PLACE).glob("*.toml")):
             try:
-                recipe = read_recipe(path, package)
+                recipe = with_tables(read_recipe(path, package))
             except UsageError as error:
                 faults.append(f"{package}: {error}")
                 continue
@@ -42,7 +49,7 @@ def recipe_of(name: str) -> Recipe:
         There is none.
     """
     if name.endswith(".toml"):
-        return read_recipe(Path(name).expanduser())
+        return with_tables(read_recipe(Path(name).expanduser()))
     found, faults = recipes()
     if name not in found:
         broken = f" Not readable: {shorten(faults, 3)}" if faults else ""
