@@ -222,6 +222,7 @@ def test_a_training_that_was_killed_goes_on_at_its_last_epoch_and_ends_with_the_
     assert weights_in(tmp_path / "one") == weights_in(tmp_path / "two")
 
 
+@pytest.mark.long
 def test_two_processes_at_once_leave_one_fit(site: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "isocortex", "score", "-m", "learner", "-b", "Brain.fixed"]
     variables = {**os.environ, **environment(site), "ISOCORTEX_CACHE": str(tmp_path / "cache")}

@@ -62,6 +62,7 @@ def test_rates_are_named_after_neuroids_and_objects_after_labels(fitted: Fitted)
     assert fitted.settings["chosen"]["balance"] in (0.1, 10.0)
 
 
+@pytest.mark.long
 def test_equal_seeds_leave_equal_bytes(fitted: Fitted, tmp_path: Path) -> None:
     again = plugin().fit(*problem(), seed=3, device="cpu", journal=Journal(tmp_path))
     assert set(again.tensors) == set(fitted.tensors)
