@@ -18,6 +18,7 @@ from isocortex.run.permuting import exchangeable_of
 from isocortex.run.plan import RunConfig
 from isocortex.scoring.calibrated_zero import zero_of
 from isocortex.scoring.permutations import Exchangeable
+from isocortex.scoring.stats import sign_flip_p
 from tests.lab import Lab, Typed
 
 
@@ -127,6 +128,17 @@ def test_q_is_of_a_benchmark_and_statistic_and_regions_are_apart() -> None:
 
     rows = [row(0.01, None), row(0.04, None), row(0.01, "A"), row(0.02, "B"), row(0.5, None, "c"), row(None, None)]
     assert [found["q"] for found in with_q(rows)] == [0.02, 0.04, 0.02, 0.02, 0.5, None]
+
+
+def test_sign_flips_of_participants_are_all_made() -> None:
+    from itertools import product
+
+    drawn = np.array([0.3, -0.1, 0.2, 0.05, 0.1])
+    sums = [sum(sign * value for sign, value in zip(signs, drawn, strict=True)) for signs in product((1, -1), repeat=5)]
+    assert sign_flip_p(drawn) == np.mean(np.array(sums) >= drawn.sum() - 1e-12)
+    assert sign_flip_p(np.append(drawn, np.nan)) == sign_flip_p(drawn)
+    assert np.isnan(sign_flip_p(np.ones(13)))
+    assert sign_flip_p(np.ones(12)) == 2**-12
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

@@ -118,6 +118,11 @@ def test_p_of_a_few_models_of_noise_is_spread_and_signal_is_found() -> None:
         found = zero(comparison, layers, Exchangeable.of(ids_of(30)), 99)
         assert found["p"] == 0.01, metric
         assert found["calibrated"] > 0.2, metric
+        assert found.get("p_participants") is None, "one brain"
+    of_two = isocortex.load_metric("ridge").against(
+        make_responses(values, ids_of(30), neuroid={"subject": ["a", "a", "b", "b"]}), preparation=FEW
+    )
+    assert zero(of_two, layers, Exchangeable.of(ids_of(30)), 99)["p_participants"] == 0.25
 
 
 # --- what grows by itself ---------------------------------------------------------------------------------------------

@@ -58,10 +58,11 @@ def notes_of_chance(rows: Sequence[Row]) -> list[str]:
         own = [row for row in tested if row["permuted"] == how]
         most = min(row["most_permutations"] for row in own)
         alone = min(1.0, len(own) / (most + 1))
+        exact = "" if own[0].get("p_participants") is None else "; over participants (exact sign flips): p_participants"
         notes.append(f"calibrated: value less chance, its mean over permutations of the stimuli ({how})")
         notes.append(
             f"p: one-sided; q over {len(own)} rows (Benjamini & Hochberg); {most:,} permutations allow p ≥ "
-            f"{1 / (most + 1):.2g} and, for one row alone, q ≥ {alone:.2g}"
+            f"{1 / (most + 1):.2g} and, for one row alone, q ≥ {alone:.2g}{exact}"
         )
     return notes
 

@@ -32,7 +32,7 @@ _TYPES = {
     **dict.fromkeys(("value", "error", "interval_low", "interval_high", "ceiling", "ceiling_lower"), "float64"),
     **dict.fromkeys(("ceiling_upper", "ceiled", "ceiled_low", "ceiled_high", "stage", "stage_error"), "float64"),
     **dict.fromkeys(("stage_spread", "stage_agreement", "stage_tied"), "float64"),
-    **dict.fromkeys(("chance", "chance_sd", "calibrated", "p", "q"), "float64"),
+    **dict.fromkeys(("chance", "chance_sd", "calibrated", "p", "p_participants", "q"), "float64"),
     **dict.fromkeys(("n_permutations", "n_exceeding", "most_permutations"), "Int64"),
     **dict.fromkeys(("stage_n_layers", "stage_n_subjects", "n_draws", "limit"), "Int64"),
 }
@@ -222,7 +222,7 @@ _SAME = ("model", "benchmark", "region", "statistic", "target", "layer_rule", "s
 #: what holds for one seed and not for a set
 _OF_ONE = (
     *("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high", "stage_error", "stage_spread"),
-    *("chance_sd", "p", "q", "n_permutations", "n_exceeding"),
+    *("chance_sd", "p", "p_participants", "q", "n_permutations", "n_exceeding"),
 )
 
 

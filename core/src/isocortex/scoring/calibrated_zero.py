@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isocortex.errors import SettingsError
-from isocortex.scoring.layer_choice import measure_of
+from isocortex.scoring.layer_choice import codes_of, measure_of
 from isocortex.scoring.permutations import Exchangeable
+from isocortex.scoring.stats import MOST_FLIPPED, sign_flip_p
 from isocortex.scoring.summary import Summary, region_rows
 from isocortex.typing import Array
 
@@ -71,16 +72,40 @@ def calibrated(
         raise SettingsError(f"{type(comparison).__name__} has no way to score permuted responses.")
     orders = exchangeable.orders(n_permutations, seed)
     found: dict[str | None, Array] = {name: np.empty(0) for name in rows}
+    people: list[Array] = []
     for readouts in comparison.permuted_readouts(layers, orders):
         for name, values in values_of(comparison, readouts).items():
             if name in found:
                 found[name] = np.concatenate([found[name], values])
+        people.append(_participants(comparison, readouts))
         if all(_has_ended(rows[name], values, stop_after) for name, values in found.items()):
             break
-    return {
+    zeros = {
         name: {**zero_of(rows[name].value, values, rows[name].better, stop_after), "most_permutations": n_permutations}
         for name, values in found.items()
     }
+    n_counted = zeros[None].get("n_permutations", 0) - (zeros[None].get("n_exceeding") == stop_after)
+    if n_counted > 0 and 2 <= people[0].shape[1] <= MOST_FLIPPED:
+        itself = next(iter(comparison.permuted_readouts(layers, np.arange(exchangeable.n_stimuli)[None])))
+        sign = -1.0 if rows[None].better == "lower" else 1.0
+        chance = np.concatenate(people)[:n_counted].mean(axis=0)
+        p = sign_flip_p(sign * (_participants(comparison, itself)[0] - chance))
+        zeros[None]["p_participants"] = None if np.isnan(p) else p
+    return zeros
+
+
+def _participants(comparison: Contract, readouts: xr.DataArray) -> Array:
+    """Values (n_draws, n_participants) of each participant by itself; none where they are pooled."""
+    if "subject" in readouts.dims:
+        parts = [readouts.isel(subject=[place]) for place in range(readouts.sizes["subject"])]
+    elif "subject" in readouts.coords:
+        codes = codes_of(readouts)
+        parts = [readouts.isel(neuroid=np.flatnonzero(codes == code)) for code in range(int(codes.max()) + 1)]
+    else:
+        return np.empty((readouts.sizes["draw"], 0))
+    measure = measure_of(comparison)
+    values = [comparison.collapse(part, measure).transpose("draw", ...).values for part in parts]
+    return np.stack([value.reshape(len(value), -1).mean(axis=1) for value in values], axis=1)
 
 
 def values_of(comparison: Contract, readouts: xr.DataArray) -> dict[str | None, Array]:

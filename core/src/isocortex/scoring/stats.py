@@ -229,6 +229,37 @@ def paired_p(draws_a: Array, draws_b: Array, difference: float) -> tuple[float, 
     return min(1.0, 2 * (1 + int(against.sum())) / (n + 1)), n
 
 
+#: participants of whom all sign flips are made
+MOST_FLIPPED = 12
+
+
+def sign_flip_p(differences: Array) -> float:
+    """One-sided exact p of the mean of a few differences: the share of all sign flips whose mean is as large.
+
+    Under H0 the difference of each participant is as likely to be above zero as below. It cannot fall below 2⁻ⁿ.
+
+    Parameters
+    ----------
+    differences
+        (n_participants,); those without a value (NaN) are left out.
+
+    Returns
+    -------
+    p; NaN with fewer than two participants, or more than 12.
+
+    Examples
+    --------
+    >>> sign_flip_p(np.array([0.1, 0.2, 0.3])), sign_flip_p(np.array([0.1, -0.2, 0.3]))
+    (0.125, 0.375)
+    """
+    known = differences[np.isfinite(differences)]
+    if not 2 <= len(known) <= MOST_FLIPPED:
+        return float("nan")
+    signs = 1.0 - 2.0 * (np.arange(2 ** len(known))[:, None] >> np.arange(len(known)) & 1)
+    tie = ROUNDING * float(np.abs(known).sum())
+    return float(np.mean(signs @ known >= known.sum() - tie))
+
+
 def false_discovery_rate(p: Array) -> Array:
     r"""q-values of Benjamini & Hochberg: the smallest false-discovery rate at which each test of a family is called.
 

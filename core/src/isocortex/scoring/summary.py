@@ -77,6 +77,10 @@ class Summary(Displayed, BaseModel):
     chance_sd: float | None = Field(default=None, description="standard deviation of the value over permutations")
     calibrated: float | None = Field(default=None, description="value less chance")
     p: float | None = Field(default=None, description="one-sided, of the value among those of permutations")
+    p_participants: float | None = Field(
+        default=None,
+        description="one-sided, of all sign flips of what participants have beyond chance; 2 to 12 of them",
+    )
     n_permutations: int | None = Field(default=None, description="that p rests on")
     n_exceeding: int | None = Field(default=None, description="permutations that do at least as well")
     most_permutations: int | None = Field(default=None, description="B, that would have been made without an early end")
@@ -114,7 +118,7 @@ class Summary(Displayed, BaseModel):
 
 #: fields that tell what permutations of the stimuli give
 OF_NULL = (
-    *("permuted", "chance", "chance_sd", "calibrated", "p"),
+    *("permuted", "chance", "chance_sd", "calibrated", "p", "p_participants"),
     *("n_permutations", "n_exceeding", "most_permutations"),
 )
 

@@ -40,11 +40,11 @@ class PermutedKernels:
         whole = np.ones((1, len(brains[0])))
         self.weights = whole if inside is None else np.concatenate([whole, inside.astype(np.float64)])
         self.entries = np.stack([upper_triangle(brain) for brain in brains])
-        self._norms = np.empty((len(brains), len(self.weights)))
+        self._norms = np.empty((len(brains), 0, len(self.weights)))
 
     def pairs(self) -> PermutedPairs:
         """Products with layers, on all pairs and within the halves."""
-        return PermutedPairs(len(self.brains[0]), self.inside, self._of_layer, self._of_brains)
+        return PermutedPairs(len(self.brains[0]), self.inside, self._of_layer, self._of_brains, prepare=self._lengths)
 
     def _of_layer(self, layer: Activations) -> Iterator[Array]:
         """The kernel less effects of single stimuli, of length 1, above the diagonal; for all pairs and each half."""
@@ -54,10 +54,16 @@ class PermutedKernels:
             rest = centred.kernel[np.ix_(places, places)] - effects[places][:, None] - effects[places]
             yield upper_triangle(rest) * (2.0 / norm)  # each pair counts in both orders
 
-    def _of_brains(self, half: int, pairs: Array, order: Array) -> Array:
+    def _lengths(self, block: Array) -> None:
+        """Lengths of the participants' kernels in what each permutation of a block brings to each half."""
+        moved = np.empty((len(block), *self.weights.shape))
+        for own, order in zip(moved, block, strict=True):
+            own[:, order] = self.weights  # the stimuli whose responses stand in a half
+        flat = moved.reshape(-1, moved.shape[-1])
+        self._norms = np.stack([centre(brain, flat).norm.reshape(moved.shape[:2]) for brain in self.brains])
+
+    def _of_brains(self, half: int, pairs: Array, number: int) -> Array:
         """Entries at some pairs over the length of what the half holds after the permutation."""
-        if half == 0:
-            moved = np.empty_like(self.weights)
-            moved[:, order] = self.weights  # the stimuli whose responses stand in a half
-            self._norms = np.stack([centre(brain, moved).norm for brain in self.brains])
-        return self.entries[:, pairs] / self._norms[:, half, None]
+        found = np.take(self.entries, pairs, axis=1)
+        found /= self._norms[:, number, half, None]
+        return found

@@ -54,10 +54,10 @@ class PermutedRdms:
         """As it is compared; NaN where its entries are equal."""
         return self.kind.transform(rdm) if varies(rdm) else np.full(len(rdm), np.nan)
 
-    def _of_brains(self, half: int, pairs: Array, order: Array) -> Array:
-        del order
+    def _of_brains(self, half: int, pairs: Array, number: int) -> Array:
+        del number
         if half == 0:
-            return self.brains[:, pairs]
+            return np.take(self.brains, pairs, axis=1)
         if self.ranks:
             return _OF_RANKS[self.kind.name](np.stack([brain.of(pairs) for brain in self.ranks]))
         found = self.brains[:, pairs]
@@ -107,16 +107,17 @@ class RanksWithin:
 
     def __init__(self, vector: Array) -> None:
         ranks = average_ranks(vector, 0.0)
-        self.level = np.unique(ranks, return_inverse=True)[1].astype(np.int32)
+        self.level = np.unique(ranks, return_inverse=True)[1].astype(np.intp)
         self.n_levels = int(self.level.max()) + 1
         self.has_ties = self.n_levels < len(self.level)
 
     def of(self, places: Array) -> Array:
         """Average ranks, from 1, of the entries at some places among each other, (n_places,) float64."""
-        level = self.level[places]
+        level = np.take(self.level, places)
         if not self.has_ties:
-            there = np.zeros(self.n_levels, dtype=bool)
-            there[level] = True
-            return np.cumsum(there, dtype=np.float64)[level]
+            there = np.zeros(self.n_levels, dtype=np.int8)
+            there[level] = 1
+            # sums of small integers are ten times as fast as those of truths in double precision
+            return np.take(np.cumsum(there, dtype=np.int32), level).astype(np.float64)
         counts = np.bincount(level, minlength=self.n_levels)
-        return (np.cumsum(counts) - (counts - 1) / 2)[level]
+        return np.take(np.cumsum(counts) - (counts - 1) / 2, level)
