@@ -89,3 +89,16 @@ def test_every_permutation_equals_scoring_data_that_were_permuted_by_hand(case: 
     for place in (0, 1, 19, 20, 21):
         for name, value in oracle(metric, ORDERS[place], preparation, settings).items():
             assert found[name][place] == pytest.approx(value, abs=1e-9), (name, place)
+
+
+def test_feature_spaces_are_searched_for_each_permutation() -> None:
+    responses, layers = brain()
+    spaces = {name: layers[name].in_space(space) for name, space in (("layer0", "one"), ("layer1", "two"))}
+    settings = {"n_folds": 2, "n_repeats": 1}
+    preparation = Preparation(Rules(n_draws=50))
+    metric = isocortex.load_metric("banded-ridge")
+    comparison = metric.against(responses, settings=settings, preparation=preparation)
+    found = [values_of(comparison, one)[None][0] for one in comparison.permuted_readouts(spaces, ORDERS[:2])]
+    for value, order in zip(found, ORDERS, strict=False):
+        moved = metric.against(by_hand(responses, order), settings=settings, preparation=preparation)
+        assert value == pytest.approx(moved.summarise(moved.score_all(spaces)).value, abs=1e-9)

@@ -6,7 +6,7 @@ training stimuli of a split; then all spaces are fitted together. With a single 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,8 @@ class BandedRidgeComparison(RidgeComparison):
     """
 
     drawn = ("r", "r2", "r2_corrected", "r2_score")
+    default_permutations = 99
+    refits_permutations = True
 
     def __init__(
         self,
@@ -165,6 +167,10 @@ class BandedRidgeComparison(RidgeComparison):
         alone.keep, alone.penalties = (), None
         own = [score_layers(alone, members) for members in spaces.values()]
         return self._together(own, list(spaces), layers)
+
+    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
+        """A search for each permutation: penalties of several spaces share no decomposition."""
+        return Comparison.permuted_readouts(self, layers, orders)
 
     def _check_number(self, n_spaces: int) -> None:
         if self.penalties is not None and len(self.penalties) != n_spaces:
