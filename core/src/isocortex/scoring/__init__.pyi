@@ -20,6 +20,10 @@ from .layer_choice import (
     score_layers as score_layers,
     unit_criterion as unit_criterion,
 )
+from .mapping import (
+    LayerMap as LayerMap,
+    LinearMapping as LinearMapping,
+)
 from .permutations import (
     Exchangeable as Exchangeable,
     growing_blocks as growing_blocks,
