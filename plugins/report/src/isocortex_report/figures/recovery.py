@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from isocortex.files import folder_name, read_sealed
-from isocortex_report.figures import style
+from isocortex_report.figures import style, words
 from isocortex_report.figures.figure import Drawing, Figure
 from isocortex_report.figures.material import Material, records
 
@@ -66,10 +66,11 @@ def _frame(content: dict[str, Any]) -> pd.DataFrame:
 
 def _note(content: dict[str, Any], frame: pd.DataFrame) -> str:
     models, question = content["models"], content["question"]
+    n = words.span(frame["n"].tolist())
     families = {one["family"] for one in models}
     real = "recorded" if content["real_level"] == _RECORDED else "not known, for want of repetitions"
     return (
-        f"{len(models)} models of {len(families)} families, {frame['n'].min():,} to {frame['n'].max():,} simulated "
+        f"{len(models)} models of {len(families)} families, {n} simulated "
         f"brains at each reliability; bars: 95 % interval (Wilson); dotted line: one of {len(models)} by chance. The "
         f"reliability of the recorded responses is {real}. Named: q ≤ .05 against every model of another family and a "
         "value as the "
