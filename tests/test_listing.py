@@ -48,7 +48,7 @@ def test_help_imports_neither_heavy_modules_nor_plugins(arguments: list[str]) ->
 def test_where_filters_by_field_and_tag(isocortex) -> None:
     where = ("--where", "modality=image", "--where", "package=isocortex-baselines")
     images = json.loads(isocortex("list", "models", *where, "--json").stdout)["models"]
-    assert {row["id"] for row in images} == {"pixels", "pixels-256", "gabor-pyramid"}
+    assert {row["id"] for row in images} == {"pixels", "pixels-224", "pixels-256", "gabor-pyramid"}
     tagged = json.loads(isocortex("list", "models", "--where", "family=gabor", "--json").stdout)["models"]
     assert [row["id"] for row in tagged] == ["gabor-pyramid"]
 

@@ -254,7 +254,8 @@ def test_files_that_are_not_there_are_named():
 def test_every_row_of_the_manifest_is_valid_and_its_object_exists():
     rows = [row for row in Catalogue.discover().rows if row.package == "isocortex-kriegeskorte2008"]
     sets = ["Kriegeskorte2008.human-IT", "Kriegeskorte2008.monkey-IT"]
-    assert sorted(row.id for row in rows) == sorted(["kriegeskorte92", *sets, *(f"{name}.rsa" for name in sets)])
+    benchmarks = [*(f"{name}.rsa" for name in sets), "Kriegeskorte2008.human-IT.rsa-pearson"]
+    assert sorted(row.id for row in rows) == sorted(["kriegeskorte92", *sets, *benchmarks])
     for row in rows:
         card = read_card(row)
         assert card.licence
@@ -262,7 +263,8 @@ def test_every_row_of_the_manifest_is_valid_and_its_object_exists():
         if row.kind in ("stimuli", "dataset"):
             make_plugin(row.kind, card)
         if row.kind == "benchmark":
-            assert (card.metric, card.reduction, card.settings) == ("rsa", "flatten", {})
+            settings = {"comparison": "pearson"} if row.id.endswith("-pearson") else {}
+            assert (card.metric, card.reduction, card.settings) == ("rsa", "flatten", settings)
 
 
 def test_the_lists_of_files_are_pinned_to_a_commit():

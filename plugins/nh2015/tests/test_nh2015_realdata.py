@@ -93,5 +93,7 @@ def test_the_conformance_kit_passes_on_the_published_files(tmp_path, monkeypatch
     others = [outcome for outcome in ended.values() if outcome.status != "passed"]
     assert {outcome.status for outcome in others} <= {"skipped"}  # voxels, which are not here
     assert all("isocortex import tuckute data.tar" in outcome.message for outcome in others)
-    assert all(outcome.id.partition(":")[2].startswith(("NH2015:", "NH2015.", "B2021")) for outcome in others)
+    assert all(
+        outcome.id.partition(":")[2].startswith(("NH2015:", "NH2015.", "NH2015-16khz", "B2021")) for outcome in others
+    )
     assert {"stimuli:natsound165:contents", "dataset:NH2015comp:order"} <= ended.keys()

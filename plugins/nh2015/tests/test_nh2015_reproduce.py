@@ -55,6 +55,7 @@ def test_the_length_of_a_sound_is_the_last_feature_of_every_layer() -> None:
     longer = package.extract(with_length("cochleagram-cochcnn9"), stimuli, quiet=True)["cochleagram"].array()
     np.testing.assert_array_equal(longer[:, :-1], plain)
     assert longer[:, -1].tolist() == [390, 390]
+    assert with_length("cochcnn9-word@random:3").card.id == "cochcnn9-word.random-3+length"
     assert with_length("noise").digest(Variant.parse("fixed")) != package.model_digest("noise")
 
 

@@ -541,3 +541,11 @@ def test_regions_have_rows_and_stages_of_their_own_by_the_published_rsa(tmp_path
         assert row.stage.procedure == "tuckute2023 all sounds"
         assert set(row.stage.participants) == set(target.responses["subject"].values)
         assert row.stage.value == 1.0  # the last layer made the responses
+
+
+def test_voxels_are_the_same_beside_sounds_at_16_khz(root: Path) -> None:
+    """The row of another name has the files of the release that it is of."""
+    assert plugin("NH2015-16khz").fetch(root) != []
+    found, other = (plugin(name).load(DataFiles({}), synthetic.stimuli()) for name in ("NH2015-16khz", "NH2015"))
+    assert found.id == "NH2015-16khz"
+    np.testing.assert_array_equal(found.responses.values, other.responses.values)

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import isocortex as package
@@ -127,10 +128,16 @@ def test_a_mean_is_shown_once_all_of_its_models_could_be_run(isocortex, tmp_path
         return f"{head}n_published = {n}\n{number}"
 
     depths = [part(model=f"noise/{n}", title=f"{n}", read="stage") for n in (2, 3)]
-    path = written(tmp_path, *depths, mean("two", 2, "noise/2", "noise/3"), mean("three", 3, "noise/2", "noise/3"))
+    places = '[[part.number]]\nname = "place"\nread = "median_layer"\n'
+    means = (mean("two", 2, "noise/2", "noise/3"), mean("three", 3, "noise/2", "noise/3"))
+    path = written(tmp_path, *depths, places, *means)
     done = isocortex("reproduce", str(path), "--json")
-    two, three = json.loads(done.stdout)["rows"][-2:]
-    both = [row["ours"] for row in json.loads(done.stdout)["rows"][:2]]
+    *both, place, two, three = json.loads(done.stdout)["rows"]
+    both = [row["ours"] for row in both]
+    [record] = (tmp_path / "reproduced" / "paper").glob("*/noise%2F3@*/*/result.json")
+    depths_of = json.loads(record.read_text())["summary"]["stage"]["participants"].values()
+    assert len(depths_of) == 4
+    assert place["ours"] == pytest.approx(1 + 2 * float(np.median(list(depths_of))), abs=1e-12)  # of three layers
     assert two["ours"] == pytest.approx(sum(both) / 2, abs=1e-15)
     assert two["status"] == ("within" if abs(two["ours"] - 0.5) <= 0.001 else "beyond")
     assert done.returncode == (0 if two["status"] == "within" else 1)

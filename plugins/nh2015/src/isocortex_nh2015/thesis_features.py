@@ -36,7 +36,12 @@ class WithLength(ModelPlugin):
     def __init__(self, name: str) -> None:
         card = isocortex.load_card("model", name.partition("@")[0])
         assert isinstance(card, ModelCard)
-        own = {"id": f"{name}{ENDING}", "object": "isocortex_nh2015.thesis_features:WithLength", "variants": ("fixed",)}
+        spelled = name.replace("@", ".").replace(":", "-")  # an ID holds no variant
+        own = {
+            "id": f"{spelled}{ENDING}",
+            "object": "isocortex_nh2015.thesis_features:WithLength",
+            "variants": ("fixed",),
+        }
         super().__init__(card.model_copy(update=own))
         self.name = name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ UNITS: Final = "voxel response, as released"
 class _Voxels(DatasetPlugin):
     """What the two data sets share."""
 
+    #: the data set of the release whose files these are, whatever the row is called
+    of_release: ClassVar[str]
+
     def fetch(self, source: Path | None = None) -> list[Path]:
         """Bring in the files of the release from a folder; nothing is downloaded, as no checksum is published.
 
@@ -43,10 +46,10 @@ class _Voxels(DatasetPlugin):
         FilesError
             If they are neither here nor in the folder; the message says how to get them.
         """
-        return release.fetch(self.card.id, source)
+        return release.fetch(self.of_release, source)
 
     def _files(self, files: DataFiles) -> DataFiles:
-        return files or release.present(self.card.id)
+        return files or release.present(self.of_release)
 
     def _dataset(
         self, stimuli: StimulusSet, ids: tuple[str, ...], scans: NDArray[Any], neuroid: dict[str, list[Any]]
@@ -60,6 +63,8 @@ class _Voxels(DatasetPlugin):
 
 class NH2015Voxels(_Voxels):
     """7,694 voxels of eight participants that heard every sound in three scans."""
+
+    of_release = "NH2015"
 
     def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
         """Make the data set of the voxels with three repetitions; rows are matched by stimulus, columns by voxel.
@@ -99,6 +104,8 @@ class NH2015Voxels(_Voxels):
 
 class B2021Voxels(_Voxels):
     """26,792 voxels of twenty participants; of 192 sounds the 165 of NH2015 are used."""
+
+    of_release = "B2021"
 
     def load(self, files: DataFiles, stimuli: StimulusSet) -> Dataset:
         """Make the data set of the first rows, which must be the stimuli; columns are matched by voxel.

@@ -95,10 +95,23 @@ class _Notes:
         self.texts: list[str] = []
 
     def place(self, text: str) -> int:
-        """The number of a note, from 1."""
+        """The number of a note, from 1; of a text of many lines its beginning and what to do."""
+        text = shortened(text)
         if text not in self.texts:
             self.texts.append(text)
         return self.texts.index(text) + 1
+
+
+def shortened(text: str) -> str:
+    """The first line of a message, and those that say what to get or to run; ``--json`` has all of it.
+
+    Examples
+    --------
+    >>> shortened("Weights of a/b are not here.\\nLooked for\\n  /data/b.pth\\nRun 'isocortex fetch -m a/b'.")
+    "Weights of a/b are not here. Run 'isocortex fetch -m a/b'."
+    """
+    first, *others = text.splitlines()
+    return " ".join([first, *(line for line in others if line.startswith(("Get ", "Run ", "Where ")))])
 
 
 def summary_line(rows: Sequence[Row]) -> str:
@@ -115,7 +128,10 @@ def summary_line(rows: Sequence[Row]) -> str:
     n_judged = n_within + n_beyond
     judged = "No number was judged"
     if n_judged:
-        judged = f"{n_within} of {n_judged} judged number{'s' * (n_judged > 1)} within its tolerance"
+        several = n_judged > 1
+        judged = (
+            f"{n_within} of {n_judged} judged number{'s' * several} within {'their' if several else 'its'} tolerance"
+        )
     return "; ".join([judged, *(f"{count} {status}" for status, count in counts.items())]) + "."
 
 

@@ -18,7 +18,7 @@ def with_tables(recipe: Recipe) -> Recipe:
     """A recipe whose tables are written out as parts, and models without a row here as what is absent."""
     if not recipe.table:
         return recipe
-    parts: list[Part] = [*recipe.part]
+    parts: list[Part] = []
     absent: list[Absent] = [*recipe.absent]
     for table in recipe.table:
         try:
@@ -31,6 +31,7 @@ def with_tables(recipe: Recipe) -> Recipe:
         if without:
             why = f"{shorten(without, 30)}: no row of isocortex. 'isocortex import tuckute' brings what was published."
             absent.append(Absent(title=f"{table.title}, {len(without)} more models", why=why))
+    parts += recipe.part
     return recipe.model_copy(update={"part": tuple(parts), "absent": tuple(absent), "table": ()})
 
 
