@@ -177,10 +177,6 @@ class BandedRidgeComparison(RidgeComparison):
         own = [score_layers(alone, members) for members in spaces.values()]
         return self._together(own, list(spaces), layers)
 
-    def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
-        """A search for each permutation: penalties of several spaces share no decomposition."""
-        return Comparison.permuted_readouts(self, layers, orders)
-
     def _check_number(self, n_spaces: int) -> None:
         if self.penalties is not None and len(self.penalties) != n_spaces:
             raise SettingsError(f"{len(self.penalties)} penalties were set for {n_spaces} feature spaces.")
