@@ -39,6 +39,7 @@ _IN_THEIR_MODULES = {
     "cache": "isocortex.cli.cache",
     "compare": "isocortex.cli.results",
     "new": "isocortex.cli.new",
+    "predict": "isocortex.cli.predict",
     "rerun": "isocortex.cli.rerun",
     "show": "isocortex.cli.results",
 }
@@ -204,7 +205,7 @@ _LOG = click.option("--log", type=FolderOrFile(), metavar="FILE", help="Add ever
     "--keep",
     multiple=True,
     metavar="NAME",
-    help="What to keep beside a result: prediction, alpha, training_r2; fitted: networks that were trained.",
+    help="What to keep beside a result: prediction, alpha, training_r2, mapping (for predict), fitted (networks).",
 )
 @click.option("--out", type=FolderOrFile(), default=Path("results"), show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print cells, disk, memory and time needed; compute no score.")

@@ -15,6 +15,7 @@ from isocortex.errors import FilesError, StoreError, shorten
 from isocortex.files.digests import digest_file
 from isocortex.files.sealed import read_sealed, write_sealed
 from isocortex.results.kept_fitted import FITTED, are_whole, copy_fits
+from isocortex.results.kept_mapping import MAPPING, is_whole, write_mapping
 from isocortex.results.scores_file import write_netcdf
 from isocortex.scoring.contract import KEEPABLE, KEPT_WITH
 from isocortex.scoring.summary import OF_NULL
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.results.result import Result
+    from isocortex.scoring.mapping import LinearMapping
 
 #: values that are computed again may differ in last bits: by other numbers of threads or other processors
 TOLERANCE = 1e-6
@@ -51,6 +53,8 @@ def _is_kept(folder: Path, result: Result, name: str) -> bool:
         return False
     if name == FITTED:
         return are_whole(folder, record.get("files"))
+    if name == MAPPING:
+        return is_whole(folder, record)
     if record.get("file_sha256") is None:  # the metric gives no such array
         return True
     try:
@@ -60,7 +64,12 @@ def _is_kept(folder: Path, result: Result, name: str) -> bool:
 
 
 def write_arrays(
-    folder: Path, scores: xr.Dataset, result: Result, names: Sequence[str], fits: Sequence[Path] = ()
+    folder: Path,
+    scores: xr.Dataset,
+    result: Result,
+    names: Sequence[str],
+    fits: Sequence[Path] = (),
+    mapping: LinearMapping | None = None,
 ) -> list[str]:
     """Write arrays beside a result; returns the names of those that the metric does not give.
 
@@ -68,6 +77,8 @@ def write_arrays(
     ----------
     fits
         Folders of the networks that were trained for each split, for "fitted".
+    mapping
+        The map of the cell, for "mapping"; None: its metric gives none.
 
     Raises
     ------
@@ -79,11 +90,16 @@ def write_arrays(
             record = {"result": result.digest, "name": name, "files": copy_fits(folder, fits)}
             write_sealed(folder / "kept" / f"{name}.json", record)
             continue
+        if name == MAPPING:
+            record = {"result": result.digest, "name": name, **write_mapping(folder, mapping)}
+            write_sealed(folder / "kept" / f"{name}.json", record)
+            continue
         chosen = [one for one in (name, *KEPT_WITH.get(name, ())) if one in scores]
         digest = write_netcdf(folder / "kept" / f"{name}.nc", scores[chosen]) if chosen else None
         record = {"result": result.digest, "name": name, "file_sha256": digest}
         write_sealed(folder / "kept" / f"{name}.json", record)
-    return [name for name in names if (not fits if name == FITTED else name not in scores)]
+    given = {FITTED: bool(fits), MAPPING: mapping is not None}
+    return [name for name in names if not given.get(name, name in scores)]
 
 
 def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:

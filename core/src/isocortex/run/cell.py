@@ -22,6 +22,7 @@ from isocortex.loading.model_sum import ModelSum
 from isocortex.loading.own_data import OWN_PREFIX
 from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
+from isocortex.results.kept_mapping import MAPPING
 from isocortex.results.provenance import provenance
 from isocortex.results.records import trial_mark
 from isocortex.results.result import Result
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from isocortex.run.asked_null import Null
     from isocortex.run.plan import Cell, RunConfig
     from isocortex.scoring.comparison import Comparison
+    from isocortex.scoring.mapping import LinearMapping
     from isocortex.scoring.summary import Summary
 
 
@@ -85,6 +87,7 @@ class CellWork:
         self.metric = resolver.metric(cell.metric)
         self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
         self.fits: list[FittedSplit] = []
+        self.mapping: LinearMapping | None = None
         self.learning = self._learning() if self.variant.kind == "trained" else None
         with watch.phase("data"):
             self.dataset = for_trial(resolver.dataset(cell.dataset), cell.limit)
@@ -168,6 +171,7 @@ class CellWork:
             else:
                 with self.watch.phase("score"):
                     scores = comparison.score_all(layers)
+                    self.mapping = comparison.fit(layers) if MAPPING in self.config.keep else None
             digests = {**self.digests, **self._checksums(layers, given)}
             with self.watch.phase("summarise"):
                 summary, regions = comparison.summarise(scores), by_region(comparison, scores)

@@ -44,7 +44,7 @@ class RunConfig:
     seed
         Draws splits and bootstrap samples.
     keep
-        Raw arrays to keep beside a result, in kept/NAME.nc: "prediction", "alpha", "training_r2".
+        Raw arrays to keep beside a result, in kept/NAME.nc: "prediction", "alpha", "training_r2"; "mapping"; "fitted".
     offline
         Never use the network.
     out

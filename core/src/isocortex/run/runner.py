@@ -28,6 +28,7 @@ from isocortex.files.sealed import write_sealed_if_possible
 from isocortex.progress import Stopwatch, lasting
 from isocortex.results.kept_arrays import absent_arrays, refuse_other_values, without_keepable, write_arrays
 from isocortex.results.kept_fitted import FITTED
+from isocortex.results.kept_mapping import MAPPING
 from isocortex.results.provenance import provenance
 from isocortex.results.records import FORMAT, cell_folder, record_path, write_record
 from isocortex.results.result import Failure, Result, read_result
@@ -53,6 +54,10 @@ if TYPE_CHECKING:
     from isocortex.scoring.comparison import Comparison
 
 
+#: what --keep takes that is no array of the scores
+_NO_ARRAYS = (MAPPING, FITTED)
+
+
 class Runner:
     """Executes cells one after the other and keeps what the next cell can use.
 
@@ -71,9 +76,9 @@ class Runner:
     def __init__(
         self, resolver: Resolver, config: RunConfig, reporter: Reporter, hooks: HookCaller | None = None
     ) -> None:
-        unknown = [name for name in config.keep if name not in (*KEEPABLE, FITTED)]
+        unknown = [name for name in config.keep if name not in (*KEEPABLE, *_NO_ARRAYS)]
         if unknown:
-            raise SettingsError(f"--keep takes {', '.join((*KEEPABLE, FITTED))}; found {', '.join(unknown)}.")
+            raise SettingsError(f"--keep takes {', '.join((*KEEPABLE, *_NO_ARRAYS))}; found {', '.join(unknown)}.")
         device = device_of(config.device)  # refused at once where there is none
         self.resolver = resolver
         self.config = config
@@ -217,7 +222,7 @@ class Runner:
 
     def _keep(self, work: CellWork, scores: xr.Dataset, result: Result, names: Sequence[str]) -> None:
         folder = record_path(self.folder(work.cell), result.digest).parent
-        absent = write_arrays(folder, scores, result, names, [fit.folder for fit in work.fits])
+        absent = write_arrays(folder, scores, result, names, [fit.folder for fit in work.fits], work.mapping)
         if FITTED in absent:
             self.reporter.line(f"{result.model}@{result.variant} is not trained here, so that nothing fitted is kept.")
         absent = [name for name in absent if name != FITTED]
@@ -289,7 +294,9 @@ class Runner:
 
     def _prepared(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
         cell, dataset = work.cell, work.dataset
-        arrays = [name for name in self.config.keep if name != FITTED]  # the bootstrap needs predictions in any case
+        arrays = [
+            name for name in self.config.keep if name not in _NO_ARRAYS
+        ]  # the bootstrap needs predictions in any case
         return work.metric.against(
             dataset.select(**work.card.select),
             settings=work.card.settings,

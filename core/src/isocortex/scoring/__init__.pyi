@@ -31,6 +31,10 @@ from .permuted_choice import (
     mean_of_valid as mean_of_valid,
     optimistic_criterion as optimistic_criterion,
 )
+from .mapping import (
+    LayerMap as LayerMap,
+    LinearMapping as LinearMapping,
+)
 from .stages import (
     NESTED as NESTED,
     OVER_PARTICIPANTS as OVER_PARTICIPANTS,

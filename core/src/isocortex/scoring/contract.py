@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from isocortex.activations.layer import Activations
+    from isocortex.scoring.mapping import LinearMapping
     from isocortex.scoring.stages import Stage
     from isocortex.scoring.summary import Summary
 
@@ -206,6 +207,22 @@ class Contract(ABC):
     @abstractmethod
     def layered(self, scores: xr.Dataset) -> xr.Dataset:
         """Scores of ``score`` or ``score_all``, whole or restricted to some neuroids, with the layer that is read."""
+
+    def fit(self, layers: Mapping[str, Activations], split: Split | None = None) -> LinearMapping | None:
+        """Fit the map that predicts responses to other stimuli, as scores are fitted.
+
+        Parameters
+        ----------
+        layers
+            The layers among which is chosen, as ``score_all`` takes them.
+        split
+            Only its training stimuli are fitted and chosen on; None: all stimuli are.
+
+        Returns
+        -------
+        None: this metric fits no linear map.
+        """
+        del layers, split
 
     # --- chance -------------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ from isocortex_metrics.target.splits import columns_of, draw_splits, stack_tests
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.scoring import Stage
+    from isocortex.scoring import LinearMapping, Stage
 
 _TOGETHER = "spaces together"
 #: what a layer has by itself, and a space has not
@@ -252,6 +252,10 @@ class BandedRidgeComparison(RidgeComparison):
         mean = self.responses[train].mean(axis=0)[columns]
         centred = about(self.responses[np.ix_(test, columns)], mean)
         return out_of_sample_r2((centred - (prediction - mean)) ** 2, centred**2, counts)
+
+    def fit(self, layers: Mapping[str, Activations], split: Split | None = None) -> LinearMapping | None:
+        """As for ridge; of several spaces none is given."""
+        return super().fit(layers, split) if len({layer.space for layer in layers.values()}) < 2 else None
 
     # --- from scores to a row -----------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from isocortex.activations import namespace
 from isocortex.typing import Array
 from isocortex_metrics.encoding.banded import effective, mixed, training_traces
 from isocortex_metrics.numerics.arrays import like, to_numpy
-from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, TIE, deviations, fit_split
+from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, TIE, dual_weights, fit_split
 from isocortex_metrics.numerics.gram import SplitBasis, centred_responses, split_basis
 from isocortex_metrics.numerics.threads import few_threads
 
@@ -175,18 +175,11 @@ def _of_spaces(kernels: Sequence[Array], weights: Array, train: Array, rows: Arr
     for number in range(ratios.shape[1]):
         columns = np.flatnonzero(group.ravel() == number)
         ratio = weights[:, columns[0]] / total[columns[0]]
-        dual = _dual(split_basis(mixed(kernels, ratio), train, rows), centred[:, columns], 1.0 / total[columns])
+        basis = split_basis(mixed(kernels, ratio), train, rows)
+        dual = dual_weights(basis, centred[:, columns], 1.0 / total[columns])
         for space in np.flatnonzero(ratio):
             found[space][:, columns] = to_numpy(float(ratio[space]) * (crosses[space] @ dual))
     return found
-
-
-def _dual(basis: SplitBasis, centred: Array, alpha: Array) -> Array:
-    """(n_train, n_neuroids) weights of the training stimuli; none along directions in which no feature varies."""
-    xp = namespace(centred)
-    vectors = xp.where(basis.values > 0, basis.vectors, xp.zeros_like(basis.vectors))
-    with few_threads(len(centred)):
-        return deviations(vectors, basis.values, basis.vectors.T @ centred, like(alpha, centred))
 
 
 def _cross(kernel: Array, train: Array, rows: Array) -> Array:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from isocortex.activations import Activations
     from isocortex.interfaces import Split
+    from isocortex.scoring import LinearMapping
 
 #: components where none are asked for, as far as the training stimuli allow
 DEFAULT_COMPONENTS = 1000
@@ -163,6 +164,10 @@ class PcaRidgeComparison(RidgeComparison):
         """As ``ridge``; the number of components, and a layer on the test stimuli, are chosen for each permutation."""
         plan = replace(self.plan, keep=())
         return PermutedFits(self, plan, list(distinct_layers(layers)), nested=not self.on_test).readouts(orders)
+
+    def fit(self, layers: Mapping[str, Activations], split: Split | None = None) -> LinearMapping | None:
+        """As for ridge; none where the layer is chosen on the test stimuli, which a map has not."""
+        return None if self.on_test else super().fit(layers, split)
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         scores = super()._scored(activations, splits)

@@ -9,6 +9,7 @@ predictions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -19,11 +20,14 @@ from pydantic import Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
-from isocortex.scoring import distinct_layers
+from isocortex.scoring import LayerMap, LinearMapping, distinct_layers, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.encoding.linear_comparison import LinearComparison
 from isocortex_metrics.encoding.permuted_fits import PermutedFits
-from isocortex_metrics.encoding.split_fits import ERRORS, FitPlan, score_split
+from isocortex_metrics.encoding.split_fits import ERRORS, FitPlan, leading, score_split
+from isocortex_metrics.numerics.arrays import like, to_numpy
+from isocortex_metrics.numerics.dual_ridge import dual_weights
+from isocortex_metrics.numerics.gram import centred_responses, split_basis
 from isocortex_metrics.numerics.primal_ridge import FEW_UNITS, Units
 from isocortex_metrics.numerics.threads import in_threads
 from isocortex_metrics.target.responses import responses_of
@@ -113,6 +117,42 @@ class RidgeComparison(LinearComparison):
     def score_split(self, activations: Activations | xr.DataArray, split: Split) -> xr.Dataset:
         """Fit and test one split for one layer: what ``score`` gives, without the dim "split"."""
         return self._scored(activations, [split]).isel(split=0)
+
+    def fit(self, layers: Mapping[str, Activations], split: Split | None = None) -> LinearMapping | None:
+        """Choose the layer of every neuroid and fit its map, on all stimuli or on the training stimuli of a split.
+
+        Layer and alpha are chosen as for the scores, by leave-one-out within the stimuli that are fitted.
+        Memory beyond the map: the Gram matrix of a layer, and a block of it.
+        """
+        everything = np.arange(self.n_stimuli)
+        within = Split(everything, everything) if split is None else split
+        alone = copy(self)
+        alone.splits, alone.keep = [within], ("alpha",)
+        scores = score_layers(alone, layers)
+        chosen = np.broadcast_to(scores["chosen"].values, (1, self.responses.shape[1]))[0]
+        alpha, found = np.empty(len(chosen)), dict[str, LayerMap]()
+        for place in np.unique(chosen):
+            name, columns = str(scores["layer"].values[place]), np.flatnonzero(chosen == place)
+            own = scores.isel(layer=place, split=0)
+            found[name], alpha[columns] = self._map(layers[name], columns, within.train, own)
+        neuroid = self.neuroid.to_dataset(name="response").drop_vars("response")
+        return LinearMapping(found, self.responses[within.train].mean(axis=0), alpha, neuroid)
+
+    def _map(self, layer: Activations, columns: Array, train: Array, scores: xr.Dataset) -> tuple[LayerMap, Array]:
+        """The map of one layer to some neuroids, and their penalties; ``scores`` hold what was chosen."""
+        basis = split_basis(self.gram(layer), train, train[:1])
+        if "n_components" in scores:
+            basis = leading(basis, int(scores["n_components"]))
+        alpha = 10.0 ** scores["alpha"].values[columns] * (basis.mean_eigenvalue or 1.0)
+        centred, _ = centred_responses(like(self.responses[np.ix_(train, columns)], basis.vectors))
+        dual = to_numpy(dual_weights(basis, centred, alpha))
+        mean, weights, first = np.empty(layer.n_units), np.empty((layer.n_units, len(columns))), 0
+        for block in layer.blocks([self.stimulus_id[place] for place in train]):
+            part = slice(first, first + block.shape[1])
+            mean[part] = block.mean(axis=0, dtype=np.float64)
+            weights[part] = (block - mean[part]).T @ dual
+            first += block.shape[1]
+        return LayerMap(columns, mean, weights), alpha
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)

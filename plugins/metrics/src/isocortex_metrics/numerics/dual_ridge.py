@@ -162,6 +162,28 @@ def deviations(left: Array, values: Array, rotated: Array, alpha: Array) -> Arra
     return predicted
 
 
+def dual_weights(basis: SplitBasis, centred: Array, alpha: Array) -> Array:
+    """Weights of the training stimuli, (K + alpha)⁻¹ Y; none along directions in which no feature varies.
+
+    Parameters
+    ----------
+    centred
+        (n_train, n_neuroids) responses less their mean.
+    alpha
+        (n_neuroids,) absolute, numpy.
+
+    Returns
+    -------
+    (n_train, n_neuroids), where the responses lie.
+    """
+    xp = namespace(centred)
+    varies = basis.values > 0
+    vectors = xp.where(varies, basis.vectors, xp.zeros_like(basis.vectors))
+    values = xp.where(varies, basis.values, xp.ones_like(basis.values))  # alpha may be 0, and so may they
+    with few_threads(len(centred)):
+        return deviations(vectors, values, basis.vectors.T @ centred, like(alpha, centred))
+
+
 def largest_of_the_best(errors: Array, tie: float = TIE) -> Array:
     """Place of the last error, along the first axis, within ``tie`` (relative) of the smallest.
 
