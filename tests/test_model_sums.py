@@ -30,14 +30,14 @@ def test_a_sum_is_scored_beside_its_models(isocortex, folder, tmp_path) -> None:
     rows = {f"{row['model']}@{row['variant']}": row for row in json.loads(done.stdout)}
     assert list(rows) == ["pixels+noise@random:3@fixed", "pixels@fixed", "noise@random:3"]
     own = rows["pixels+noise@random:3@fixed"]
-    assert {"r2_of_pixels", "r2_of_noise@random:3", "r2_score"} <= set(own["also"])
+    assert {"r2_of_pixels", "r2_of_noise@random:3", "out_of_sample_r2"} <= set(own["also"])
     [path] = (tmp_path / "results").glob("*/pixels+*/*/result.json")
     record = json.loads(path.read_text())
     assert [layer.split(" ")[0] for layer in record["layers"]] == ["pixels", "noise@random:3"]
     assert {"isocortex-baselines::pixels", "isocortex-baselines::noise"} <= set(record["provenance"]["plugins"])
     scores = xr.load_dataset(path.with_name("scores.nc"))
     parts = scores["r2_of_pixels"] + scores["r2_of_noise@random:3"]
-    assert np.abs(parts - scores["joint_r2_score"]).max() < 1e-5
+    assert np.abs(parts - scores["joint_out_of_sample_r2"]).max() < 1e-5
     assert scores.attrs["spaces"] == "pixels, noise@random:3"
     again = sums(isocortex, folder, "pixels+noise@random:3")
     assert "cached" in again.stderr

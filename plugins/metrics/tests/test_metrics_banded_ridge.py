@@ -159,7 +159,7 @@ def test_parts_add_up_and_may_be_negative() -> None:
         y = responses[test] - responses[train].mean(axis=0)
         error = responses[test] - found["prediction"].values[split, : len(test)]
         assert np.abs(parts[:, split].sum(axis=0) - (1 - (error**2).sum(axis=0) / (y**2).sum(axis=0))).max() < 1e-9
-    assert np.abs(parts.sum(axis=0) - found["joint_r2_score"].values).max() < 1e-12
+    assert np.abs(parts.sum(axis=0) - found["joint_out_of_sample_r2"].values).max() < 1e-12
     assert parts.min() < -0.01
     assert float(found["r2_of_a"].mean()) > 0.1
 
@@ -188,13 +188,13 @@ def test_one_space_is_ridge() -> None:
     target = make_responses(responses, names(60))
     mine, other = (isocortex.load_metric(name).against(target) for name in ("banded-ridge", "ridge"))
     found = mine.score_all(layers)
-    assert found.drop_vars("r2_score").identical(other.score_all(layers))
+    assert found.drop_vars("out_of_sample_r2").identical(other.score_all(layers))
     train, test = mine.splits[0]
     error = responses[test] - found["prediction"].values[0, : len(test)]
     own = [found["chosen"].values[0] == place for place in (0, 1)]
     expected = 1 - (error**2).sum(axis=0) / ((responses[test] - responses[train].mean(axis=0)) ** 2).sum(axis=0)
     for place, columns in enumerate(own):
-        assert np.abs((found["r2_score"].values[place, 0] - expected)[columns]).max(initial=0) < 1e-9
+        assert np.abs((found["out_of_sample_r2"].values[place, 0] - expected)[columns]).max(initial=0) < 1e-9
 
 
 def test_each_space_has_its_layer_chosen_within_the_training_stimuli() -> None:
@@ -217,7 +217,7 @@ def test_each_space_has_its_layer_chosen_within_the_training_stimuli() -> None:
     assert np.abs(other["prediction"][0].values - found["prediction"][0].values).max() < 1e-12
 
 
-@pytest.mark.parametrize("measure", [None, "r2", "r2_score"])
+@pytest.mark.parametrize("measure", [None, "r2", "out_of_sample_r2"])
 def test_a_row_holds_the_whole_and_its_parts(measure: str | None) -> None:
     """Value, parts beside it, interval, and the layer of the largest part, whatever the measure."""
     spaces, responses = mixture((0.5, 0.2), n_stimuli=80)
@@ -226,7 +226,7 @@ def test_a_row_holds_the_whole_and_its_parts(measure: str | None) -> None:
     summary = comparison.summarise(scores)
     r = np.median(scores["joint_r"].values.mean(axis=0))
     expected = {None: r, "r2": np.median(scores["joint_r"].values.mean(axis=0) ** 2)}
-    expected["r2_score"] = np.median(scores["joint_r2_score"].values.mean(axis=0))
+    expected["out_of_sample_r2"] = np.median(scores["joint_out_of_sample_r2"].values.mean(axis=0))
     assert abs(summary.value - expected[measure]) < 1e-9
     assert {"r2_of_a", "r2_of_b"} <= set(summary.also)
     assert summary.also["r2_of_a"] > summary.also["r2_of_b"] > 0
@@ -244,6 +244,8 @@ def test_what_cannot_be_searched_or_set_is_refused() -> None:
         against(responses, penalties=(1.0, 2.0)).score_all(together(**dict(zip("abc", spaces[:3], strict=True))))
     with pytest.raises(SettingsError, match="there is one feature space"):
         against(responses, penalties=(1.0, 2.0)).score(layer(spaces[0]))
+    with pytest.raises(SettingsError, match="set 'penalties'"):
+        against(responses, alpha=1.0)
     with pytest.raises(SettingsError, match="above 0"):
         against(responses, penalties=(0.0,))
 
@@ -256,3 +258,16 @@ def test_a_space_that_does_not_vary_has_no_part() -> None:
     without = against(responses).score_all(together(a=spaces[0], b=spaces[1]))
     assert (found["r2_of_c"].values == 0).all()
     assert np.abs(found["joint_r"].values - without["joint_r"].values).mean() < 0.02
+
+
+@pytest.mark.parametrize("measure", ["r", "out_of_sample_r2"])
+def test_chance_is_that_of_all_spaces_together(measure: str) -> None:
+    """Each permutation is scored as responses in another order are, for several spaces and for one."""
+    spaces, responses = mixture((0.5, 0.2), n_stimuli=60, n_neuroids=6)
+    orders = np.stack([np.arange(60), np.random.default_rng(1).permutation(60)])
+    for layers in (together(a=spaces[0], b=spaces[1]), {"layer": layer(spaces[0])}):
+        blocks = list(against(responses, measure, n_repeats=1).permuted_readouts(layers, orders))
+        found = np.concatenate([block.transpose("draw", "split", "neuroid").values for block in blocks])
+        for place, order in enumerate(orders):
+            expected = against(responses[order], measure, n_repeats=1).score_all(layers)["readout"].values
+            assert np.abs(found[place] - expected).max() < 1e-9

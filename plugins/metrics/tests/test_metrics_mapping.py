@@ -18,6 +18,8 @@ from isocortex.results.kept_mapping import read_mapping, write_mapping
 
 ENCODING = [
     ("ridge", {}),
+    ("ridge", {"alpha": 3.0}),
+    ("ridge", {"alpha": 0.0}),
     ("banded-ridge", {}),
     ("pca-ridge", {"n_components": [4, 12]}),
     ("pca-ridge", {"alpha": 5.0}),

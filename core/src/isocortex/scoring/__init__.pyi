@@ -20,6 +20,10 @@ from .layer_choice import (
     score_layers as score_layers,
     unit_criterion as unit_criterion,
 )
+from .mapping import (
+    LayerMap as LayerMap,
+    LinearMapping as LinearMapping,
+)
 from .permutations import (
     Exchangeable as Exchangeable,
     growing_blocks as growing_blocks,
@@ -30,10 +34,6 @@ from .permuted_choice import (
     distinct_layers as distinct_layers,
     mean_of_valid as mean_of_valid,
     optimistic_criterion as optimistic_criterion,
-)
-from .mapping import (
-    LayerMap as LayerMap,
-    LinearMapping as LinearMapping,
 )
 from .stages import (
     NESTED as NESTED,

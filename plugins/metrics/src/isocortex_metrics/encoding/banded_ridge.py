@@ -50,6 +50,13 @@ class BandedRidgeSettings(RidgeSettings):
         "neuroid within the training stimuli",
     )
 
+    @field_validator("alpha")
+    @classmethod
+    def _not_alpha(cls, value: float | None) -> float | None:
+        if value is not None:
+            raise ValueError(f"is the penalty of ridge; set 'penalties', one for each space; found {value}")
+        return value
+
     @field_validator("penalties")
     @classmethod
     def _above_zero(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -98,7 +105,7 @@ class BandedRidgeComparison(RidgeComparison):
         One for each space; None: searched.
     """
 
-    drawn = ("r", "r2", "r2_corrected", "r2_score")
+    drawn = ("r", "r2", "r2_corrected", "out_of_sample_r2")
     default_permutations = 99
     refits_permutations = True
 
@@ -125,7 +132,7 @@ class BandedRidgeComparison(RidgeComparison):
         return FitPlan(self.penalties[0], keep=self.keep)
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
-        """As ridge gives it, and r2_score, R² about the training mean."""
+        """As ridge gives it, and out_of_sample_r2, R² about the training mean."""
         fitted = copy(self)
         fitted.keep = tuple(dict.fromkeys([*self.keep, "prediction"]))
         scores = super(BandedRidgeComparison, fitted)._scored(activations, splits)
@@ -135,20 +142,21 @@ class BandedRidgeComparison(RidgeComparison):
             deviation = prediction[: len(split.test)] - mean
             found[row] = product_measure(deviation[None], about(self.responses[split.test], mean))[0]
         scores = scores if "prediction" in self.keep else scores.drop_vars("prediction")
-        return scores.assign(r2_score=(scores["r"].dims, found))
+        return scores.assign(out_of_sample_r2=(scores["r"].dims, found))
 
     def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
         r"""Choose the layer of every space, and fit and test all spaces together; one space is scored as by ``ridge``.
 
         Returns
         -------
-        joint_r and joint_r2_score ("split", "neuroid"): r of the whole prediction, and its R² about the training mean;
-        r2_of_SPACE ("split", "neuroid"): the parts of R² by the product measure, which add up to it; readout: the
-        benchmark's measure of the whole prediction; r, r2, r2_score, selection ("layer", "split", "neuroid"): of each
-        layer alone, as ``ridge`` gives them; chosen ("split", "neuroid"): the layer whose space has the largest part;
-        null: of the whole prediction, the same for each layer; prediction ("split", "test", "neuroid"); where ``keep``
-        names it, alpha ("layer", "split", "neuroid"): log10 of the penalty on the scale of the features, infinite for a
-        space without a part, NaN for layers that were not chosen. Attribute spaces: their names.
+        joint_r and joint_out_of_sample_r2 ("split", "neuroid"): r of the whole prediction, and its R² about the
+        training mean; r2_of_SPACE ("split", "neuroid"): the parts of R² by the product measure, which add up to it;
+        readout: the benchmark's measure of the whole prediction; r, r2, out_of_sample_r2, selection ("layer", "split",
+        "neuroid"): of each layer alone, as ``ridge`` gives them; chosen ("split", "neuroid"): the layer whose space has
+        the largest part; null: of the whole prediction, the same for each layer; prediction ("split", "test",
+        "neuroid"); where ``keep`` names it, alpha ("layer", "split", "neuroid"): log10 of the penalty on the scale of
+        the features, infinite for a space without a part, NaN for layers that were not chosen. Attribute spaces: their
+        names.
 
         Raises
         ------
@@ -216,7 +224,7 @@ class BandedRidgeComparison(RidgeComparison):
         """Variables ("split", "neuroid") of the whole prediction."""
         parts = found["parts"]  # (n_splits, n_spaces, n_neuroids)
         largest = np.where(np.isnan(parts), -np.inf, parts).argmax(axis=1)
-        variables = {"joint_r": found["r"], "joint_r2_score": parts.sum(axis=1)}
+        variables = {"joint_r": found["r"], "joint_out_of_sample_r2": parts.sum(axis=1)}
         variables |= {part_name(space): parts[:, place] for place, space in enumerate(spaces)}
         variables["chosen"] = np.take_along_axis(chosen.transpose(1, 0, 2), largest[:, None], axis=1)[:, 0]
         return {name: (("split", "neuroid"), values) for name, values in variables.items()}
@@ -246,7 +254,7 @@ class BandedRidgeComparison(RidgeComparison):
 
     def _split_draws(self, split: int, prediction: Array, columns: Array, counts: Array, measure: str) -> Array:
         """As for ridge; R² about the training mean, too."""
-        if measure != "r2_score":
+        if measure != "out_of_sample_r2":
             return super()._split_draws(split, prediction, columns, counts, measure)
         train, test = self.splits[split]
         mean = self.responses[train].mean(axis=0)[columns]
@@ -276,7 +284,7 @@ class BandedRidgeComparison(RidgeComparison):
         if "joint_r" not in scores:
             return super().further(scores)
         parts = [str(name) for name in scores.data_vars if str(name).startswith("r2_of_")]
-        known = ["r", *self.made_of, "r2_score", *parts]
+        known = ["r", *self.made_of, "out_of_sample_r2", *parts]
         return [name for name in known if name != str(scores.attrs["measure"])]
 
     def stage(self, scores: xr.Dataset) -> Stage | None:
