@@ -1,4 +1,4 @@
-r"""Several feature spaces with a penalty each: the search for the penalties, the fit, and each space's part of R².
+"""Several feature spaces with a penalty each: the search for the penalties, the fit, and each space's part of R².
 
 min ‖Y − Σ_b X_b W_b‖² + Σ_b λ_b ‖W_b‖², in the dual K = Σ_b K_b / λ_b with alpha 1. Nunez-Elizalde, Huth & Gallant
 2019, NeuroImage 197; Dupré la Tour, Eickenberg, Nunez-Elizalde & Gallant 2022, NeuroImage 264. On arrays alone.
