@@ -338,7 +338,9 @@ class Whole(Comparison):
 
 def test_what_cannot_be_done_is_refused_before_the_first_cell(lab: Lab, monkeypatch) -> None:
     monkeypatch.setattr("isocortex.devices.accelerators", lambda: ())  # spares the import of torch
-    with pytest.raises(SettingsError, match="--keep takes prediction, alpha, training_r2; found predictions"):
+    with pytest.raises(
+        SettingsError, match="--keep takes prediction, alpha, training_r2, mapping, fitted; found predictions"
+    ):
         lab.score("lab-net", "lab.fit", keep=("alpha", "predictions"))
     with pytest.raises(UsageError, match="no device 'abacus'"):
         lab.score("lab-net", "lab.fit", device="abacus")

@@ -101,7 +101,7 @@ def test_whole_manifest_passes(failed: Failed) -> None:
         (HEADER + MODEL + "colour = 1\n", "rows", "colour"),
         (HEADER + MODEL + 'aliases = ["two words"]\n', "ids", "two words"),
         (HEADER + MODEL + "aliases = [1]\n", "rows", "aliases"),
-        (HEADER + MODEL + 'variants = ["trained"]\n', "rows", "pretrained"),
+        (HEADER + MODEL + 'variants = ["frozen"]\n', "rows", "pretrained"),
         (HEADER + MODEL.replace('["a"]', '["a..b"]'), "layer-patterns", "a..b"),
         (HEADER + MODEL.replace('["a"]', '["a", " b"]'), "layer-patterns", "' b'"),
         (HEADER + MODEL.replace('["a"]', '["a.***"]'), "layer-patterns", "***"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -72,6 +73,12 @@ class Comparison(Contract):
                 raise SettingsError(
                     f"{key} = {name!r} is not offered by this metric. It has {', '.join(map(repr, offered))}."
                 )
+
+    def keeping(self, *names: str) -> Self:
+        """A copy that keeps these beside its scores; it shares what was prepared."""
+        other = copy(self)
+        vars(other).update(keep=names)
+        return other
 
     # --- scores -------------------------------------------------------------------------------------------------------
 

@@ -257,9 +257,8 @@ class RegressionComparison(SplitMedians):
 
     def permuted(self, order: Array) -> RegressionComparison:
         """The averaged responses of the stimuli in another order; nothing is kept beside the scores."""
-        other = copy(self)
+        other = self.keeping()
         other.rows = self.rows._replace(values=self.rows.values[self.rows_of(order)])
-        other.keep = ()
         return other
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:

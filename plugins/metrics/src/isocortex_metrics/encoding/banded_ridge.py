@@ -7,7 +7,6 @@ training stimuli of a split; then all spaces are fitted together. With a single 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -134,8 +133,7 @@ class BandedRidgeComparison(RidgeComparison):
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         """As ridge gives it, and out_of_sample_r2, R² about the training mean."""
-        fitted = copy(self)
-        fitted.keep = tuple(dict.fromkeys([*self.keep, "prediction"]))
+        fitted = self.keeping(*dict.fromkeys([*self.keep, "prediction"]))
         scores = super(BandedRidgeComparison, fitted)._scored(activations, splits)
         found = np.empty(scores["r"].shape)
         for row, (split, prediction) in enumerate(zip(splits, scores["prediction"].values, strict=True)):
@@ -172,8 +170,8 @@ class BandedRidgeComparison(RidgeComparison):
         if len(spaces) < 2:
             return super().score_all(layers)
         self._check_number(len(spaces))
-        alone = copy(self)
-        alone.keep, alone.penalties = (), None
+        alone = self.keeping()
+        alone.penalties = None
         own = [score_layers(alone, members) for members in spaces.values()]
         return self._together(own, list(spaces), layers)
 

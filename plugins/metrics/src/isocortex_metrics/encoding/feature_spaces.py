@@ -124,7 +124,8 @@ def given_fit(
     Examples
     --------
     >>> x = np.array([[-1.0], [1.0], [3.0]])
-    >>> given_fit([x @ x.T], [2.0], np.array([0, 1]), np.array([2]), x[:2]).deviations.tolist()  # slope 2 / (2 + 2)
+    >>> fit = given_fit([x @ x.T], [2.0], np.array([0, 1]), np.array([2]), x[:2])
+    >>> fit.deviations.round(9).tolist()  # slope 2 / (2 + 2)
     [[[1.5]]]
     """
     weights = 1.0 / np.array(penalties, dtype=np.float64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -170,8 +169,8 @@ class LinearComparison(Comparison):
 
     def permuted(self, order: Array) -> LinearComparison:
         """The same with the averaged responses of the stimuli in another order; it keeps nothing beside its scores."""
-        other = copy(self)
-        other.responses, other.keep = self.responses[order], ()
+        other = self.keeping()
+        other.responses = self.responses[order]
         return other
 
     # --- the value ----------------------------------------------------------------------------------------------------

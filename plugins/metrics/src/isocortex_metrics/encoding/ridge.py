@@ -9,7 +9,6 @@ predictions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -126,8 +125,8 @@ class RidgeComparison(LinearComparison):
         """
         everything = np.arange(self.n_stimuli)
         within = Split(everything, everything) if split is None else split
-        alone = copy(self)
-        alone.splits, alone.keep = [within], ("alpha",)
+        alone = self.keeping("alpha")
+        alone.splits = [within]
         scores = score_layers(alone, layers)
         chosen = np.broadcast_to(scores["chosen"].values, (1, self.responses.shape[1]))[0]
         alpha, found = np.empty(len(chosen)), dict[str, LayerMap]()

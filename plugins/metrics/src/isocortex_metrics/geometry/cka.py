@@ -6,7 +6,6 @@ It is unbiased, per participant, and chooses among layers on halves of the stimu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -191,10 +190,9 @@ class CkaComparison(Comparison):
 
     def permuted(self, order: Array) -> CkaComparison:
         """Rows and columns of the participants' kernels permuted; nothing is kept beside the scores."""
-        other = copy(self)
+        other = self.keeping()
         kernels = (to_numpy(brain.kernel)[np.ix_(order, order)] for brain in self.brains)
         other.brains = [centre(on_device(kernel, self.device), self._ones) for kernel in kernels]
-        other.keep = ()
         return other
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:

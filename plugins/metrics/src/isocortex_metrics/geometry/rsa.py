@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -287,11 +286,11 @@ class RsaComparison(Comparison):
 
     def permuted(self, order: Array) -> RsaComparison:
         """Rows and columns of the matrices of participants and group permuted; nothing is kept beside the scores."""
-        other = copy(self)
+        other = self.keeping()
         first, second = np.triu_indices(self.n_stimuli, 1)
         low, high = np.minimum(order[first], order[second]), np.maximum(order[first], order[second])
         places = pair_places(low, high, self.n_stimuli)
-        other.brains, other.group, other.keep = self.brains[:, places], self.group[places], ()
+        other.brains, other.group = self.brains[:, places], self.group[places]
         vars(other).pop("_halves", None)  # of the order that was
         return other
 
