@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import isocortex
 from isocortex.api import extract, run
 from isocortex.data.stimuli import StimulusSet
 from isocortex.files.disk import cache_folder
@@ -182,6 +183,23 @@ def test_what_is_damaged_is_trained_again_and_what_is_whole_is_not() -> None:
     again = score("learner", "Brain.folds", out=Path("elsewhere"))
     assert len(iso_learn.FITS) == 4
     assert [record.digest for record in again.training] == [record.digest for record in first.training]
+
+
+@pytest.mark.usefixtures("site")
+def test_a_result_of_a_training_is_computed_again_with_the_same_digits() -> None:
+    first = score("learner", "Brain.folds")
+    (path,) = Path("results").rglob("result.json")
+    again = isocortex.rerun(path, out="again").again
+    assert again.digest == first.digest
+    assert [record.digest for record in again.training] == [record.digest for record in first.training]
+
+
+@pytest.mark.usefixtures("site")
+def test_chance_of_a_training_is_not_offered_and_it_is_said() -> None:
+    result = score("learner", "Brain.folds", null="19")
+    assert result.summary is not None
+    assert (result.summary.permuted, result.summary.p) == ("not offered", None)
+    assert any("would have to be trained anew" in text for text in result.warnings)
 
 
 @pytest.mark.usefixtures("site")

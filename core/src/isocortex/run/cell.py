@@ -88,24 +88,13 @@ class CellWork:
         self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
         self.fits: list[FittedSplit] = []
         self.mapping: LinearMapping | None = None
-        self.learning = self._learning() if self.variant.kind == "trained" else None
+        self.learns = self.variant.kind == "trained"
+        self.learning: Learning | None = None
         with watch.phase("data"):
             self.dataset = for_trial(resolver.dataset(cell.dataset), cell.limit)
             self.digests = self._digests()
         self._check_fit()
         self.digest = digest_of(self.digests)
-
-    def _learning(self) -> Learning:
-        if self.uncached is None:
-            raise UsageError(f"{self.cell.name} is trained within a run only.")
-        return Learning(
-            self.cell.name,
-            self.model,
-            self.variant,
-            device=self.device,
-            reporter=self.reporter,
-            uncached=self.uncached,
-        )
 
     def _digests(self) -> dict[str, str | None]:
         device = device_of(self.config.device)
@@ -125,6 +114,7 @@ class CellWork:
                     self.device,
                     self.model.card.id,
                     *([] if self.cell.limit is None else [self.cell.limit]),
+                    *([digest_core("training")] if self.learns else []),
                 ]
             ),
             **{f"baseline {name}": model.digest(variant) for name, model, variant in self.baselines},
@@ -155,7 +145,7 @@ class CellWork:
         """
         with contextlib.ExitStack() as stack:
             layers = None
-            if self.learning is None:
+            if not self.learns:
                 layers = stack.enter_context(self._activations(self.model, self.variant, self.cell.layers))
             given = {
                 name: stack.enter_context(self._activations(model, variant)) for name, model, variant in self.baselines
@@ -197,7 +187,7 @@ class CellWork:
         """Summary and regions with what chance gives, where it is asked for, and warnings."""
         if null is None:
             return *rows, []
-        if self.learning is not None:
+        if self.learns:
             because = f"{self.cell.model} learns from the responses, and would have to be trained anew for each of many"
             return without_null(rows, f"{because} permutations")
         given = {name: layer for name, layer in layers.items() if not isinstance(layer, LayerOfSplits)}
@@ -232,11 +222,14 @@ class CellWork:
         self, stack: contextlib.ExitStack, comparison: Comparison
     ) -> tuple[dict[str, LayerOfSplits], xr.Dataset]:
         """Layers of the networks that are trained for one split each, and their scores in it."""
-        assert self.learning is not None
+        uncached = self.uncached or stack.enter_context(Uncached())
+        learning = self.learning = Learning(
+            self.cell.name, self.model, self.variant, device=self.device, reporter=self.reporter, uncached=uncached
+        )
         with self.watch.phase("train"):
-            self.fits = self.learning.fit_all(comparison, self.dataset.select(**self.card.select))
+            self.fits = learning.fit_all(comparison, self.dataset.select(**self.card.select))
         found = [
-            stack.enter_context(self._activations(self.learning.of_split(fit), self.variant, self.cell.layers))
+            stack.enter_context(self._activations(learning.of_split(fit), self.variant, self.cell.layers))
             for fit in self.fits
         ]
         layers = {name: LayerOfSplits([of_split[name] for of_split in found]) for name in found[0]}
