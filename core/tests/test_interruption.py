@@ -98,7 +98,7 @@ STUCK = {
 }
 
 
-@pytest.mark.parametrize("where", STUCK)
+@pytest.mark.parametrize("where", [pytest.param(name, marks=[pytest.mark.long] * (name != "a lock")) for name in STUCK])
 def test_what_does_not_end_by_itself_is_ended_with_all_that_it_began(tmp_path: Path, where: str) -> None:
     code = """
         import numpy, subprocess

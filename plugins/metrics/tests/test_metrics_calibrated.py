@@ -100,6 +100,7 @@ def test_p_of_200_models_of_noise_is_uniform(case: str) -> None:
     assert ks(p, n_permutations) > 0.01
 
 
+@pytest.mark.long
 def test_p_is_not_uniform_where_groups_are_not_heeded() -> None:
     """The guard of the test above: features and responses that are alike within groups are taken for related."""
     p, n_permutations = p_of_noise("rsa, grouped", 70, free=True)

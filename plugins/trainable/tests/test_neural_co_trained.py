@@ -49,6 +49,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     return plugin().fit(*problem(), seed=3, device="cpu", journal=journal)
 
 
+@pytest.mark.long
 def test_rates_are_named_after_neuroids_and_objects_after_labels(fitted: Fitted) -> None:
     stimuli, _ = problem()
     found = {}
