@@ -93,7 +93,7 @@ def test_images_are_scored_on_both_monkey_and_human(realdata, tmp_path) -> None:
     done = run(tmp_path, "score", *models, "-b", "Kriegeskorte2008.*", "--json")
     assert done.returncode == 0, done.stderr
     rows = {(row["model"], row["benchmark"]): row for row in json.loads(done.stdout)}
-    assert len(rows) == 6
+    assert len(rows) == 9
     human = rows["category", "Kriegeskorte2008.human-IT.rsa"]
     assert human["statistic"] == "rho"
     assert human["n_subjects"] == 4
