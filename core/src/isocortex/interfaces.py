@@ -36,7 +36,7 @@ from isocortex.files.row_digests import (
 from isocortex.scoring.comparison import Comparison
 from isocortex.scoring.contract import Ceiling, Preparation, Rules, Split
 from isocortex.scoring.metric_settings import check_settings, named_object, settings_in_full
-from isocortex.training.fitted import Fitted, read_fitted
+from isocortex.training.fitted import Fitted, read_fitted, read_trained_on
 from isocortex.training.journal import Journal
 from isocortex.training.trained_on import TrainedOn
 
@@ -232,7 +232,7 @@ class TrainableModel(ModelPlugin):
 
     def trained_on(self, variant: Variant) -> TrainedOn | None:
         """What the fit in a folder has learned from."""
-        return None if variant.path is None else read_fitted(Path(variant.path)).trained_on
+        return None if variant.path is None else read_trained_on(Path(variant.path))
 
 
 # --- data sets --------------------------------------------------------------------------------------------------------

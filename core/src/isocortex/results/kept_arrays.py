@@ -11,11 +11,10 @@ from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocortex.errors import FilesError, StoreError, shorten
-from isocortex.files.digests import digest_file
-from isocortex.files.sealed import read_sealed, write_sealed
-from isocortex.results.kept_fitted import FITTED, are_whole, copy_fits
-from isocortex.results.kept_mapping import MAPPING, is_whole, write_mapping
+from isocortex.errors import StoreError, shorten
+from isocortex.results.kept_fitted import FITTED, copy_fits
+from isocortex.results.kept_mapping import MAPPING, write_mapping
+from isocortex.results.kept_records import is_kept, read_kept, write_kept
 from isocortex.results.scores_file import write_netcdf
 from isocortex.scoring.contract import KEEPABLE, KEPT_WITH
 from isocortex.scoring.summary import OF_NULL
@@ -44,23 +43,7 @@ def absent_arrays(folder: Path, result: Result, names: Sequence[str]) -> list[st
     folder
         Of the result.
     """
-    return [name for name in names if not _is_kept(folder, result, name)]
-
-
-def _is_kept(folder: Path, result: Result, name: str) -> bool:
-    state, record = read_sealed(folder / "kept" / f"{name}.json")
-    if state != "whole" or (record.get("result"), record.get("name")) != (result.digest, name):
-        return False
-    if name == FITTED:
-        return are_whole(folder, record.get("files"))
-    if name == MAPPING:
-        return is_whole(folder, record)
-    if record.get("file_sha256") is None:  # the metric gives no such array
-        return True
-    try:
-        return digest_file(folder / "kept" / f"{name}.nc") == record["file_sha256"]
-    except FilesError:
-        return False
+    return [name for name in names if not is_kept(folder, result, name)]
 
 
 def write_arrays(
@@ -87,19 +70,20 @@ def write_arrays(
     """
     for name in names:
         if name == FITTED:
-            record = {"result": result.digest, "name": name, "files": copy_fits(folder, fits)}
-            write_sealed(folder / "kept" / f"{name}.json", record)
-            continue
-        if name == MAPPING:
-            record = {"result": result.digest, "name": name, **write_mapping(folder, mapping)}
-            write_sealed(folder / "kept" / f"{name}.json", record)
-            continue
-        chosen = [one for one in (name, *KEPT_WITH.get(name, ())) if one in scores]
-        digest = write_netcdf(folder / "kept" / f"{name}.nc", scores[chosen]) if chosen else None
-        record = {"result": result.digest, "name": name, "file_sha256": digest}
-        write_sealed(folder / "kept" / f"{name}.json", record)
+            write_kept(folder, result, name, copy_fits(folder, fits))
+        elif name == MAPPING:
+            write_kept(folder, result, name, **write_mapping(folder, mapping))
+        else:
+            write_kept(folder, result, name, _written(folder, scores, name))
     given = {FITTED: bool(fits), MAPPING: mapping is not None}
     return [name for name in names if not given.get(name, name in scores)]
+
+
+def _written(folder: Path, scores: xr.Dataset, name: str) -> dict[str, str]:
+    """Write an array, with what goes with it; its place below ``kept/`` and checksum, or nothing."""
+    chosen = [one for one in (name, *KEPT_WITH.get(name, ())) if one in scores]
+    place = f"{name}.nc"
+    return {place: write_netcdf(folder / "kept" / place, scores[chosen])} if chosen else {}
 
 
 def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
@@ -117,17 +101,7 @@ def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
     """
     import xarray as xr
 
-    state, record = read_sealed(folder / "kept" / f"{name}.json")
-    own = state == "whole" and (record.get("result"), record.get("name")) == (result.digest, name)
-    if own and record.get("file_sha256") is None:
-        raise StoreError(f"The metric {result.metric!r} gives no {name}, so that none was kept.")
-    if not _is_kept(folder, result, name):
-        there = (folder / "kept" / f"{name}.nc").exists()
-        raise StoreError(
-            f"The {name} of {result.model}@{result.variant} × {result.benchmark} "
-            f"{'is not as it was written' if there else 'was not kept'}. 'isocortex score … --keep {name}' keeps it, "
-            "and leaves the result as it is."
-        )
+    read_kept(folder, result, name)
     return xr.load_dataset(folder / "kept" / f"{name}.nc", engine="netcdf4")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from isocortex.errors import FilesError
 from isocortex.files.digests import digest_file
 from isocortex.files.file_store import copy_file
 
@@ -34,13 +33,3 @@ def copy_fits(folder: Path, fits: Sequence[Path]) -> dict[str, str]:
             copy_file(source, folder / "kept" / place)
             found[place] = digest_file(folder / "kept" / place)
     return found
-
-
-def are_whole(folder: Path, files: object) -> bool:
-    """Whether every file that was copied is as it was."""
-    if not isinstance(files, dict):
-        return False
-    try:
-        return all(digest_file(folder / "kept" / str(place)) == digest for place, digest in files.items())
-    except FilesError:
-        return False

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.errors import StoreError
 from isocortex.files.digests import digest_file
 from isocortex.files.disk import write_atomic
-from isocortex.files.sealed import read_sealed
+from isocortex.results.kept_records import read_kept
 from isocortex.scoring.mapping import LayerMap, LinearMapping
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def write_mapping(folder: Path, mapping: LinearMapping | None) -> dict[str, Any]
         They cannot be written.
     """
     if mapping is None:
-        return {"file_sha256": None}
+        return {"files": {}}
     arrays: dict[str, Any] = {"intercept": mapping.intercept, "alpha": mapping.alpha}
     for number, own in enumerate(mapping.layers.values()):
         arrays |= {f"neuroids_{number}": own.neuroids, f"mean_{number}": own.mean, f"weights_{number}": own.weights}
@@ -47,7 +46,7 @@ def write_mapping(folder: Path, mapping: LinearMapping | None) -> dict[str, Any]
     path = folder / "kept" / f"{MAPPING}.npz"
     write_atomic(path, lambda file: file.write(made.getbuffer()))
     return {
-        "file_sha256": digest_file(path),
+        "files": {path.name: digest_file(path)},
         "layers": list(mapping.layers),
         "n_units": [len(own.mean) for own in mapping.layers.values()],
         "coordinates": coordinates,
@@ -67,18 +66,8 @@ def read_mapping(folder: Path, result: Result) -> LinearMapping:
     StoreError
         It was not kept, the metric gives none, or it is damaged.
     """
+    record = read_kept(folder, result, MAPPING)
     path = folder / "kept" / f"{MAPPING}.npz"
-    state, record = read_sealed(path.with_suffix(".json"))
-    own = state == "whole" and (record.get("result"), record.get("name")) == (result.digest, MAPPING)
-    name = f"{result.model}@{result.variant} × {result.benchmark}"
-    if own and record.get("file_sha256") is None:
-        raise StoreError(f"The metric {result.metric!r} gives no {MAPPING} for {name}, so that none was kept.")
-    if not own or not path.exists() or digest_file(path) != record["file_sha256"]:
-        what = "is not as it was written" if path.exists() else "was not kept"
-        raise StoreError(
-            f"The {MAPPING} of {name} {what}. 'isocortex score … --keep {MAPPING}' keeps it, and leaves the result "
-            "as it is."
-        )
     with np.load(path, allow_pickle=False) as arrays:
         return _read(arrays, record)
 
@@ -92,9 +81,3 @@ def _read(arrays: Any, record: Mapping[str, Any]) -> LinearMapping:
     }
     coordinates = {name: ("neuroid", arrays[place]) for name, place in record["coordinates"].items()}
     return LinearMapping(layers, arrays["intercept"], arrays["alpha"], xr.Dataset(coords=coordinates))
-
-
-def is_whole(folder: Path, record: Mapping[str, Any]) -> bool:
-    """Whether the arrays are as they were written, or the metric gives none."""
-    path = folder / "kept" / f"{MAPPING}.npz"
-    return record.get("file_sha256") is None or (path.exists() and digest_file(path) == record["file_sha256"])

@@ -24,7 +24,7 @@ from isocortex.files.digests import digest_of, short
 from isocortex.files.disk import cache_folder
 from isocortex.interfaces import LoadedModel, ModelPlugin, TrainableModel
 from isocortex.scoring.comparison import Comparison
-from isocortex.training.fitted import digest_of_fitted, read_fitted, read_record, write_fitted
+from isocortex.training.fitted import digest_of_fitted, read_fitted, read_record, read_trained_on, write_fitted
 from isocortex.training.journal import Journal
 from isocortex.training.record import TrainingRecord
 from isocortex.training.trained_on import seen_in
@@ -67,7 +67,7 @@ class SplitModel(ModelPlugin):
     def trained_on(self, variant: Variant) -> TrainedOn | None:
         """What it has learned from."""
         del variant
-        return read_fitted(self.fit.folder).trained_on
+        return read_trained_on(self.fit.folder)
 
     def fits(self, stimuli: StimulusSet, reduction: str) -> Sequence[str]:
         """As the model itself."""

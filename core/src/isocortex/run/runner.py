@@ -294,9 +294,8 @@ class Runner:
 
     def _prepared(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
         cell, dataset = work.cell, work.dataset
-        arrays = [
-            name for name in self.config.keep if name not in _NO_ARRAYS
-        ]  # the bootstrap needs predictions in any case
+        # the bootstrap needs predictions in any case
+        arrays = [name for name in self.config.keep if name not in _NO_ARRAYS]
         return work.metric.against(
             dataset.select(**work.card.select),
             settings=work.card.settings,

@@ -104,17 +104,35 @@ def read_fitted(folder: Path) -> Fitted:
     FilesError
         There is none, it is damaged, or it is of another version; the message says what to do.
     """
+    record = read_record(folder)
+    seen = _seen(folder, record)
+    tensors = read_tensors(folder / WEIGHTS, str(record.get("weights_sha256")))
+    try:
+        return Fitted(tensors, record["settings"], record["curves"], seen, str(record["model"]))
+    except KeyError as error:
+        raise FilesError(f"{folder / RECORD} is not what training leaves (no {error}). Train again.") from error
+
+
+def read_trained_on(folder: Path) -> TrainedOn | None:
+    """What a fit has learned from; its tensors are not read.
+
+    Raises
+    ------
+    FilesError
+        There is none, it is damaged, or it is of another version.
+    """
+    return _seen(folder, read_record(folder))
+
+
+def _seen(folder: Path, record: Mapping[str, Any]) -> TrainedOn | None:
     from pydantic import ValidationError
 
     from isocortex.training.trained_on import TrainedOn
 
-    record = read_record(folder)
-    tensors = read_tensors(folder / WEIGHTS, str(record.get("weights_sha256")))
+    known = record.get("trained_on")
     try:
-        known = record["trained_on"]
-        seen = None if known is None else TrainedOn.model_validate(known)
-        return Fitted(tensors, record["settings"], record["curves"], seen, str(record["model"]))
-    except (KeyError, ValidationError) as error:
+        return None if known is None else TrainedOn.model_validate(known)
+    except ValidationError as error:
         raise FilesError(f"{folder / RECORD} is not what training leaves ({error}). Train again.") from error
 
 

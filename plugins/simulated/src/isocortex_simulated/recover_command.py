@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -49,21 +49,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON to stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="The curve as CSV to stdout.")
-def recover(
-    benchmark: str,
-    models: tuple[str, ...],
-    metrics: tuple[str, ...],
-    levels: tuple[str, ...],
-    draws: tuple[str, ...],
-    layer: str,
-    spectrum: float,
-    samples: int,
-    open_levels: tuple[str, ...],
-    seed: int,
-    out: Path,
-    as_json: bool,
-    as_csv: bool,
-) -> None:
+def recover(benchmark: str, models: tuple[str, ...], out: Path, **chosen: Any) -> None:
     """Make brains of each candidate model, and see which candidate scoring on BENCHMARK takes them for.
 
     A brain has the stimuli, participants and neuroids of the recorded one; its responses are random readouts of a layer
@@ -79,18 +65,18 @@ def recover(
 
     question = Question(
         benchmark=benchmark,
-        metrics=_separate(metrics),
-        levels=tuple(map(level_of, _separate(levels))),
-        draws=draws_of(_separate(draws)),
-        layer=layer,
-        exponent=spectrum,
-        seed=seed,
-        n_samples=samples,
-        open_levels=tuple(map(level_of, _separate(open_levels))) or None,
+        metrics=_separate(chosen["metrics"]),
+        levels=tuple(map(level_of, _separate(chosen["levels"]))),
+        draws=draws_of(_separate(chosen["draws"])),
+        layer=chosen["layer"],
+        exponent=chosen["spectrum"],
+        seed=chosen["seed"],
+        n_samples=chosen["samples"],
+        open_levels=tuple(map(level_of, _separate(chosen["open_levels"]))) or None,
     )
     found = recovered(question, _separate(models), out, lambda line: print(line, file=sys.stderr, flush=True))
     _keep(found)
-    _show(found, as_json=as_json, as_csv=as_csv)
+    _show(found, as_json=chosen["as_json"], as_csv=chosen["as_csv"])
 
 
 def _separate(texts: tuple[str, ...]) -> tuple[str, ...]:

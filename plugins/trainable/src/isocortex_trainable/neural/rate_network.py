@@ -68,7 +68,7 @@ def rate_network(
             mean, deviation = colours if colours is not None else (np.full(3, 0.5), np.full(3, 0.25))
             self.register_buffer("colour_mean", torch.as_tensor(mean, dtype=torch.float32).reshape(1, 3, 1, 1))
             self.register_buffer("colour_std", torch.as_tensor(deviation, dtype=torch.float32).reshape(1, 3, 1, 1))
-            self.stages = [f"stage{number}" for number in range(1, len(architecture.widths) + 1)]
+            self.stages = stages_of(architecture)
             n_before = 3
             for name, width, kernel in zip(self.stages, architecture.widths, architecture.kernels, strict=True):
                 convolution = nn.Conv2d(n_before, width, kernel, stride=2, padding=kernel // 2, bias=False)
