@@ -190,7 +190,7 @@ def test_every_number_about_ridge_on_sounds_has_its_origin(sounds: Path) -> None
     assert "165 stimuli and all six neuroids" in text
     assert "six parts of it: lowfreq, highfreq, envsounds, pitch, speech and music" in text
     assert "noise/3 was drawn at random (seeds 0 and 1)" in text
-    assert "1,000 bootstrap draws of stimuli, widened" in text
+    assert "1,000 bootstrap draws of stimuli, each of which tests and trains in a draw" in text
 
 
 def test_every_number_about_rsa_has_its_origin(sounds: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from isocortex.activations.layer import Activations
 from isocortex.catalogue.cards import BenchmarkCard, LayerRule
 from isocortex.errors import DataError, PluginError, SettingsError
-from isocortex.interfaces import Ceiling, Comparison, Preparation, Rules, Split
+from isocortex.interfaces import Ceiling, Comparison, Preparation, Resampled, Rules, Split
 from isocortex.scoring.layer_choice import score_layers
 from isocortex.scoring.summary import by_region, summarise
 
@@ -32,11 +32,11 @@ class Prepared(Comparison):
     def score(self, activations: Any) -> xr.Dataset:
         return self.scores[activations.layer]
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[np.ndarray, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         self.asked = (n_draws, seed, scores.sizes.get("neuroid"))
         if self.steps is None:
             return None
-        return float(scores["readout"].mean()) + self.steps, "stimuli × participants"
+        return Resampled(float(scores["readout"].mean()) + self.steps, "stimuli × participants")
 
     def whole(self) -> xr.Dataset:
         layers = {

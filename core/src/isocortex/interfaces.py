@@ -34,7 +34,7 @@ from isocortex.files.row_digests import (
     digests_of_variant,
 )
 from isocortex.scoring.comparison import Comparison
-from isocortex.scoring.contract import Ceiling, Preparation, Rules, Split
+from isocortex.scoring.contract import Ceiling, Preparation, Resampled, Rules, Split
 from isocortex.scoring.metric_settings import check_settings, named_object, settings_in_full
 from isocortex.training.fitted import Fitted, read_fitted, read_trained_on
 from isocortex.training.journal import Journal
@@ -63,6 +63,7 @@ __all__ = [
     "ModelCard",
     "ModelPlugin",
     "Preparation",
+    "Resampled",
     "Rules",
     "Split",
     "StimuliCard",

@@ -30,6 +30,7 @@ from isocortex_metrics.geometry.kernels import (
 )
 from isocortex_metrics.geometry.layer_halves import halves
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
+from isocortex_metrics.numerics.draws import of_pairs
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
@@ -256,22 +257,29 @@ def test_draws_are_weighted_by_how_often_a_layer_is_read_out() -> None:
     scores = comparison.score_all(layers)
     shares = dict(zip(scores["readout_layer"].values, scores["readout_share"].values, strict=True))
     assert set(shares) == {"a", "b"}
-    draws, _ = comparison.resample(scores, 30, seed=0)
-    expected = float(scores["readout"].mean())
+    counts = draw_counts(N_STIMULI, 30, 0, "stimuli")
+    pairs, weights = scores["prediction"].values, scores["readout_share"].values
+    expected = 0.0
     for name, one in layers.items():
-        alone = comparison.score(one)
-        expected = expected + shares[name] * (comparison.resample(alone, 30, seed=0)[0] - float(alone["cka"][0]))
-    np.testing.assert_allclose(draws, expected, atol=1e-12)
+        alone = comparison.score(one)["prediction"].values[None]
+        expected = expected + shares[name] * comparison._moved(alone, np.ones(1), counts)
+    np.testing.assert_allclose(comparison._moved(pairs, weights, counts), expected, atol=1e-12)
+    draws, value = comparison.resample(scores, 30, seed=0).draws, float(scores["readout"].mean())
+    assert np.corrcoef(draws, expected[:, 0])[0, 1] > 0.999
+    assert abs(draws.mean() - value) < 1e-2
 
 
 def test_draws_of_one_participant_equal_samples_written_out() -> None:
     y = features(5)[:, :8] + features(6, 8)
     comparison = against(make_responses(y, IDS))
-    draws, resampled = comparison.resample(comparison.score(layer(5)), 10, seed=4)
+    draws, resampled, _ = comparison.resample(comparison.score(layer(5)), 10, seed=4)
     counts = draw_counts(N_STIMULI, 10, 4, "stimuli").astype(int)
     k, l = linear_kernel([features(5)], N_STIMULI), linear_kernel([y], N_STIMULI)  # noqa: E741
-    expected = [resampled_cka(k, l, np.repeat(np.arange(N_STIMULI), count)) for count in counts]
-    np.testing.assert_allclose(draws, expected, atol=1e-12)
+    everything = np.arange(N_STIMULI)
+    drawn = [resampled_cka(k, l, np.repeat(everything, count)) for count in counts]
+    without = [resampled_cka(k, l, np.delete(everything, place)) for place in everything]
+    expected = of_pairs(*(np.array(part).reshape(-1, 1) for part in (drawn, resampled_cka(k, l, everything), without)))
+    np.testing.assert_allclose(draws, expected[:, 0], atol=1e-12)
     assert resampled == "stimuli"
 
 

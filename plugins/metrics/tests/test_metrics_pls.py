@@ -33,7 +33,8 @@ def problem(n_units: int = 50, n_neuroids: int = 20, noise: float = 1.0) -> tupl
 def ours(features, responses, n_components: int, splits=SPLITS, device: str = "cpu") -> list[tuple[np.ndarray, int]]:
     """Predictions less the training mean, and numbers of components."""
     compact = compact_features([features[:, :30], features[:, 30:]], *features.shape, device)
-    return list(pls_predictions(compact, responses, splits, n_components, device))
+    found = pls_predictions(compact, responses, splits, n_components, device)
+    return [(part.deviation, part.n_found) for part in found]
 
 
 def theirs(features, responses, n_components: int, splits=SPLITS, **settings) -> list[np.ndarray]:

@@ -24,8 +24,8 @@ from isocortex_metrics.geometry.pair_statistics import (
     varies,
     weighted_rho,
 )
-from isocortex_metrics.geometry.participants import crossed_draws
 from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, leave_one_out, pairwise_agreement
+from isocortex_metrics.numerics.draws import crossed_draws
 from isocortex_metrics.numerics.ranks import (
     average_ranks,
     broken_ranks,
@@ -283,7 +283,7 @@ def test_crossed_draws_have_the_variance_that_was_put_in() -> None:
         # small, so that Fisher's z is straight
         drawn, value = 1e-3 * counts @ table / n_stimuli, 1e-3 * table.mean(axis=0)
         truth.append(value.mean())
-        estimates.append(crossed_draws(drawn, value, weights.astype(float)).var())
+        estimates.append(crossed_draws(drawn, value, weights.astype(float), n_stimuli).draws.var())
     assert np.mean(estimates) == pytest.approx(np.var(truth), rel=0.35)
     plain = 0.3**2 / n_stimuli + 0.2**2 / n_participants + 3 * 1.5**2 / (n_stimuli * n_participants)
     assert np.mean(estimates) < 0.75e-6 * plain, "draws as they are would be too wide"

@@ -15,9 +15,9 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.errors import DataError, LayerError, SettingsError
 from isocortex.scoring.contract import Rules
-from isocortex.scoring.stats import draw_counts
+from isocortex.scoring.stats import draw_counts, interval
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, unit_ranks, weighted_rho
-from isocortex_metrics.geometry.participants import crossed_draws
+from isocortex_metrics.numerics.draws import crossed_draws, of_pairs
 
 N_STIMULI = 24
 IDS = [f"s{number}" for number in range(N_STIMULI)]
@@ -171,15 +171,19 @@ def test_draws_are_those_of_the_halves_that_test() -> None:
     comparison.rules = replace(comparison.rules, n_draws=40)
     scores = comparison.score_all(layers)
     counts = draw_counts(N_STIMULI, 40, 0, "stimuli")
-    drawn = []
+    drawn, without = [], []
     for split, inside in enumerate(scores["test_stimulus"].values):
         layer = layers[str(scores["layer"].values[int(scores["chosen"][split])])]
         model = unit_ranks(pdist(layer.array()[inside], "correlation"))
         rdms = unit_ranks(np.stack([pdist(brain[inside], "correlation") for brain in brains]))
         drawn.append(weighted_rho(model, rdms, counts[:, inside]))
-    weights = draw_counts(2, 40, 0, "participants")
-    expected = crossed_draws(np.mean(drawn, axis=0), scores["readout"].values.mean(axis=0), weights)
-    np.testing.assert_allclose(comparison.summarise(scores).draws, expected, atol=1e-12)
+        without.append(weighted_rho(model, rdms, (1.0 - np.eye(N_STIMULI))[:, inside]))
+    values = scores["readout"].values.mean(axis=0)
+    draws = of_pairs(np.mean(drawn, axis=0), values, np.mean(without, axis=0), chosen=True)
+    expected = crossed_draws(draws, values, draw_counts(2, 40, 0, "participants"), N_STIMULI)
+    summary = comparison.summarise(scores)
+    np.testing.assert_allclose(summary.draws, expected.draws, atol=1e-12)
+    np.testing.assert_allclose((summary.interval_low, summary.interval_high), interval(expected.reaching), atol=1e-12)
 
 
 @pytest.mark.parametrize(("n_participants", "signal"), [(1, 0.0), (4, 0.0), (4, 1.0)])

@@ -16,7 +16,7 @@ from isocortex.results.kept_fitted import FITTED, copy_fits
 from isocortex.results.kept_mapping import MAPPING, write_mapping
 from isocortex.results.kept_records import is_kept, read_kept, write_kept
 from isocortex.results.scores_file import write_netcdf
-from isocortex.scoring.contract import KEEPABLE, KEPT_WITH
+from isocortex.scoring.contract import FOR_DRAWS, KEEPABLE, KEPT_WITH
 from isocortex.scoring.summary import OF_NULL
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ TOLERANCE = 1e-6
 
 
 def without_keepable(scores: xr.Dataset) -> xr.Dataset:
-    """Scores without what is kept on request only."""
+    """Scores without what is kept on request only, and without what draws alone are made of."""
     names = [name for kept in KEEPABLE for name in (kept, *KEPT_WITH.get(kept, ()))]
-    return scores.drop_vars(names, errors="ignore")
+    return scores.drop_vars([*names, *FOR_DRAWS], errors="ignore")
 
 
 def absent_arrays(folder: Path, result: Result, names: Sequence[str]) -> list[str]:

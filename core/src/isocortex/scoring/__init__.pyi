@@ -6,6 +6,7 @@ from .calibrated_zero import (
 from .contract import (
     Ceiling as Ceiling,
     Preparation as Preparation,
+    Resampled as Resampled,
     Rules as Rules,
     Split as Split,
     of_neuroids as of_neuroids,

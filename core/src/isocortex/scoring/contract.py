@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 KEEPABLE = ("prediction", "alpha", "training_r2")  # beside scores
+#: what draws are made of beside the prediction; never written
+FOR_DRAWS = ("influence",)
 #: what goes with it, of a metric that has it
 KEPT_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -89,6 +91,28 @@ def of_neuroids(values: xr.DataArray, neuroid_ids: Sequence[str] | Array) -> xr.
     """
     place = {str(name): number for number, name in enumerate(values["neuroid_id"].values)}
     return values.isel(neuroid=[place[str(name)] for name in neuroid_ids if str(name) in place])
+
+
+class Resampled(NamedTuple):
+    """Bootstrap draws of a value.
+
+    Attributes
+    ----------
+    draws
+        (n_draws,): their standard deviation is the error, and models are compared draw by draw.
+    resampled
+        "stimuli", "stimuli × participants": what the draws generalise over.
+    reaching
+        (n_draws,) the same draws spread as far as Student's t asks for where few participants were drawn; the interval
+        is made of them. None: it is made of the draws.
+    error_kind
+        How the draws were made, where that is not what the comparison says of all its draws.
+    """
+
+    draws: Array
+    resampled: str
+    reaching: Array | None = None
+    error_kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -259,8 +283,8 @@ class Contract(ABC):
     def stage(self, scores: xr.Dataset) -> Stage | None:
         """How deep in the model the best layer lies."""
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
-        """Bootstrap the value: (n_draws,) draws and what was resampled ("stimuli", "stimuli × participants").
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
+        """Bootstrap the value.
 
         ``scores`` may be restricted to some of the neuroids. None: this metric has no interval.
         """

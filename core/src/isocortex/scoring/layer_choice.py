@@ -14,6 +14,7 @@ import numpy as np
 
 from isocortex.errors import DataError, LayerError, SettingsError, shorten
 from isocortex.files.digests import digest_of
+from isocortex.scoring.contract import FOR_DRAWS
 from isocortex.scoring.stats import aggregate, subject_codes
 from isocortex.typing import Array
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from isocortex.scoring.contract import Contract, Rules
 
     _Layer = TypeVar("_Layer", Activations, "LayerOfSplits")
+
+#: large arrays, which are kept of the layers that are read out alone
+_OF_CHOSEN = ("prediction", *FOR_DRAWS)
 
 
 class LayerOfSplits:
@@ -61,7 +65,7 @@ def score_trained(comparison: Contract, layers: Mapping[str, LayerOfSplits]) -> 
 def score_layers(comparison: Contract, layers: Mapping[str, Activations]) -> xr.Dataset:
     """Score layers one by one along a new dim "layer" and choose the one that is read out.
 
-    Memory: the scores of all layers, and ``prediction`` of the chosen layers only.
+    Memory: the scores of all layers, and of the chosen layers alone ``prediction`` and ``influence``.
     """
     return _score_layers(comparison, layers, comparison.score)
 
@@ -85,7 +89,7 @@ def _score_layers(
             continue
         scored = score(activations)
         readout.offer(index, scored)
-        scores.append(scored.drop_vars("prediction", errors="ignore"))
+        scores.append(scored.drop_vars(_OF_CHOSEN, errors="ignore"))
     found = readout.add_to(along_layers(scores, list(layers)), n_searched=len(first_with))
     said = _said_of_twins(list(layers), twins)
     return found.assign_attrs(identical_layers=said) if said else found
@@ -183,7 +187,7 @@ def as_layered(comparison: Contract, scores: xr.Dataset) -> xr.Dataset:
         return scores
     readout = _Readout(comparison)
     readout.offer(0, scores)
-    whole = scores.drop_vars("prediction", errors="ignore").expand_dims(layer=[str(scores.attrs.get("layer", "layer"))])
+    whole = scores.drop_vars(_OF_CHOSEN, errors="ignore").expand_dims(layer=[str(scores.attrs.get("layer", "layer"))])
     return readout.add_to(whole, n_searched=1)
 
 
@@ -195,7 +199,7 @@ class _Readout:
         self.measure = measure_of(comparison)
         self.best: Array | None = None
         self.chosen: Array | None = None
-        self.prediction: xr.DataArray | None = None
+        self.arrays: dict[str, xr.DataArray] = {}
 
     def offer(self, index: int, scores: xr.Dataset) -> None:
         """Take a layer where it is better than those before."""
@@ -208,14 +212,14 @@ class _Readout:
         criterion = np.where(np.isnan(criterion), -np.inf, criterion)
         if self.best is None or self.chosen is None:
             self.best, self.chosen = criterion, np.full(criterion.shape, index)
-            self.prediction = scores["prediction"].copy() if "prediction" in scores else None
+            self.arrays = {name: scores[name].copy() for name in _OF_CHOSEN if name in scores}
             return
         if criterion.shape != self.best.shape:
             raise DataError(f"Layers were scored on different shapes: {criterion.shape} after {self.best.shape}.")
         better = criterion > self.best
         self.best = np.where(better, criterion, self.best)
         self.chosen = np.where(better, index, self.chosen)
-        self._take_prediction(scores, better)
+        self._take_arrays(scores, better)
 
     def _criterion(self, scores: xr.Dataset) -> Array:
         """(n_splits, n_neuroids) aggregated over each unit of choice, or one number where nothing is nested."""
@@ -229,19 +233,21 @@ class _Readout:
         selection = scores["selection"]
         return unit_criterion(selection.transpose("split", "neuroid").values, selection, self.rules)
 
-    def _take_prediction(self, scores: xr.Dataset, better: Array) -> None:
-        if self.prediction is None or "prediction" not in scores or not better.any():
+    def _take_arrays(self, scores: xr.Dataset, better: Array) -> None:
+        if not better.any():
             return
-        if better.ndim == 0:
-            self.prediction = scores["prediction"].copy()
-            return
-        current = self.prediction.transpose("split", "test", "neuroid")
-        offered = scores["prediction"].transpose("split", "test", "neuroid").values
-        np.copyto(current.values, offered, where=better[:, None, :])
-        self.prediction = current
+        for name in self.arrays.keys() & set(map(str, scores.data_vars)):
+            if better.ndim == 0:
+                self.arrays[name] = scores[name].copy()
+                continue
+            # (n_splits, n_test | n_stimuli, n_neuroids)
+            current = self.arrays[name].transpose("split", ..., "neuroid")
+            offered = scores[name].transpose("split", ..., "neuroid").values
+            np.copyto(current.values, offered, where=better[:, None, :])
+            self.arrays[name] = current
 
     def add_to(self, whole: xr.Dataset, n_searched: int) -> xr.Dataset:
-        """Scores of all layers with ``chosen``, ``readout``, ``prediction`` and how the choice was made."""
+        """Scores of all layers with ``chosen``, ``readout``, what is kept of these, and how the choice was made."""
         import xarray as xr
 
         assert self.chosen is not None
@@ -250,9 +256,7 @@ class _Readout:
         rule = (
             "single layer" if n_searched == 1 else f"nested by {self.rules.layer_rule.unit}" if nested else "optimistic"
         )
-        added = {"chosen": chosen, "readout": read_out(whole[self.measure], chosen)}
-        if self.prediction is not None:
-            added["prediction"] = self.prediction
+        added = {"chosen": chosen, "readout": read_out(whole[self.measure], chosen), **self.arrays}
         return whole.assign(added).assign_attrs(layer_rule=rule, n_layers_searched=n_searched, measure=self.measure)
 
 

@@ -88,7 +88,7 @@ def over_participants(medians: Array, weights: Array | None = None) -> Array:
     return np.where(total > 0, mean, np.nan)
 
 
-def widened(draws: Array, value: Array, factor: float) -> Array:
+def widened(draws: Array, value: Array | float, factor: Array | float) -> Array:
     r"""Spread draws of a correlation around its value by a factor, on Fisher's z scale.
 
     tanh(atanh(value) + factor · (atanh(draw) − mean atanh(draw))), so that the draws stay inside (−1, 1). The mean is
@@ -101,7 +101,7 @@ def widened(draws: Array, value: Array, factor: float) -> Array:
     value
         (…), what the draws are centred on.
     factor
-        1 leaves the spread as it is.
+        One number, or (…); 1 leaves the spread as it is.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from isocortex.typing import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.scoring.contract import Contract
+    from isocortex.scoring.contract import Contract, Resampled
 
 
 #: ceiling mode → ceiled value; "r_over_sqrt_c" takes a ceiling on r itself (√c), the others a reliability c
@@ -161,7 +161,7 @@ def summarise(comparison: Contract, scores: xr.Dataset) -> Summary:
         },
         **ceiling,
         **_interval(comparison, drawn, value, readout, measure),
-        **({} if drawn is None or own is not None else _ceiled_interval(comparison, drawn[0], ceiling["ceiling"])),
+        **({} if drawn is None or own is not None else _ceiled_interval(comparison, drawn, ceiling["ceiling"])),
         **_layer_fields(comparison, scores, measure),
         **_counts(comparison, scores, readout),
     )
@@ -217,20 +217,20 @@ def _target(scores: xr.Dataset, readout: xr.DataArray) -> str:
 
 
 def _interval(
-    comparison: Contract, drawn: tuple[Array, str] | None, value: float | None, readout: xr.DataArray, measure: str
+    comparison: Contract, drawn: Resampled | None, value: float | None, readout: xr.DataArray, measure: str
 ) -> dict[str, Any]:
     """Error and interval: those of the draws, and in their place what the metric has of its own."""
     found: dict[str, Any] = {}
     if drawn is not None:
-        draws, resampled = drawn
-        low, high = interval(draws)
+        draws = drawn.draws
+        low, high = interval(_reaching(drawn))
         found = {
             "draws": [float(draw) for draw in draws],
             "error": _number(float(np.nanstd(draws, ddof=1))),
-            "error_kind": comparison.error_kind,
+            "error_kind": drawn.error_kind or comparison.error_kind,
             "interval_low": _number(low),
             "interval_high": _number(high),
-            "resampled": resampled,
+            "resampled": drawn.resampled,
         }
     spread = None if value is None else comparison.spread(readout, measure)
     if spread is not None:
@@ -241,12 +241,17 @@ def _interval(
     return found
 
 
-def _ceiled_interval(comparison: Contract, draws: Array, ceiling: float | None) -> dict[str, Any]:
+def _reaching(drawn: Resampled) -> Array:
+    """The draws that the interval is made of."""
+    return drawn.draws if drawn.reaching is None else drawn.reaching
+
+
+def _ceiled_interval(comparison: Contract, drawn: Resampled, ceiling: float | None) -> dict[str, Any]:
     """2.5 % and 97.5 % of the draws, each related to the ceiling as the value is."""
     mode = comparison.rules.ceiling_mode
     if mode == "none" or ceiling is None or ceiling <= 0:
         return {}
-    low, high = interval(CEILED[mode](draws, ceiling))
+    low, high = interval(CEILED[mode](_reaching(drawn), ceiling))
     return {"ceiled_low": _number(low), "ceiled_high": _number(high)}
 
 

@@ -323,9 +323,9 @@ def check_draws(metric: MetricUnderTest) -> None:
         if few is None or many is None:
             expect(few is None and many is None, "resample() must give draws whatever their number, or never.")
             continue
-        shapes = tuple(draws.shape for draws, _ in (few, many))
+        shapes = tuple(found.draws.shape for found in (few, many))
         expect(shapes == ((DRAWS,), (DRAWS + DRAWS // 2,)), f"resample() must give n_draws draws; found {shapes}.")
-        same = np.allclose(few[0], many[0][:DRAWS], rtol=0, atol=1e-6, equal_nan=True)
+        same = np.allclose(few.draws, many.draws[:DRAWS], rtol=0, atol=1e-6, equal_nan=True)
         expect(same, f"the first {DRAWS} draws must not depend on how many are drawn; those of {kind} do.")
 
 

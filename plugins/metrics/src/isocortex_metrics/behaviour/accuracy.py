@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
-from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.scoring import by_blocks, draw_counts
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.readout import ChoiceOutputs, Division, ReadoutSettings, choice_outputs, divide
@@ -260,13 +260,13 @@ class AccuracyComparison(Comparison):
             )
         return super().score_all(layers)
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli."""
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
         credit = scores["prediction"].values.astype(np.float64)
-        return by_blocks(lambda some: some @ credit / self.n_stimuli, counts), "stimuli"
+        return Resampled(by_blocks(lambda some: some @ credit / self.n_stimuli, counts), "stimuli")
 
     def further(self, scores: xr.Dataset) -> Sequence[str]:
         """As any metric; the confusion matrix is no measure."""

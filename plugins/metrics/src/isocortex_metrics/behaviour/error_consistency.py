@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.scoring import by_blocks, draw_counts, over_participants
-from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
 from isocortex_metrics.behaviour.observers import Observers, condition_column, kappa_with_model
 from isocortex_metrics.behaviour.readout import Division, ReadoutSettings, choice_outputs, divide
@@ -157,7 +156,7 @@ class ErrorConsistencyComparison(Comparison):
             attrs={"layer": layer.layer, "target": "participant"},
         )
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli and observers."""
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
@@ -171,9 +170,9 @@ class ErrorConsistencyComparison(Comparison):
         if np.isnan(drawn).all():
             return None
         if n_subjects == 1:
-            return drawn[:, 0], "stimuli"
+            return Resampled(drawn[:, 0], "stimuli")
         weights = draw_counts(n_subjects, n_draws, seed, "participants")
-        return over_participants(drawn, weights), "stimuli × participants"
+        return Resampled(over_participants(drawn, weights), "stimuli × participants")
 
     def further(self, scores: xr.Dataset) -> Sequence[str]:
         """As any metric; the ceiling stands beside the value, and conditions are averaged."""

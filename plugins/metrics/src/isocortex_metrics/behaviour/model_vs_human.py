@@ -15,7 +15,7 @@ from pydantic import Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import SettingsError
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.scoring import by_blocks, draw_counts, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
@@ -300,7 +300,7 @@ class ModelVsHumanComparison(Comparison):
         kept = {name: item for name, item in last.coords.items() if "subject" not in item.dims}
         return xr.DataArray(self._over_data_sets(last.values), dims=last.dims[:-1], coords=kept)
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over the stimuli and the observers of each data set."""
         measure = str(scores.attrs.get("measure", self.statistic))
         if "prediction" not in scores or measure not in MEASURES:
@@ -312,7 +312,8 @@ class ModelVsHumanComparison(Comparison):
         if np.isnan(drawn).all():
             return None
         several = max(len(observers.subjects) for observers in self.observers) > 1
-        return over_participants(np.stack(drawn, axis=-1)), "stimuli × participants" if several else "stimuli"
+        what = "stimuli × participants" if several else "stimuli"
+        return Resampled(over_participants(np.stack(drawn, axis=-1)), what)
 
     def _draws(self, number: int, model: Array, measure: str, n_draws: int, seed: int) -> Array:
         """(n_draws,) of one data set; those of another with as many stimuli are independent of them."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
-from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.scoring import by_blocks, draw_counts, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.behaviour.accuracy import first_choice_credit
@@ -215,11 +215,11 @@ class ShapeBiasComparison(Comparison):
         coordinates = {"cue": ["shape", "texture"], "stimulus_id": ("stimulus", list(self.division.test))}
         return xr.Dataset(found, coords=coordinates, attrs={"layer": layer.layer, "target": "pooled"})
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli."""
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
         decided = scores["prediction"].values.astype(np.float64)
         drawn = by_blocks(lambda some: some @ decided, draw_counts(self.n_stimuli, n_draws, seed, "stimuli"))
         found = shape_bias(drawn[:, 0], drawn[:, 1])
-        return None if np.isnan(found).all() else (found, "stimuli")
+        return None if np.isnan(found).all() else Resampled(found, "stimuli")

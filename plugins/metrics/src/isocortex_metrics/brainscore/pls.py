@@ -38,7 +38,8 @@ The weights w (S, p) and c = Cᵀw (S, q) of a component, and its t (S, n), live
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ from isocortex_metrics.brainscore.compact import centred_columns, compact_featur
 from isocortex_metrics.brainscore.power_iteration import applied, power_iteration, transposed_each
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import centred_responses
+from isocortex_metrics.numerics.influence import role_of_smoother
 
 _EPS = float(np.finfo(np.float64).eps)
 #: scikit-learn starts from the first response that still reaches this value somewhere
@@ -95,10 +97,44 @@ class PlsComponents(NamedTuple):
         """
         return self.test @ ((self.train.T @ responses) / self.norms[:, None])
 
+    def training_role(self, responses: Any, gradient: Array) -> Array:
+        """Influence of training stimuli on a statistic of the predictions, the components taken as given.
+
+        Parameters
+        ----------
+        responses
+            (n_train, n_responses) less their training mean.
+        gradient
+            (n_test, n_responses) of the statistic with the predictions.
+
+        Returns
+        -------
+        (n_train, n_responses) numpy; see ``influence.role_of_smoother``.
+        """
+        return role_of_smoother(self.test, self.train, self.norms, responses, gradient)
+
+
+class PlsPrediction(NamedTuple):
+    """What partial least squares predict for one split.
+
+    Attributes
+    ----------
+    deviation
+        (n_test, n_neuroids): the prediction less the training mean of the responses.
+    n_found
+        Number of components, fewer than asked for where features or responses had nothing left.
+    training_role
+        Gradient (n_test, n_neuroids) of a statistic → influence (n_train, n_neuroids) of training stimuli on it.
+    """
+
+    deviation: Array
+    n_found: int
+    training_role: Callable[[Array], Array]
+
 
 def pls_predictions(
     features: Any, responses: Array, splits: Sequence[Split], n_components: int, device: str = "cpu"
-) -> Iterator[tuple[Array, int]]:
+) -> Iterator[PlsPrediction]:
     """Predict the test stimuli of each split, as ``PLSRegression(n_components, scale=False)`` does.
 
     Parameters
@@ -116,8 +152,7 @@ def pls_predictions(
 
     Yields
     ------
-    For each split the prediction less the training mean of the responses (n_test, n_neuroids), and the number of
-    components, fewer than asked for where features or responses had nothing left.
+    What is predicted for each split.
 
     Raises
     ------
@@ -128,7 +163,8 @@ def pls_predictions(
     --------
     >>> stimuli = np.arange(-2.0, 3.0)[:, None]
     >>> splits = [Split(np.array([0, 1, 2, 3]), np.array([4]))]
-    >>> [(found.round(9).tolist(), n) for found, n in pls_predictions(stimuli, 3 * stimuli + 1, splits, 1)]
+    >>> found = pls_predictions(stimuli, 3 * stimuli + 1, splits, 1)
+    >>> [(part.deviation.round(9).tolist(), part.n_found) for part in found]
     [([[7.5]], 1)]
     """
     targets = on_device(centred_columns(responses), device)
@@ -137,7 +173,8 @@ def pls_predictions(
     for split, components in zip(splits, found, strict=True):
         # a response that is constant over the training stimuli must not be predicted by rounding
         training, _ = centred_responses(targets[split.train])
-        yield to_numpy(components.deviations(training)), components.n_found
+        deviation = to_numpy(components.deviations(training))
+        yield PlsPrediction(deviation, components.n_found, partial(components.training_role, training))
 
 
 def pls_components(

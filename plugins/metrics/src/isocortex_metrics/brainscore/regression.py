@@ -116,8 +116,9 @@ class PlsRegression(Regression):
         if inner:
             n_components = min(n_components, min(len(split.train) for split in splits) - 1)
         found = pls_predictions(features, responses, splits, n_components, self.device)
-        for split, (deviation, n_found) in zip(splits, found, strict=True):
-            yield Predicted(deviation, responses[split.train].mean(axis=0), {"n_components_found": n_found})
+        for split, part in zip(splits, found, strict=True):
+            facts = {"n_components_found": part.n_found}
+            yield Predicted(part.deviation, responses[split.train].mean(axis=0), facts, part.training_role)
 
     def facts(self, layer: Activations) -> dict[str, float]:
         """How many components are asked for: never more than units."""

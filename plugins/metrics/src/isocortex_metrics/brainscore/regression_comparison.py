@@ -4,7 +4,7 @@ splits, related to the internal consistency of the responses."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,20 +12,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from isocortex.activations import Activations
-from isocortex.interfaces import Comparison, Preparation, Split
+from isocortex.interfaces import Comparison, Preparation, Resampled, Split
 from isocortex.scoring import (
     PermutedChoice,
+    by_blocks,
     codes_of,
     distinct_layers,
+    draw_counts,
     growing_blocks,
     optimistic_criterion,
     score_layers,
     unit_criterion,
+    widened,
 )
 from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_splits
 from isocortex_metrics.brainscore.fits import correlations
 from isocortex_metrics.brainscore.splits import SEED, PermutedRows, Rows, brainscore_splits
+from isocortex_metrics.numerics.draws import first_order_share, moved
+from isocortex_metrics.numerics.influence import role_in_test
 from isocortex_metrics.numerics.per_layer import PerLayer
 from isocortex_metrics.target.splits import stack_tests
 
@@ -75,11 +80,15 @@ class Predicted(NamedTuple):
         (n_neuroids,) what is added for the prediction, or 0.
     facts
         Numbers about the fit, by name.
+    training_role
+        Gradient (n_test, n_neuroids) of a statistic with the predictions → influence (n_train, n_neuroids) of the
+        training stimuli on it; None: not known.
     """
 
     deviation: Array
     offset: Array | float
     facts: Mapping[str, float] = {}
+    training_role: Callable[[Array], Array] | None = None
 
 
 class Regression(ABC):
@@ -104,6 +113,16 @@ class Regression(ABC):
         """Numbers that belong to the scores of a layer."""
         del layer
         return {}
+
+
+def _median_draws(r: Array, influence: Array, counts: Array) -> Array:
+    """(n_draws,): mean over splits of the median over neuroids whose r (n_splits, n_neuroids) is not NaN."""
+    known = ~np.isnan(r)
+    total = np.zeros(len(counts))
+    for of_split, own, valid in zip(r, influence, known, strict=True):
+        if valid.any():
+            total += np.median(moved(of_split[valid], own[:, valid].astype(np.float64), counts), axis=1)
+    return total / max(1, int(known.any(axis=1).sum()))
 
 
 class RegressionComparison(SplitMedians):
@@ -165,8 +184,9 @@ class RegressionComparison(SplitMedians):
         -------
         score (Pearson r; NaN where prediction or response does not vary) and null (where it is NaN), both ("split",
         "neuroid"); prediction ("split", "test", "neuroid"), NaN beyond a short fold, where ``keep`` asks for it, with
-        test_stimulus: places in the canonical order, -1 beyond a short fold. Where ``score_all`` chooses among layers,
-        selection ("split", "neuroid"): the mean r over folds of the training stimuli.
+        test_stimulus: places in the canonical order, -1 beyond a short fold; with it, of regressions that know it,
+        influence ("split", "stimulus", "neuroid"): what each stimulus does to the score. Where ``score_all`` chooses
+        among layers, selection ("split", "neuroid"): the mean r over folds of the training stimuli.
 
         Raises
         ------
@@ -202,6 +222,7 @@ class RegressionComparison(SplitMedians):
         """Put the scores, and the predictions if they are kept, among what was found; return facts per split."""
         scores: list[Array] = []
         predictions: list[Array] = []
+        influences: list[Array] = []
         facts: dict[str, list[float]] = {}
         parts = self.regression.predict(prepared, self.rows.values, self.splits)
         for split, part in zip(self.splits, parts, strict=True):
@@ -210,12 +231,42 @@ class RegressionComparison(SplitMedians):
                 facts.setdefault(name, []).append(value)
             if "prediction" in self.keep:
                 predictions.append(part.deviation + part.offset)
+                if part.training_role is not None:
+                    influences.append(self._influence(split, part))
         r = np.stack(scores)
         found["score"] = (("split", "neuroid"), r)
         found["null"] = (("split", "neuroid"), np.isnan(r))
         if predictions:
             found["prediction"] = (("split", "test", "neuroid"), stack_tests(predictions))
+        if influences:
+            found["influence"] = (("split", "stimulus", "neuroid"), np.stack(influences))
         return {name: np.array(values) for name, values in facts.items()}
+
+    def _influence(self, split: Split, part: Predicted) -> Array:
+        """(n_stimuli, n_neuroids) float32 in canonical order: what each stimulus does to r, in test or training."""
+        assert part.training_role is not None
+        found = np.zeros((self.n_stimuli, self.rows.values.shape[1]), dtype=np.float32)
+        role = role_in_test(part.deviation, self.rows.values[split.test])
+        found[self.canonical_place[split.test]] = role.influence
+        found[self.canonical_place[split.train]] = part.training_role(role.gradient)
+        return found
+
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
+        """Bootstrap over stimuli, of regressions that say what each does to r; participants are pooled, as published.
+
+        Each draw is the mean over splits of the median over neuroids, as the value is.
+        """
+        scores = self.layered(scores)
+        if "influence" not in scores or scores.attrs["measure"] != self.measure:
+            return None
+        counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        r = scores["readout"].transpose("split", "neuroid").values
+        influence = scores["influence"].transpose("split", "stimulus", "neuroid").values
+        value = np.array([aggregate_splits(r)[0]])
+        if np.isnan(value).all():
+            return None
+        draws = by_blocks(lambda some: _median_draws(r, influence, some), counts)[:, None]
+        return Resampled(widened(draws, value, first_order_share(draws, value))[:, 0], "stimuli")
 
     def _selection(self, prepared: Any) -> Array:
         """(n_splits, n_neuroids): mean r over folds of each split's training stimuli."""

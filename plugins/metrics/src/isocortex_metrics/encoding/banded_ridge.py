@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _TOGETHER = "spaces together"
 #: what a layer has by itself, and a space has not
-_OF_LAYERS = ("chosen", "readout", "prediction")
+_OF_LAYERS = ("chosen", "readout", "prediction", "influence")
 
 
 class BandedRidgeSettings(RidgeSettings):

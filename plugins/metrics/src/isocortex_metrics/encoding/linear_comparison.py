@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from isocortex.activations import Activations
 from isocortex.data import averaged, stimulus_order
-from isocortex.interfaces import Ceiling, Comparison, Preparation, Split
+from isocortex.interfaces import Ceiling, Comparison, Preparation, Resampled, Split
 from isocortex.scoring import (
     DRAWS,
     as_layered,
@@ -17,6 +18,7 @@ from isocortex.scoring import (
     by_participant,
     codes_of,
     draw_counts,
+    measure_of,
     over_participants,
     read_out,
     widened,
@@ -32,6 +34,7 @@ from isocortex_metrics.ceilings.reliability import (
 )
 from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.correlation import signed_square, weighted_pearson
+from isocortex_metrics.numerics.draws import draws_over_participants, first_order_share, moved
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.numerics.primal_ridge import Units
@@ -46,8 +49,11 @@ NoiseCorrection = Literal["ratio-of-aggregates", "per-neuroid", "none"]
 _BOOTSTRAP_BLOCK = 512
 #: values of one block of features: 16 MB in float64
 _BLOCK_VALUES = 2_000_000
+#: arrays of scores that have dims of their own
+_LARGE = ("prediction", "influence")
 #: measures that are made of r, once it is averaged over splits
 SQUARED = ("r2", "r2_corrected")
+REFITTED = "bootstrap standard deviation, stimuli drawn for training and test alike (infinitesimal jackknife)"
 WIDENED = "bootstrap standard deviation, widened for shared training stimuli (Nadeau & Bengio 2003)"
 
 
@@ -78,6 +84,8 @@ class LinearComparison(Comparison):
     error_kind = WIDENED
     smaller_is_better: ClassVar[frozenset[str]] = frozenset({"mse"})
     ceiling_estimators: ClassVar[tuple[str, ...]] = tuple(ESTIMATORS)
+    #: whether fits give "influence": what each stimulus does to r
+    knows_influence: ClassVar[bool] = False
     #: measures that ``resample`` can draw
     drawn: tuple[str, ...] = ("r", *SQUARED, "explained_variance", "mse")
 
@@ -138,7 +146,7 @@ class LinearComparison(Comparison):
         """One Dataset from what each of some splits gave: (n_neuroids,) values, single numbers, and ``prediction``."""
         import xarray as xr
 
-        found = {name: np.stack([part[name] for part in parts]) for name in parts[0] if name != "prediction"}
+        found = {name: np.stack([part[name] for part in parts]) for name in parts[0] if name not in _LARGE}
         if "r" in found:
             found |= self.squared(found["r"], np.arange(self.responses.shape[1]))
         variables: dict[str, Any] = {
@@ -147,6 +155,8 @@ class LinearComparison(Comparison):
         if "prediction" in parts[0]:
             stacked = stack_tests([part["prediction"] for part in parts])
             variables["prediction"] = (("split", "test", "neuroid"), stacked)
+        if "influence" in parts[0]:
+            variables["influence"] = (("split", "stimulus", "neuroid"), np.stack([part["influence"] for part in parts]))
         tested = stack_tests([split.test for split in splits])
         coordinates = {**self.neuroid.coords, "test_stimulus": (("split", "test"), tested)}
         return xr.Dataset(variables, coords=coordinates, attrs={**attrs, **self.split_columns})
@@ -205,19 +215,32 @@ class LinearComparison(Comparison):
 
     # --- the bootstrap ------------------------------------------------------------------------------------------------
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
-        """Bootstrap over test stimuli and participants, widened for what the fits share.
+    @property
+    def _by_influence(self) -> bool:
+        """Whether the fits of this metric say what each stimulus does to the measure."""
+        return self.knows_influence and measure_of(self) in ("r", *SQUARED)
 
-        The fits are not repeated, so that draws over test stimuli alone are too narrow: splits share training stimuli.
-        Their spread is multiplied by the square root of (1/J + n_test/n_train) / (n_test/n_tested) for J splits in
-        which n_tested stimuli are tested in all: the variance of Nadeau & Bengio 2003, Machine Learning 52, section 3,
-        over that of independent tests. Reliabilities stay as they are.
+    @property
+    def kept_of_fits(self) -> tuple[str, ...]:
+        """What fits are asked to give beside their scores: what is kept, and what draws are made of."""
+        return (*self.keep, "influence") if "prediction" in self.keep and self._by_influence else self.keep
+
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
+        """Bootstrap over stimuli and participants; reliabilities stay as they are.
+
+        Where fits say what each stimulus does to r, as a test and as a part of the training, draws follow that. Of
+        others they repeat the test alone, and their spread is multiplied by the square root of (1/J + n_test/n_train) /
+        (n_test/n_tested) for J splits in which n_tested stimuli are tested in all: the variance of Nadeau & Bengio
+        2003, Machine Learning 52, section 3, over that of independent tests.
         """
         scores = as_layered(self, scores)
         measure, readout = str(scores.attrs["measure"]), scores["readout"]
+        counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        if measure in ("r", *SQUARED) and "influence" in scores:
+            found = draws_over_participants(*self._by_role(scores, measure, counts), self.n_stimuli, seed)
+            return found and found._replace(error_kind=REFITTED)
         if measure not in self.drawn or "prediction" not in scores:
             return None
-        counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
         prediction = _by_split(scores["prediction"]).values  # (n_splits, n_test, n_neuroids)
         per_neuroid = _by_split(self.readout_of(scores, "r") if measure in SQUARED else readout)
         value = self._participants(per_neuroid.mean("split").values, measure, readout)
@@ -225,12 +248,23 @@ class LinearComparison(Comparison):
         drawn = by_blocks(
             lambda some: self._participants(self._drawn(scores, prediction, some, measure), measure, readout), counts
         )
-        draws = spread(drawn, value, self._widening())
-        if len(value) == 1:
-            return draws[:, 0], "stimuli"
-        return over_participants(
-            draws, draw_counts(len(value), n_draws, seed, "participants")
-        ), "stimuli × participants"
+        return draws_over_participants(spread(drawn, value, self._widening()), value, self.n_stimuli, seed)
+
+    def _by_role(self, scores: xr.Dataset, measure: str, counts: Array) -> tuple[Array, Array]:
+        """Draws (n_draws, n_participants) by the influence of stimuli on r, and values (n_participants,)."""
+        like = scores["readout"]
+        r = _by_split(self.readout_of(scores, "r")).mean("split").values
+        influence = scores["influence"].mean("split").transpose("stimulus", "neuroid").values.astype(np.float64)
+        of_r = partial(self._participants, measure="r", like=like)
+        drawn = partial(moved, r, influence)
+        draws, value = by_blocks(lambda some: of_r(drawn(some)), counts), of_r(r)
+        factor = first_order_share(draws, value)
+        if measure == "r":
+            return widened(draws, value, factor), value
+        of_measure = partial(self._participants, measure=measure, like=like)
+        return _spread_apart(
+            by_blocks(lambda some: of_measure(drawn(some)), counts), of_measure(r), factor
+        ), of_measure(r)
 
     def _widening(self) -> float:
         n_test = np.mean([len(split.test) for split in self.splits])
@@ -281,6 +315,6 @@ def _blocks(n_neuroids: int) -> Iterator[slice]:
     return (slice(start, start + _BOOTSTRAP_BLOCK) for start in range(0, n_neuroids, _BOOTSTRAP_BLOCK))
 
 
-def _spread_apart(draws: Array, value: Array, factor: float) -> Array:
+def _spread_apart(draws: Array, value: Array, factor: Array | float) -> Array:
     """As ``widened``, for a statistic that is not bound to (−1, 1)."""
     return value + factor * (draws - np.nanmean(draws[:DRAWS], axis=0))

@@ -158,7 +158,7 @@ class PcaRidgeComparison(RidgeComparison):
     @property
     def plan(self) -> FitPlan:
         """What is fitted in each split; scores hold explained_variance, r2_score, mse and n_components, too."""
-        return FitPlan(self.alpha, self.n_components, self.keep, with_errors=True)
+        return FitPlan(self.alpha, self.n_components, self.kept_of_fits, with_errors=True)
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
         """As ``ridge``; the number of components, and a layer on the test stimuli, are chosen for each permutation."""

@@ -91,6 +91,7 @@ class RidgeComparison(LinearComparison):
     """
 
     alpha: float | None = None
+    knows_influence = True
     default_permutations = 199
     refits_permutations = False
 
@@ -171,7 +172,7 @@ class RidgeComparison(LinearComparison):
     @property
     def plan(self) -> FitPlan:
         """What is fitted in each split."""
-        return FitPlan(self.alpha, keep=self.keep, with_errors=self.rules.measure in ERRORS)
+        return FitPlan(self.alpha, keep=self.kept_of_fits, with_errors=self.rules.measure in ERRORS)
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
         """Permuted responses are further columns of one decomposition per layer and split; see ``PermutedFits``."""

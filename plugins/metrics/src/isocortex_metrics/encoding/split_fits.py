@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from isocortex_metrics.numerics.arrays import like, to_numpy
 from isocortex_metrics.numerics.correlation import pearson, signed_square
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, SplitFit, fit_split
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error, r2_score
-from isocortex_metrics.numerics.gram import SplitBasis, split_basis
+from isocortex_metrics.numerics.gram import SplitBasis, centred_responses, split_basis
+from isocortex_metrics.numerics.influence import role_in_test, role_in_training
 from isocortex_metrics.numerics.primal_ridge import PrimalBasis, Units, fit_primal, primal_basis
 
 #: what tells how far predictions are from responses, and not only how they vary together
@@ -36,7 +37,7 @@ class FitPlan:
         Principal components of the training stimuli that are regressed on; of several numbers the one that does best
         within the training stimuli, by the mean over neuroids of the selection; None: all features.
     keep
-        "prediction", "alpha", "training_r2": what to return beside the scores.
+        "prediction", "alpha", "training_r2", "influence": what to return beside the scores.
     with_errors
         Whether ``ERRORS`` are among the scores.
     """
@@ -74,7 +75,8 @@ def score_split(features: Array | Units, responses: Array, split: Split, plan: F
     ``dual_ridge.SplitFit``); with components n_components (how many there are, no dims); as the plan says
     explained_variance, r2_score and mse; with ``keep`` alpha (log10 of the multiple of the mean eigenvalue),
     alpha_at_bound (−1 lowest, 0 inside, 1 highest of the grid), training_r2 (sign(r) r² of the fit on its own training
-    stimuli), prediction (n_test, n_neuroids).
+    stimuli), prediction (n_test, n_neuroids), influence (n_stimuli, n_neuroids) float32: change of r with the weight of
+    each stimulus, 0 for those that the split leaves out.
 
     Examples
     --------
@@ -118,6 +120,25 @@ def score_basis(basis: Basis, responses: Array, split: Split, plan: FitPlan) -> 
         found["training_r2"] = signed_square(pearson(deviation[len(test) :], responses[train])[0])
     if "prediction" in plan.keep:
         found["prediction"] = of_test + mean
+    if "influence" in plan.keep:
+        alpha = grid[alpha_index] * basis.mean_eigenvalue
+        found["influence"] = _influence(_tested(basis, len(test)), responses, split, of_test, alpha)
+    return found
+
+
+def _tested(basis: Basis, n_test: int) -> Basis:
+    """The basis without the training stimuli that may stand behind those of the test."""
+    return replace(basis, cross=basis.cross[:n_test])
+
+
+def _influence(basis: Basis, responses: Array, split: Split, deviation: Array, alpha: Array) -> Array:
+    """(n_stimuli, n_neuroids) float32: what each stimulus does to r, as a test or as a part of the training."""
+    train, test = split
+    found = np.zeros(responses.shape, dtype=np.float32)
+    role = role_in_test(deviation, responses[test])
+    found[test] = role.influence
+    centred, _ = centred_responses(like(responses[train], basis.values))
+    found[train] = role_in_training(basis, centred, alpha, role.gradient)
     return found
 
 

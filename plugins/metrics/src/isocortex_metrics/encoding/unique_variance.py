@@ -18,7 +18,7 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
 from isocortex.files import digest_of
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Split, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Resampled, Split, check_settings
 from isocortex.scoring import codes_of, over_participants
 from isocortex.typing import Array
 from isocortex_metrics.ceilings.estimators import Estimate
@@ -221,7 +221,7 @@ class UniqueVarianceComparison(LinearComparison):
         joint, baseline = (out_of_sample_r2(error, total, counts) for error in (of_joint, of_baseline))
         return {"unique_r2": joint - baseline, "joint_r2": joint, "baseline_r2": baseline}[measure]
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """As ``LinearComparison.resample``, in pairs.
 
         Raises

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.scoring import as_layered, by_blocks, distinct_layers, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
@@ -29,9 +29,10 @@ from isocortex_metrics.geometry.kernels import (
     participant_band,
 )
 from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
-from isocortex_metrics.geometry.participants import Participants, draws_over_participants, participants_of
+from isocortex_metrics.geometry.participants import Participants, participants_of
 from isocortex_metrics.geometry.permuted_kernels import PermutedKernels
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
+from isocortex_metrics.numerics.draws import draws_over_participants, leaving_one_out, of_pairs
 from isocortex_metrics.target.responses import responses_of
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class CkaComparison(Comparison):
 
     # --- interval and value -------------------------------------------------------------------------------------------
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli and participants; a stimulus that is drawn twice makes no pair with itself.
 
         Where a layer was chosen, draws of the layers that are read out, on all stimuli, weigh as often as they are read
@@ -222,10 +223,12 @@ class CkaComparison(Comparison):
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
         pairs = scores["prediction"].values.reshape(-1, scores.sizes["pair"])
         shares = scores["readout_share"].values if "readout_share" in scores.coords else np.ones(1)
-        moved = by_blocks(lambda some: self._moved(pairs, shares, some), counts)
+        draw = partial(self._moved, pairs, shares)
         readout = as_layered(self, scores)["readout"]
         values = (readout.mean("split") if "split" in readout.dims else readout).values
-        return draws_over_participants(moved + values, values, seed)
+        left_out = by_blocks(draw, leaving_one_out(self.n_stimuli))
+        draws = of_pairs(by_blocks(draw, counts) + values, values, left_out + values, chosen=len(pairs) > 1)
+        return draws_over_participants(draws, values, self.n_stimuli, seed)
 
     def _moved(self, pairs: Array, shares: Array, counts: Array) -> Array:
         """(n_draws, n_participants): how far the value of a draw lies from that of the whole sample."""

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, shorten
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.scoring import as_layered, by_blocks, distinct_layers, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import (
@@ -32,9 +32,9 @@ from isocortex_metrics.geometry.dissimilarity import (
 from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, TIE_SHARE, varies
 from isocortex_metrics.geometry.participant_rdms import ParticipantRdms, participant_rdms, rdm_of
-from isocortex_metrics.geometry.participants import draws_over_participants
 from isocortex_metrics.geometry.permuted_rdms import PermutedRdms
 from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, leave_one_out, pairwise_agreement
+from isocortex_metrics.numerics.draws import draws_over_participants, leaving_one_out, of_pairs
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ class RsaComparison(Comparison):
 
     # --- interval and value -------------------------------------------------------------------------------------------
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli and participants, with ranks of the whole sample (of each half that tests).
 
         Where a layer was chosen the choice is not repeated: each half that tests keeps its layer.
@@ -313,13 +313,13 @@ class RsaComparison(Comparison):
             return None
         scores = as_layered(self, scores)
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        draw = partial(self._drawn, scores["prediction"].values, self.brains)
         if "readout_layer" in scores.dims:
-            drawn = by_blocks(lambda some: self._drawn_halves(scores, some), counts)
-        else:
-            rdm = scores["prediction"].values
-            drawn = by_blocks(lambda some: self._drawn(rdm, self.brains, some), counts)
+            draw = partial(self._drawn_halves, scores)
         values = scores["readout"].transpose(..., "subject").values.reshape(-1, len(self.subjects)).mean(axis=0)
-        return draws_over_participants(drawn, values, seed)
+        left_out = by_blocks(draw, leaving_one_out(self.n_stimuli))
+        draws = of_pairs(by_blocks(draw, counts), values, left_out, chosen="readout_layer" in scores.dims)
+        return draws_over_participants(draws, values, self.n_stimuli, seed)
 
     def _drawn(self, rdm: Array, brains: Array, counts: Array) -> Array:
         if not varies(rdm):

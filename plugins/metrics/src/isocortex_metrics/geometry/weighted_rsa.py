@@ -18,15 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import DataError, SettingsError, shorten
-from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Ceiling, Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.scoring import as_layered, by_blocks, draw_counts, measure_of, score_layers
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import DISSIMILARITIES, FlatPatternError, pairs_among
 from isocortex_metrics.geometry.layer_weights import held_out_predictions, padded, pair_table
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, varies, weighted_rho
 from isocortex_metrics.geometry.participant_rdms import ParticipantRdms, participant_rdms
-from isocortex_metrics.geometry.participants import draws_over_participants
 from isocortex_metrics.geometry.rdm_ceilings import leave_one_out
+from isocortex_metrics.numerics.draws import draws_over_participants, leaving_one_out, of_pairs
 from isocortex_metrics.target.splits import folds
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ class WeightedRsaComparison(Comparison):
 
     # --- interval and value -------------------------------------------------------------------------------------------
 
-    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over test stimuli and, with the corrected spread, participants; fits are not repeated.
 
         A pair weighs as often as both its stimuli were drawn, with the ranks of the whole sample; a stimulus makes no
@@ -313,9 +313,10 @@ class WeightedRsaComparison(Comparison):
             return None
         prediction = scores["prediction"].transpose("split", "subject", "pair").values
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-        draws = by_blocks(lambda some: self._over_folds(prediction, some), counts)
+        draw = partial(self._over_folds, prediction)
         values = as_layered(self, scores)["readout"].mean("split").values
-        return draws_over_participants(draws, values, seed)
+        draws = of_pairs(by_blocks(draw, counts), values, by_blocks(draw, leaving_one_out(self.n_stimuli)))
+        return draws_over_participants(draws, values, self.n_stimuli, seed)
 
     def _over_folds(self, prediction: Array, counts: Array) -> Array:
         """(n_draws, n_participants): the mean over test folds in which a draw has a value."""

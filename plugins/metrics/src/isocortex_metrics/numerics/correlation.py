@@ -36,7 +36,7 @@ def pearson(prediction: Array, response: Array) -> tuple[Array, Array]:
     >>> r.round(12).tolist(), null.tolist()
     ([1.0, 0.0], [False, True])
     """
-    unit_p, unit_r, null = _units(prediction, response)
+    unit_p, unit_r, null = unit_columns(prediction, response)
     r = np.einsum("ij,ij->j", unit_p, unit_r)
     return np.where(null, 0.0, np.clip(r, -1.0, 1.0)), null
 
@@ -64,7 +64,7 @@ def weighted_pearson(prediction: Array, response: Array, weights: Array) -> Arra
     >>> weighted_pearson(p, y, np.array([[3.0, 2.0, 0.0], [5.0, 0.0, 0.0]])).round(12).tolist()
     [[1.0], [nan]]
     """
-    unit_p, unit_r, null = _units(prediction, response)
+    unit_p, unit_r, null = unit_columns(prediction, response)
     total = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
     share = weights / total
     with few_threads(len(unit_p)):
@@ -88,8 +88,15 @@ def signed_square(r: Array) -> Array:
     return r * np.abs(r)
 
 
-def _units(prediction: Array, response: Array) -> tuple[Array, Array, Array]:
-    """Both sides centred and with norm 1 per column (0 where null), and which columns are null."""
+def unit_columns(prediction: Array, response: Array) -> tuple[Array, Array, Array]:
+    """Both sides centred and with norm 1 per column (0 where null), and which columns are null (see ``pearson``).
+
+    Examples
+    --------
+    >>> p, y, null = unit_columns(np.array([[0.0], [2.0]]), np.array([[5.0], [1.0]]))
+    >>> (p * y).sum().round(12), null.tolist()
+    (np.float64(-1.0), [False])
+    """
     centred_p, centred_r = _centred(prediction), _centred(response)
     norm_p, norm_r = np.linalg.norm(centred_p, axis=0), np.linalg.norm(centred_r, axis=0)
     null = (norm_r == 0) | (norm_p == 0) | (norm_p < NULL_SHARE * norm_r)

@@ -189,6 +189,7 @@ _CEILED = {
 _NAMED = {
     "Nili et al. 2014": "doi:10.1371/journal.pcbi.1003553",
     "Nadeau & Bengio 2003": "doi:10.1023/A:1024068626366",
+    "Efron 1982": "doi:10.1137/1.9781611970319",
 }
 
 
@@ -229,6 +230,11 @@ def _interval(group: Group, citations: Citations, unsaid: list[str]) -> list[str
     line = f"Intervals are the 2.5th and 97.5th percentiles of {draws}bootstrap draws of {what}"
     if "widened" in kind:
         line += f", widened for the training stimuli that splits share{citations.named(_NAMED['Nadeau & Bengio 2003'])}"
+    if "jackknife" in kind:
+        source = citations.named(_NAMED["Efron 1982"])
+        line += f", each of which tests and trains in a draw (infinitesimal jackknife{source})"
+    if "participants" in what:
+        line += ", spread as far as Student's t asks for so few participants"
     return [f"{line}{'' if 'participants' in what else '; they generalise over stimuli only'}."]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isocortex.interfaces import Preparation, Rules
+from isocortex.interfaces import Preparation, Resampled, Rules
 from isocortex.scoring import measure_of, over_participants
 from isocortex.typing import Array
 from isocortex_simulated.draws import Floats
@@ -122,9 +122,9 @@ def readouts(protocol: Protocol, template: Template, brains: Sequence[Floats]) -
     return _OneByOne(protocol, template, brains)
 
 
-def as_compared(drawn: tuple[Any, str] | None) -> Floats | None:
+def as_compared(drawn: Resampled | None) -> Floats | None:
     """Bootstrap samples in the precision in which they are stored, so that ties stay ties."""
-    return None if drawn is None else np.asarray(drawn[0], dtype=np.float32).astype(np.float64)
+    return None if drawn is None else np.asarray(drawn.draws, dtype=np.float32).astype(np.float64)
 
 
 def _value(comparison: Comparison, readout: xr.DataArray) -> float:
@@ -148,7 +148,8 @@ class _Neuroids:
         measure = str(scores.attrs["measure"])
         along, chosen = comparison.readout_of(scores, measure), scores["chosen"].values
         names = list(map(str, scores["layer"].values))
-        needed = scores[["readout", "chosen", "null", "prediction", *{"r", measure}]]
+        of_draws = [name for name in ("prediction", "influence") if name in scores]
+        needed = scores[["readout", "chosen", "null", *of_draws, *{"r", measure}]]
         parts = [slice(self.n_neuroids * k, self.n_neuroids * (k + 1)) for k in range(self.n_brains)]
         values = np.array([_value(comparison, along.isel(neuroid=part)) for part in parts])
         layers = [names[int(np.bincount(chosen[..., part].ravel()).argmax())] for part in parts]
