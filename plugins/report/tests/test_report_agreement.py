@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plugins.report.tests.results_for_figures import failed, result, summary, write
 from scipy.stats import kendalltau, spearmanr
 
 from isocortex.errors import UsageError
 from isocortex_report import agreement
 from isocortex_report.figures.families import drawn_counts, family_draws, kendall
 from isocortex_report.rank_agreement import OTHER_DATA, SAME_BENCHMARK, SAME_DATA, correlations
+from plugins.report.tests.results_for_figures import failed, result, summary, write
 from tests.command_line import run_in_process
 
 NAMES = [f"{'abcdef'[n // 2] * 3}{n}" for n in range(12)]  # six families of two
