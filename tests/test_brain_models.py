@@ -72,7 +72,7 @@ def test_each_participant_is_predicted_by_the_others_as_scikit_learn_does(folder
         test = np.array([place[name] for name in named if name])
         train = np.setdiff1d(np.arange(N_STIMULI), test)
         for name in PEOPLE:
-            own, others = SUBJECT == name, SUBJECT != name
+            own, others = name == SUBJECT, name != SUBJECT
             fit = LinearRegression().fit(values[np.ix_(train, others)], values[np.ix_(train, own)])
             predicted = fit.predict(values[np.ix_(test, others)])
             found[split, own] = [np.corrcoef(*pair)[0, 1] for pair in zip(predicted.T, values[np.ix_(test, own)].T, strict=True)]  # noqa: E501  # fmt: skip
@@ -80,12 +80,14 @@ def test_each_participant_is_predicted_by_the_others_as_scikit_learn_does(folder
     names = [f"n{number}" for number in range(len(SUBJECT))]
     order = [list(ours["neuroid_id"].values).index(name) for name in names]
     assert np.abs(ours.values[:, order] - found).max() < 2e-5, "features are single precision"
-    expected = np.mean([np.median(found.mean(axis=0)[SUBJECT == name]) for name in PEOPLE])
+    expected = np.mean([np.median(found.mean(axis=0)[name == SUBJECT]) for name in PEOPLE])
     assert result.summary.value == pytest.approx(expected, abs=2e-5)
     for region in ("V4", "IT"):
         inside = [np.median(found.mean(axis=0)[(name == SUBJECT) & (region == REGION)]) for name in PEOPLE]
         assert result.regions[region].value == pytest.approx(np.mean(inside), abs=2e-5)
-    assert any("3 participants of 'made' are each predicted from the responses of 2 others" in text for text in result.warnings)  # noqa: E501  # fmt: skip
+        of_people = scores["participant_value"].sel(participant_row=region).values
+        assert of_people == pytest.approx(np.array(inside), abs=2e-5)
+    assert any("3 participants of 'made' are predicted from the responses of 2 others of 'made', never" in text for text in result.warnings)  # noqa: E501  # fmt: skip
 
 
 def test_geometry_compares_each_participant_with_the_others_together(folders: Path) -> None:
@@ -114,7 +116,7 @@ def test_one_region_of_the_others_predicts(folders: Path) -> None:
     (result,) = isocortex.score("brain:own:made", data, metric="rsa", config=config, quiet=True)
     values, upper = means(data), np.triu_indices(N_STIMULI, 1)
     expected = [
-        spearmanr(*((1 - np.corrcoef(values[:, kept]))[upper] for kept in ((SUBJECT != name) & (REGION == "V4"), SUBJECT == name))).statistic  # noqa: E501
+        spearmanr(*((1 - np.corrcoef(values[:, kept]))[upper] for kept in ((name != SUBJECT) & (REGION == "V4"), name == SUBJECT))).statistic  # noqa: E501
         for name in PEOPLE
     ]  # fmt: skip
     assert result.summary is not None
@@ -282,3 +284,36 @@ def test_a_brain_without_the_predicted_is_a_model_like_any_other(folders: Path) 
     assert result.summary.value == pytest.approx(np.mean(expected), abs=1e-6)
     assert "group_rho" in result.summary.also
     assert any("is known by names and by equal recordings alone" in text for text in result.warnings)
+
+
+# --- how well participants predict each other -------------------------------------------------------------------------
+
+
+def test_ceiling_is_the_spread_over_participants_and_pairs(folders: Path) -> None:
+    data = people()
+    write_folder(folders / "lab", data)
+    environment = {"ISOCORTEX_CACHE": str(folders / "cache"), "ISOCORTEX_DATA": str(folders / "data")}
+    done = run_in_process(("ceiling", "folder:lab:rsa", "--pairs", "--json"), folders, environment)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    values, upper = means(data), np.triu_indices(N_STIMULI, 1)
+    rdms = {name: (1 - np.corrcoef(values[:, name == SUBJECT]))[upper] for name in PEOPLE}
+    others = {name: (1 - np.corrcoef(values[:, name != SUBJECT]))[upper] for name in PEOPLE}
+    expected = {("the others", name): spearmanr(others[name], rdms[name]).statistic for name in PEOPLE}
+    expected |= {(a, b): spearmanr(rdms[a], rdms[b]).statistic for a in PEOPLE for b in PEOPLE if a != b}
+    ours = {(row["source"], row["subject"]): row["value"] for row in found["values"]}
+    assert ours == {pair: pytest.approx(value, abs=2e-6) for pair, value in expected.items()}
+    left_out, pairs = found["spread"]
+    three = [expected["the others", name] for name in PEOPLE]
+    six = [value for (source, _), value in expected.items() if source != "the others"]
+    for row, numbers, n in ((left_out, three, 3), (pairs, six, 6)):
+        assert (row["n"], row["n_participants"]) == (n, 3)
+        assert [row[name] for name in ("quartile_low", "median", "quartile_high")] == pytest.approx(np.quantile(numbers, [0.25, 0.5, 0.75]).tolist(), abs=2e-6)  # noqa: E501  # fmt: skip
+    shown = run_in_process(("info", "folder:lab:rsa"), folders, environment).stdout
+    assert f"participants predicted by the others (brain:lab), rho: median {np.median(three):.3f}" in shown
+    assert "6 ordered pairs of 3 participants; no ceiling, and no divisor" in shown
+    table = run_in_process(("ceiling", "folder:lab:pls"), folders, environment)  # whose own value pools participants
+    assert "the others" in table.stdout, table.stderr
+    refused = run_in_process(("ceiling", "folder:lab:brainscore-rdm"), folders, environment)
+    assert refused.returncode == 2
+    assert "gives no score of single participants" in refused.stderr

@@ -144,9 +144,9 @@ class BrainModel(ModelPlugin):
             )
         return found
 
-    def of(self, participants: Sequence[str], without: str = "") -> BrainPart:
-        """Some of the participants, as a model that is extracted like any other."""
-        name = f"{self.card.id} without {without}" if without else self.card.id
+    def of(self, participants: Sequence[str], predicted: str = "") -> BrainPart:
+        """Some of the participants, as a model that is extracted like any other; for one that they predict, or all."""
+        name = f"{self.card.id} for {predicted}" if predicted else self.card.id
         return BrainPart(self, tuple(participants), name)
 
 

@@ -95,7 +95,7 @@ def score_brain(
     if len(sources) < len(predicted):
         whole = asked.against(dataset, list(sources), whole.keep)
     parts = {name: asked.against(dataset, [name], whole.keep) for name in sources}
-    found = {name: activations(brain.of(own, without=name)) for name, own in sources.items()}
+    found = {name: activations(brain.of(own, predicted=name)) for name, own in sources.items()}
     names = [layer for layer in next(iter(found.values())) if all(layer in own for own in found.values())]
     layers = {layer: LayerOfParticipants({name: own[layer] for name, own in found.items()}) for layer in names}
     lacking = dict.fromkeys(layer for own in found.values() for layer in own if layer not in names)
@@ -109,10 +109,12 @@ def _said(
     brain: BrainModel, dataset: Dataset, predicted: Sequence[str], sources: Mapping[str, tuple[str, ...]]
 ) -> list[str]:
     n_sources = sorted({len(own) for own in sources.values()})
-    others = f"{n_sources[0]} to {n_sources[-1]}" if len(n_sources) > 1 else str(n_sources[0])
+    many = f"{n_sources[0]} to {n_sources[-1]} others" if len(n_sources) > 1 else f"{n_sources[0]} others"
+    others = "one other" if n_sources == [1] else many
+    each = f"{len(sources)} participants of {dataset.id!r} are" if len(sources) > 1 else f"{next(iter(sources))} is"
     said = [
-        f"{len(sources)} participants of {dataset.id!r} are each predicted from the responses of {others} others of "
-        f"{brain.dataset.id!r}; those of the predicted one are never among the features."
+        f"{each} predicted from the responses of {others} of {brain.dataset.id!r}, never from responses of the "
+        "predicted one."
     ]
     alone = [name for name in predicted if name not in sources]
     if alone:

@@ -12,6 +12,7 @@ from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.files.digests import digest_of
 from isocortex.scoring.layer_choice import measure_of
 from isocortex.scoring.stats import draw_counts, over_participants
+from isocortex.scoring.summary import region_rows
 from isocortex.typing import Array
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def scored_apart(
     Returns
     -------
     ``whole`` with the draws of the parts, where it cannot draw from the scores itself, and the scores: those of
-    neuroids, participant by participant, or those of participants.
+    neuroids, participant by participant, or those of participants. ``participant_value``
+    ("participant_row", "participant") is what the metric makes of each participant, the row "" that of the whole,
+    others those of regions.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def scored_apart(
         name: part.score_all({layer: own.of_participants[name] for layer, own in layers.items()})
         for name, part in parts.items()
     }
-    merged = _together(measure_of(whole), list(found.values()), len(layers))
+    merged = _together(measure_of(whole), list(found.values()), len(layers)).merge(_by_participant(parts, found))
     other = copy(whole)
     changed: dict[str, object] = {"stage": _no_stage}
     if "neuroid" not in merged.dims:
@@ -123,6 +126,27 @@ def _together(measure: str, found: Sequence[xr.Dataset], n_layers: int) -> xr.Da
     merged = merged.assign({name: found[0][name] for name in alone})
     said = dict.fromkeys(str(one.attrs["identical_layers"]) for one in found if "identical_layers" in one.attrs)
     return merged.assign_attrs(identical_layers=shorten(said, 1)) if said else merged
+
+
+def _by_participant(parts: Mapping[str, Comparison], found: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """The value of each participant, of the whole ("") and of each region; NaN for a region that somebody lacks."""
+    import xarray as xr
+
+    values: dict[str, dict[str, float]] = {"": {}}
+    for name, part in parts.items():
+        measure = measure_of(part)
+        scores = part.layered(found[name])
+        readout = part.readout_of(scores, measure)
+        values[""][name] = float(part.collapse(readout, measure))
+        places = region_rows(scores, part.rules.summary_by) if "neuroid" in readout.dims else {}
+        for region, own in places.items():
+            inside = part.collapse(readout.isel(neuroid=own), measure)
+            values.setdefault(region, {})[name] = float(inside)
+    table = [[of_row.get(name, np.nan) for name in parts] for of_row in values.values()]
+    return xr.Dataset(
+        {"participant_value": (("participant_row", "participant"), np.array(table))},
+        coords={"participant_row": list(values), "participant": list(parts)},
+    )
 
 
 def _no_stage(scores: xr.Dataset) -> None:

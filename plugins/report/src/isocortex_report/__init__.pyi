@@ -1,3 +1,4 @@
+from .inter_subject import inter_subject as inter_subject
 from .paper.cite import bibtex as bibtex, cite as cite
 from .paper.eval_results import import_eval_results as import_eval_results, write_eval_results as write_eval_results
 from .paper.export import export as export
