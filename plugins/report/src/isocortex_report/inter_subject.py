@@ -64,7 +64,7 @@ def inter_subject(benchmark: str, *, pairs: bool = False, config: RunConfig | No
 
     Examples
     --------
-    >>> # inter_subject("MajajHong2015.IT.pls", pairs=True).spread
+    >>> # inter_subject("MajajHong2015public.IT-pls", pairs=True).spread
     """
     chosen = config or isocortex.RunConfig()
     said: list[str] = []
