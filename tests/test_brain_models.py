@@ -317,3 +317,18 @@ def test_ceiling_is_the_spread_over_participants_and_pairs(folders: Path) -> Non
     refused = run_in_process(("ceiling", "folder:lab:brainscore-rdm"), folders, environment)
     assert refused.returncode == 2
     assert "gives no score of single participants" in refused.stderr
+
+
+def test_one_participant_alone_has_no_ceiling_over_participants() -> None:
+    """A row that asks for the band over participants can be scored for each of them."""
+    from isocortex.interfaces import BenchmarkCard
+    from isocortex.run.brains import Asked
+
+    card = BenchmarkCard(id="b", dataset="made", metric="ridge", ceiling="inter-subject")
+    asked = Asked(isocortex.load_metric("ridge"), card, 0, "cpu", 1000, 13)
+    alone, together = asked.against(people(), ["A"], ()), asked.against(people(), ["A", "B"], ())
+    assert together.ceiling is not None
+    assert together.ceiling.lower is not None
+    assert alone.ceiling is not None
+    assert alone.ceiling.lower is None
+    assert alone.n_neuroids_total == 13

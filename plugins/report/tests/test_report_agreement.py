@@ -151,3 +151,21 @@ def test_the_command_prints_tables_csv_and_json(tmp_path: Path) -> None:
     refused = run_in_process(("agreement", str(folder), "-b", "a.ridge"), tmp_path, {})
     assert refused.returncode == 2
     assert "score a second benchmark" in refused.stderr
+
+
+@pytest.mark.long
+def test_intervals_over_ten_families_hold_the_truth() -> None:
+    """A cell of the table in docs/methods/agreement.md: 10 families of 3, correlation .6, 60 samples of 400."""
+    stream = np.random.default_rng([10, 3, 60])
+    families = [f"f{place}" for place in range(10) for _ in range(3)]
+    root = np.linalg.cholesky(np.array([[1.0, 0.6], [0.6, 1.0]]))
+
+    def sample() -> tuple[np.ndarray, np.ndarray]:
+        of_families, of_models = stream.standard_normal((10, 2)) @ root.T, stream.standard_normal((30, 2)) @ root.T
+        values = np.sqrt(0.7) * np.repeat(of_families, 3, axis=0) + np.sqrt(0.3) * of_models
+        return values[:, 0], values[:, 1]
+
+    truth = np.mean([kendalltau(*sample()).statistic for _ in range(1000)])
+    found = [correlations(*sample(), families) for _ in range(60)]
+    held = np.mean([row["tau_b_low"] <= truth <= row["tau_b_high"] for row in found])
+    assert 0.87 <= held <= 1.0
