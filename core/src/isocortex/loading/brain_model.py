@@ -47,6 +47,10 @@ class BrainModel(ModelPlugin):
             modality=modality,
             layers=(),
             variants=("fixed", PARTICIPANT),
+            title=f"participants of {dataset_card.id}",
+            licence=dataset_card.licence,
+            reference=dataset_card.reference,
+            tags={"family": BRAIN_PREFIX.removesuffix(":")},
             package=dataset_card.package,
             package_version=dataset_card.package_version,
         )

@@ -170,7 +170,9 @@ class Resolver:
     # --- cards -----------------------------------------------------------------------------------------------------
 
     def card(self, kind: str, name: str) -> Card:
-        """The checked card of a row."""
+        """The checked card of a row, or that of a brain as a model."""
+        if kind == "model" and name.startswith(BRAIN_PREFIX):
+            return self.model(name).card
         return read_card(self.catalogue.find(kind, name))
 
     def reference(self, kind: str, name: str) -> str:
