@@ -251,7 +251,7 @@ def test_a_folder_is_a_brain_on_the_command_line(folders: Path) -> None:
     again = run_in_process((*asked, "-m", "brain:folder:lab"), folders, environment)
     assert "cached" in again.stderr
     text = run_in_process(("methods", "results"), folders, environment).stdout
-    assert "The features of brain:folder:lab were responses of participants, averaged over repetitions" in text
+    assert "The features of brain:folder:lab and brain:own:made were responses of participants, averaged over" in text
     for arguments, says in (
         (("extract", "-m", "brain:folder:lab", "--stimuli", "folder:lab"), "is a model only on a benchmark"),
         (("fetch", "-m", "brain:folder:lab"), "brings its files"),
