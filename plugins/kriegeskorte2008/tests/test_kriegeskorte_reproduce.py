@@ -69,3 +69,17 @@ def test_the_whole_recipe_is_within_and_its_stand_in_says_what_it_is(realdata: P
         "Stand-in: an untrained network, AlexNet"
     ]
     assert {row["status"] for row in found["rows"]} == {"within", "not judged", "stand-in", "absent"}
+
+
+@pytest.mark.long
+def test_people_predict_each_other_as_the_raw_averaged_bound_says(realdata: Path, tmp_path: Path) -> None:
+    """Features of the other participants against the lower bound, which correlates their mean matrix with each."""
+    source = ("--from", str(realdata / "kriegeskorte2008"))
+    fetched = run_in_process(("fetch", "-b", "Kriegeskorte2008.*", *source), tmp_path, {})
+    assert fetched.returncode == 0, fetched.stderr
+    done = run_in_process(("ceiling", "Kriegeskorte2008.human-IT.rsa", "--pairs", "--json"), tmp_path, {})
+    assert done.returncode == 0, done.stderr
+    others, pairs = json.loads(done.stdout)["spread"]
+    assert (others["n"], pairs["n"]) == (4, 12)
+    assert others["mean"] == pytest.approx(0.3785637, abs=2e-6)
+    assert pairs["median"] == pytest.approx(0.249, abs=5e-4)
