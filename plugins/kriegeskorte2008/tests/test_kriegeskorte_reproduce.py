@@ -1,31 +1,21 @@
-"""Brain against brain as model against brain: the features of the monkey, and the paper's number on the real files."""
+"""Brain against brain as model against brain: the paper's number on the real files."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from isocortex.errors import DataError, FilesError
-from isocortex.interfaces import Variant
-from isocortex_kriegeskorte2008.monkey_model import features_of, monkey_model
 from isocortex_report.reproduce.shelf import recipe_of
 from tests.command_line import run_in_process
 
-
-def test_features_have_the_dissimilarities_that_they_were_made_of() -> None:
-    patterns = np.random.default_rng(0).standard_normal((30, 80))
-    measured = 1 - np.corrcoef(patterns)
-    assert np.abs(1 - np.corrcoef(features_of(measured)) - measured).max() < 1e-12
-    with pytest.raises(DataError, match="not 1 − correlation: an eigenvalue is"):
-        features_of(np.array([[0.0, 2.0, 2.0], [2.0, 0.0, 2.0], [2.0, 2.0, 0.0]]))
+MONKEY = "brain:Kriegeskorte2008.monkey-IT"
 
 
-def test_without_the_file_the_monkey_is_not_here() -> None:
-    with pytest.raises(FilesError, match="isocortex-kriegeskorte2008"):
-        monkey_model("monkey-IT").digest(Variant.parse("fixed"))
+def test_the_monkey_predicts_man_in_the_recipe_as_any_brain_does() -> None:
+    parts = [part for part in recipe_of("kriegeskorte2008").part if part.model.startswith("brain:")]
+    assert [part.model for part in parts] == [MONKEY] * 2
 
 
 def expected(rows: list[dict]) -> None:
@@ -57,12 +47,12 @@ def reproduced(realdata: Path, folder: Path, paper: str) -> dict:
 
 def test_man_and_monkey_are_as_alike_as_the_paper_says(realdata: Path, tmp_path: Path) -> None:
     recipe = recipe_of("kriegeskorte2008")
-    monkey = [one.model_dump(mode="json", exclude_none=True) for one in recipe.part if one.model == "monkey-IT"]
+    monkey = [one.model_dump(mode="json", exclude_none=True) for one in recipe.part if one.model == MONKEY]
     lines = ['title = "a part"', 'paper = "a"', 'source = "a"']
     for one in monkey:
         lines += [
             "[[part]]",
-            *(f"{name} = {json.dumps(one[name])}" for name in ("title", "model", "object", "benchmark")),
+            *(f"{name} = {json.dumps(one[name])}" for name in ("title", "model", "benchmark")),
         ]
         for number in one["number"]:
             lines += ["[[part.number]]", *(f"{name} = {json.dumps(value)}" for name, value in number.items())]
@@ -79,3 +69,17 @@ def test_the_whole_recipe_is_within_and_its_stand_in_says_what_it_is(realdata: P
         "Stand-in: an untrained network, AlexNet"
     ]
     assert {row["status"] for row in found["rows"]} == {"within", "not judged", "stand-in", "absent"}
+
+
+@pytest.mark.long
+def test_people_predict_each_other_as_the_raw_averaged_bound_says(realdata: Path, tmp_path: Path) -> None:
+    """Features of the other participants against the lower bound, which correlates their mean matrix with each."""
+    source = ("--from", str(realdata / "kriegeskorte2008"))
+    fetched = run_in_process(("fetch", "-b", "Kriegeskorte2008.*", *source), tmp_path, {})
+    assert fetched.returncode == 0, fetched.stderr
+    done = run_in_process(("ceiling", "Kriegeskorte2008.human-IT.rsa", "--pairs", "--json"), tmp_path, {})
+    assert done.returncode == 0, done.stderr
+    others, pairs = json.loads(done.stdout)["spread"]
+    assert (others["n"], pairs["n"]) == (4, 12)
+    assert others["mean"] == pytest.approx(0.3785637, abs=2e-6)
+    assert pairs["median"] == pytest.approx(0.249, abs=5e-4)

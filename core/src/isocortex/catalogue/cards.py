@@ -17,7 +17,7 @@ from isocortex.errors import PluginError, UsageError, shorten
 ANY_MODALITY = "any"
 #: package of models that a user made in Python
 OWN_PACKAGE = "python"
-VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed", "trained")
+VARIANT_KINDS = ("pretrained", "random", "permuted", "file", "fixed", "trained", "participant")
 #: kinds of variants that a seed tells apart
 SEEDED = ("random", "permuted", "trained")
 #: of one range
@@ -41,7 +41,8 @@ Resampler = Literal["soxr", "polyphase", "model"]
 class Variant(BaseModel):
     """Which weights a model runs with: ``pretrained``, ``random:SEED``, ``permuted:SEED``, ``file:PATH`` or ``fixed``.
 
-    ``trained:SEED`` learns from the training part of each split of a benchmark, and is scored on the rest.
+    ``trained:SEED`` learns from the training part of each split of a benchmark, and is scored on the rest;
+    ``participant:ID`` is one participant of a data set, as a model of the others.
 
     Examples
     --------
@@ -52,7 +53,7 @@ class Variant(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
-    kind: Literal["pretrained", "random", "permuted", "file", "fixed", "trained"]
+    kind: Literal["pretrained", "random", "permuted", "file", "fixed", "trained", "participant"]
     seed: int | None = None
     path: str | None = None
     label: str | None = None
@@ -72,6 +73,8 @@ class Variant(BaseModel):
         path, _, label = rest.partition("=")
         if kind == "file" and path:
             return cls(kind="file", path=path, label=label or Path(path).stem)
+        if kind == "participant" and rest:
+            return cls(kind="participant", label=rest)
         if kind in ("pretrained", "fixed") and not rest:
             return cls(kind=kind)  # pyright: ignore[reportArgumentType]
         raise UsageError(
@@ -109,7 +112,7 @@ class Variant(BaseModel):
     def __str__(self) -> str:
         if self.kind in SEEDED:
             return f"{self.kind}:{self.seed}"
-        return f"file:{self.label}" if self.kind == "file" else self.kind
+        return f"{self.kind}:{self.label}" if self.kind in ("file", "participant") else self.kind
 
 
 class Card(BaseModel):

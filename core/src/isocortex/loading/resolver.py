@@ -22,6 +22,7 @@ from isocortex.catalogue.rows import Catalogue, Row
 from isocortex.errors import AmbiguousIDError, PluginError, UnknownIDError, UsageError
 from isocortex.files.disk import home_expanded_name
 from isocortex.interfaces import DatasetPlugin, Executor, MetricPlugin, ModelPlugin, StimuliPlugin
+from isocortex.loading.brain_model import BRAIN_PREFIX, PARTICIPANT, BrainModel
 
 if TYPE_CHECKING:
     from isocortex.data.dataset import Dataset
@@ -94,11 +95,16 @@ def split_model_name(name: str) -> tuple[str, str | None]:
 
     Examples
     --------
-    >>> split_model_name("noise@random:3")
-    ('noise', 'random:3')
+    >>> split_model_name("noise@random:3"), split_model_name("brain:folder:a@b@participant:P1")
+    (('noise', 'random:3'), ('brain:folder:a@b', 'participant:P1'))
     """
     if name.startswith(ACTIVATIONS_PREFIX):
         return name, None
+    if name.startswith(BRAIN_PREFIX):
+        model, at, participant = name.rpartition(f"@{PARTICIPANT}:")
+        if at:
+            return model, f"{PARTICIPANT}:{participant}"
+        return name.removesuffix("@fixed"), None
     model, at, variant = name.partition("@")
     return model, variant if at else None
 
@@ -164,7 +170,9 @@ class Resolver:
     # --- cards -----------------------------------------------------------------------------------------------------
 
     def card(self, kind: str, name: str) -> Card:
-        """The checked card of a row."""
+        """The checked card of a row, or that of a brain as a model."""
+        if kind == "model" and name.startswith(BRAIN_PREFIX):
+            return self.model(name).card
         return read_card(self.catalogue.find(kind, name))
 
     def reference(self, kind: str, name: str) -> str:
@@ -173,6 +181,8 @@ class Resolver:
             return name
         if kind == "model" and (summands := self.summands(name)):
             return "+".join(self._reference_of(summand) for summand in summands)
+        if name.startswith(BRAIN_PREFIX):
+            return f"{BRAIN_PREFIX}{self.reference('dataset', name.removeprefix(BRAIN_PREFIX))}"
         for prefix in (ACTIVATIONS_PREFIX, FOLDER_PREFIX):
             if name.startswith(prefix):
                 return f"{prefix}{Path(home_expanded_name(name).removeprefix(prefix)).absolute()}"
@@ -197,7 +207,7 @@ class Resolver:
 
     def summands(self, name: str) -> list[str]:
         """The models of ``a+b``, each ``ID[@VARIANT]``; none where one model is meant, whose name may hold a plus."""
-        if "+" not in name or name in self.objects or name.startswith(ACTIVATIONS_PREFIX):
+        if "+" not in name or name in self.objects or name.startswith((ACTIVATIONS_PREFIX, BRAIN_PREFIX)):
             return []
         try:
             self.catalogue.find("model", split_model_name(name)[0])
@@ -211,7 +221,7 @@ class Resolver:
         """Card of a model by ID, name of an object, ``activations:FOLDER``, or a sum of such."""
         if name in self.objects:
             return self.objects[name].card
-        if name.startswith(ACTIVATIONS_PREFIX) or self.summands(name):
+        if name.startswith((ACTIVATIONS_PREFIX, BRAIN_PREFIX)) or self.summands(name):
             return self.model(name).card
         return cast("ModelCard", self.card("model", name))
 
@@ -257,12 +267,20 @@ class Resolver:
 
                 folder = home_expanded_name(name).removeprefix(ACTIVATIONS_PREFIX)
                 self._models[name] = FolderActivations.at(Path(folder))
+            elif name.startswith(BRAIN_PREFIX):
+                self._models[name] = self._brain(name.removeprefix(BRAIN_PREFIX))
             elif summands := self.summands(name):
                 self._models[name] = self._sum(summands)
             else:
                 self._models[name] = cast("ModelPlugin", make_plugin("model", self.model_card(name)))
             self._models[name].offline = self.files.offline
         return self._models[name]
+
+    def _brain(self, dataset: str) -> BrainModel:
+        """The participants of a data set as a model; nothing is loaded yet."""
+        card = self.dataset_card(dataset)
+        stimuli = self.stimuli_card(self._sibling(card, "stimuli", card.stimuli))
+        return BrainModel(card, stimuli.modality, lambda: self.dataset(dataset))
 
     def _sum(self, summands: Sequence[str]) -> ModelPlugin:
         """Several models as one; each is a feature space by its name, however it was spelled."""
@@ -271,6 +289,8 @@ class Resolver:
         parts: dict[str, tuple[ModelPlugin, Variant]] = {}
         for summand in summands:
             name, text = split_model_name(summand)
+            if name.startswith(BRAIN_PREFIX):
+                raise UsageError(f"{name} is other features for each participant, and cannot be part of a sum.")
             plugin = self.model(name)
             variant = variant_of(plugin.card, text)
             space = plugin.card.id if text is None else f"{plugin.card.id}@{variant}"

@@ -17,6 +17,7 @@ from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_array, digest_of
 from isocortex.files.libraries import public_version
 from isocortex.interfaces import digest_benchmark, settings_in_full
+from isocortex.loading.brain_model import BrainModel
 from isocortex.loading.folder_settings import FOLDER_PACKAGE
 from isocortex.loading.model_sum import ModelSum
 from isocortex.loading.own_data import OWN_PREFIX
@@ -26,12 +27,14 @@ from isocortex.results.kept_mapping import MAPPING
 from isocortex.results.provenance import provenance
 from isocortex.results.records import trial_mark
 from isocortex.results.result import Result
+from isocortex.run.brains import Asked, score_brain
 from isocortex.run.learning import FittedSplit, Learning, refuse_own_choice, refuse_seen
 from isocortex.run.permuting import said_of_cost, with_null, without_null
 from isocortex.run.same_name import said_of_shared_name
 from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
 from isocortex.scoring.layer_choice import LayerOfSplits, score_trained
 from isocortex.scoring.left_out import check_summary_by, said_of_left_out, said_of_neuroids_without
+from isocortex.scoring.participants_apart import LayerOfParticipants
 from isocortex.scoring.summary import by_region
 
 if TYPE_CHECKING:
@@ -50,6 +53,11 @@ if TYPE_CHECKING:
     from isocortex.scoring.comparison import Comparison
     from isocortex.scoring.mapping import LinearMapping
     from isocortex.scoring.summary import Summary
+
+    Layers = Mapping[str, Activations] | Mapping[str, LayerOfSplits] | Mapping[str, Activations | LayerOfParticipants]
+
+#: layers of several models in one
+_APART = (LayerOfSplits, LayerOfParticipants)
 
 
 class CellWork:
@@ -90,6 +98,7 @@ class CellWork:
         self.mapping: LinearMapping | None = None
         self.learns = self.variant.kind == "trained"
         self.learning: Learning | None = None
+        self.said_of_brain: list[str] = []
         with watch.phase("data"):
             self.dataset = for_trial(resolver.dataset(cell.dataset), cell.limit)
             self.digests = self._digests()
@@ -145,7 +154,7 @@ class CellWork:
         """
         with contextlib.ExitStack() as stack:
             layers = None
-            if not self.learns:
+            if not self.learns and not isinstance(self.model, BrainModel):
                 layers = stack.enter_context(self._activations(self.model, self.variant, self.cell.layers))
             given = {
                 name: stack.enter_context(self._activations(model, variant)) for name, model, variant in self.baselines
@@ -156,7 +165,9 @@ class CellWork:
             with self.watch.phase("prepare"):
                 comparison = prepared(self, baselines)
             self._refuse_seen(comparison)
-            if layers is None:
+            if isinstance(self.model, BrainModel):
+                comparison, layers, scores = self._of_brain(stack, self.model, comparison)
+            elif layers is None:
                 layers, scores = self._learned(stack, comparison)
             else:
                 with self.watch.phase("score"):
@@ -180,7 +191,7 @@ class CellWork:
     def _with_null(
         self,
         comparison: Comparison,
-        layers: Mapping[str, Activations] | Mapping[str, LayerOfSplits],
+        layers: Layers,
         rows: tuple[Summary, dict[str, Summary]],
         null: Null | None,
     ) -> tuple[Summary, dict[str, Summary], list[str]]:
@@ -190,7 +201,9 @@ class CellWork:
         if self.learns:
             because = f"{self.cell.model} learns from the responses, and would have to be trained anew for each of many"
             return without_null(rows, f"{because} permutations")
-        given = {name: layer for name, layer in layers.items() if not isinstance(layer, LayerOfSplits)}
+        if self.said_of_brain:
+            return without_null(rows, f"the features of {self.cell.model} are responses themselves")
+        given = {name: layer for name, layer in layers.items() if not isinstance(layer, _APART)}
         said = said_of_cost(self.cell.name, comparison, null, self.watch.seconds.get("score", 0.0))
         if said:
             self.reporter.line(said)
@@ -237,6 +250,24 @@ class CellWork:
         with self.watch.phase("score"):
             return layers, score_trained(comparison, layers)
 
+    def _of_brain(
+        self, stack: contextlib.ExitStack, brain: BrainModel, comparison: Comparison
+    ) -> tuple[Comparison, Mapping[str, Activations | LayerOfParticipants], xr.Dataset]:
+        """Scores of participants, each predicted by others, with a comparison that summarises them."""
+        rules = comparison.rules
+        total = comparison.n_neuroids_total
+        asked = Asked(self.metric, self.card, self.cell.seed, device_of(self.config.device), rules.n_draws, total)
+        with self.watch.phase("score"):
+            found, layers, scores, self.said_of_brain = score_brain(
+                brain,
+                self.variant,
+                comparison,
+                self.dataset.select(**self.card.select),
+                asked,
+                lambda part: stack.enter_context(self._activations(part, self.variant, self.cell.layers)),
+            )
+        return found, layers, scores
+
     def _refuse_seen(self, comparison: Comparison) -> None:
         """Refuse to test the model, or a baseline, on what it has learned from."""
         stimuli = self.dataset.select(**self.card.select).stimuli
@@ -248,13 +279,17 @@ class CellWork:
             refuse_seen(known, model.trained_on(variant), comparison, stimuli)
 
     def _warnings(
-        self, comparison: Comparison, scores: xr.Dataset, layers: Sequence[Activations | LayerOfSplits]
+        self,
+        comparison: Comparison,
+        scores: xr.Dataset,
+        layers: Sequence[Activations | LayerOfSplits | LayerOfParticipants],
     ) -> list[str]:
         """What was dropped, guessed or found odd on the way to the scores, each once."""
         dataset = self.dataset.select(**self.card.select)
         stimuli = dataset.stimuli
         said = [
             self.learning.warnings if self.learning else (),
+            self.said_of_brain,
             stimuli.warnings,
             dataset.warnings,
             *(one.warnings for one in layers),
@@ -273,7 +308,7 @@ class CellWork:
 
     def _checksums(
         self,
-        layers: Mapping[str, Activations] | Mapping[str, LayerOfSplits],
+        layers: Layers,
         baselines: Mapping[str, Mapping[str, Activations]],
     ) -> dict[str, str | None]:
         """What stands for models without a digest: checksums of their activations, so that no two share a place."""

@@ -10,6 +10,7 @@ from isocortex.catalogue.cards import SuiteCard, read_card
 from isocortex.catalogue.rows import is_pattern
 from isocortex.errors import UnknownIDError, UsageError
 from isocortex.files.disk import home_expanded_name
+from isocortex.loading.brain_model import BRAIN_PREFIX
 from isocortex.loading.own_data import OWN_PREFIX
 from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, split_model_name, variants_of
 
@@ -33,7 +34,7 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
             chosen[_one_sum(resolver, summands), "fixed"] = False
             continue
         name, variant = split_model_name(pattern)
-        globbed = is_pattern(name) and not name.startswith(ACTIVATIONS_PREFIX)
+        globbed = is_pattern(name) and not name.startswith((ACTIVATIONS_PREFIX, BRAIN_PREFIX))
         for model in _expand_models(resolver, name) if globbed else [_one_model(resolver, name)]:
             card = resolver.model_card(model)
             if globbed and variant is not None and variant.partition(":")[0] not in card.variants:
@@ -74,7 +75,7 @@ def _expand_models(resolver: Resolver, pattern: str) -> list[str]:
 
 def _one_model(resolver: Resolver, name: str) -> str:
     """The one name of a model; folders and the user's own objects are called as they were named."""
-    own = name in resolver.objects or name.startswith(ACTIVATIONS_PREFIX)
+    own = name in resolver.objects or name.startswith((ACTIVATIONS_PREFIX, BRAIN_PREFIX))
     return name if own else resolver.canonical("model", name)
 
 

@@ -15,6 +15,7 @@ from isocortex.errors import FilesError, IsocortexError, PluginError, UsageError
 from isocortex.files.archives import opened_source
 from isocortex.files.digests import reading_every_byte
 from isocortex.files.file_store import FileStore, read_specs
+from isocortex.loading.brain_model import BRAIN_PREFIX
 from isocortex.loading.resolver import (
     ACTIVATIONS_PREFIX,
     FOLDER_PREFIX,
@@ -145,6 +146,8 @@ def _of_models(resolver: Resolver, patterns: Sequence[str], failures: Failures) 
             raise UsageError(
                 f"{pattern} is a folder of activations: it needs no weights, so there is nothing to fetch."
             )
+        if pattern.startswith(BRAIN_PREFIX):
+            raise UsageError(f"{pattern} is a data set as a model: 'isocortex fetch -b BENCHMARK' brings its files.")
         name, text = split_model_name(pattern)
         n_failed = len(failures)
         found = list(_variants(resolver, name, text, failures))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isocortex.errors import FilesError, IsocortexError, UsageError, said_of_a_plugin, shorten
 from isocortex.files.digests import digest_of
 from isocortex.interfaces import Task
+from isocortex.loading.brain_model import BRAIN_PREFIX
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.run.plan import Cell, Plan, RunConfig
 
@@ -141,10 +142,11 @@ class Score(Task):
     def needs(self) -> Extract | None:
         """The extraction of its model; equal for all cells that share it.
 
-        None of a model that learns here, and of several models as one, which the score extracts.
+        None of a model that learns here, of several models as one, and of a brain, which the score extracts.
         """
-        alone = not self.cell.asked.variant.startswith("trained") and not self.cell.summed
-        return self._extraction if alone else None
+        asked = self.cell.asked
+        own = asked.variant.startswith("trained") or self.cell.summed or asked.model.startswith(BRAIN_PREFIX)
+        return None if own else self._extraction
 
     @property
     def _extraction(self) -> Extract:

@@ -58,6 +58,46 @@ def rank_correlation(x: Array, y: Array) -> float:
     return float("nan") if a is None or b is None else float(a @ b)
 
 
+def kendall(x: Array, y: Array, counts: Array | None = None) -> Array:
+    """Kendall's tau-b of two rankings, and of samples of them; NaN where one side has a single value.
+
+    Parameters
+    ----------
+    x, y
+        (n_models,).
+    counts
+        (n_draws, n_models): how often each model is in each sample; None: each once.
+
+    Returns
+    -------
+    (n_draws,). A model that is drawn twice is tied with itself, on both sides.
+
+    Examples
+    --------
+    >>> x, y = np.array([1.0, 2.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0, 4.0])
+    >>> kendall(x, y).round(4).tolist(), kendall(x, y, np.array([[2, 1, 0, 0]])).tolist()
+    ([0.9129], [1.0])
+    """
+    counts = np.ones((1, len(x))) if counts is None else np.asarray(counts, dtype=np.float64)
+    order_x, order_y = (np.sign(side[:, None] - side[None, :]) for side in (x, y))
+    both, in_x, in_y = (
+        np.einsum("di,di->d", counts @ signs, counts) for signs in (order_x * order_y, order_x**2, order_y**2)
+    )
+    untied = np.sqrt(in_x * in_y)
+    return np.where(untied > 0, both / np.where(untied > 0, untied, 1.0), np.nan)
+
+
+def drawn_counts(families: Sequence[str], n_draws: int = N_DRAWS) -> Array:
+    """How often each model is in each draw of families, (n_draws, n_models): those of ``family_draws``.
+
+    Examples
+    --------
+    >>> drawn_counts(["a", "a", "b"], 4).shape
+    (4, 3)
+    """
+    return np.stack([np.bincount(draw, minlength=len(families)) for draw in family_draws(families, n_draws)])
+
+
 def with_interval(x: Array, y: Array, families: Sequence[str]) -> tuple[float, float, float]:
     """ρ over models, and the 2.5 % and 97.5 % points over draws of families; NaN below three families."""
     rho = rank_correlation(x, y)

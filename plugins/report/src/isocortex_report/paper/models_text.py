@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: more models than this are listed without their titles
 MOST_TITLES = 12
+#: beginning of the name of a data set that is a model
+_BRAIN = "brain:"
 _WEIGHTS = {
     "pretrained": "ran with trained weights",
     "random": "ran untrained, as initialised at random",
@@ -44,7 +46,8 @@ def models_paragraph(results: Sequence[Result], known: Cards, citations: Citatio
         if result.variant not in own:
             own.append(result.variant)
     cards = {model: known.get(("model", model)) for model in variants}
-    absent = [model for model, card in cards.items() if card is None]
+    brains = [model for model in variants if model.startswith(_BRAIN)]
+    absent = [model for model, card in cards.items() if card is None and model not in brains]
     if absent:
         unsaid.append(f"what {listed([one_line(model) for model in absent])} is: no installed package knows it")
     titles = len(variants) <= MOST_TITLES
@@ -52,12 +55,23 @@ def models_paragraph(results: Sequence[Result], known: Cards, citations: Citatio
     separator = "; " if titles else ", "
     text = f"{counted(len(variants), 'model')} {'was' if len(variants) == 1 else 'were'} scored"
     lines = [f"{text[:1].upper()}{text[1:]}: {separator.join(names)}."]
-    return " ".join([*lines, *_controls(variants, cards)])
+    return " ".join([*lines, *_brains(brains), *_controls(variants, cards)])
 
 
 def _named(model: str, card: Any, citations: Citations, *, with_title: bool) -> str:
     title = f" ({card.title})" if with_title and card is not None and card.title else ""
     return f"{one_line(model)}{title}{citations.of_card(card)}"
+
+
+def _brains(brains: Sequence[str]) -> list[str]:
+    """What a brain is as a model."""
+    if not brains:
+        return []
+    names = listed([one_line(model) for model in brains])
+    return [
+        f"The features of {names} were responses of participants, averaged over repetitions and not standardised; each "
+        "participant was predicted from others alone."
+    ]
 
 
 def _controls(variants: dict[str, list[str]], cards: dict[str, Any]) -> list[str]:
