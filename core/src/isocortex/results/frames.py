@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 _HEAD = ("benchmark", "region", "model", "variant", "status")
-_OF_RESULT = ("dataset", "stimuli", "metric", "benchmark_version", "reduction", "seed", "n_draws", "limit", "digest")
+_OF_RESULT = (
+    *("dataset", "stimuli", "metric", "benchmark_version", "reduction", "splits", "seed", "n_draws", "limit", "digest"),
+)
 _OF_SUMMARY = tuple(name for name in Summary.model_fields if name not in ("layers", "stage", "also", "draws"))
 _OF_STAGE = tuple(name for name in Stage.model_fields if name not in ("value", "participants"))
 _COUNTS = ("benchmark_version", "seed", "n_layers_searched", "n_stimuli", "n_subjects", "n_neuroids")
@@ -33,6 +35,7 @@ _TYPES = {
     **dict.fromkeys(("ceiling_upper", "ceiled", "ceiled_low", "ceiled_high", "stage", "stage_error"), "float64"),
     **dict.fromkeys(("stage_spread", "stage_agreement", "stage_tied"), "float64"),
     **dict.fromkeys(("chance", "chance_sd", "calibrated", "p", "p_participants", "q"), "float64"),
+    **dict.fromkeys(("ordinary", "drop", "drop_low", "drop_high"), "float64"),
     **dict.fromkeys(("n_permutations", "n_exceeding", "most_permutations"), "Int64"),
     **dict.fromkeys(("stage_n_layers", "stage_n_subjects", "n_draws", "limit"), "Int64"),
 }
@@ -223,6 +226,7 @@ _SAME = ("model", "benchmark", "region", "statistic", "target", "layer_rule", "s
 _OF_ONE = (
     *("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high", "stage_error", "stage_spread"),
     *("chance_sd", "p", "p_participants", "q", "n_permutations", "n_exceeding"),
+    *("drop_low", "drop_high"),
 )
 
 

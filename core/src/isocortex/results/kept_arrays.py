@@ -106,7 +106,7 @@ def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
 
 
 #: what is made of the draws, and differs where their number does
-_OF_DRAWS = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high")
+_OF_DRAWS = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high", "drop_low", "drop_high")
 
 
 def refuse_other_values(path: Path, found: Result, again: Result, why: str = "for --keep") -> None:

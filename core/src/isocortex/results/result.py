@@ -82,6 +82,7 @@ class Result(Displayed, BaseModel):
     scores_sha256: str | None = Field(default=None, description="of scores.nc beside the record; None: there is none")
     n_draws: int | None = Field(default=None, description="bootstrap draws of each row; 0: the metric draws nothing")
     draws_sha256: str | None = Field(default=None, description="of draws-N.nc; None: scores.nc holds all draws")
+    splits: str | None = Field(default=None, description="stricter splits than those of the metric's settings, by name")
     limit: int | None = Field(default=None, description="a trial on so many of the stimuli, which is no result")
     training: list[TrainingRecord] = Field(
         default_factory=list, description="of a model that learned from the training part of each split"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocortex.errors import shorten
+from isocortex.results.drops import drop_text, notes_of_drop
 from isocortex.results.false_discovery import chance_text, notes_of_chance, p_text
 from isocortex.results.frames import flat_rows, is_number, seed_of, seed_rows, seeds_text
 from isocortex.results.number_texts import Cell, decimals_of
@@ -64,6 +65,8 @@ class Line:
     #: calibrated value and chance of the whole, and p and q; empty where permutations were not asked for
     chance: str = ""
     p: str = ""
+    #: of the whole, with its interval; empty where no stricter splits were asked for
+    drop: str = ""
 
     @property
     def has_values(self) -> bool:
@@ -99,11 +102,13 @@ class Sheet:
 
     @property
     def further(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Headings and texts of what is known of the whole beside its value: layer, chance, p."""
+        """Headings and texts of what is known of the whole beside its value: layer, chance, p, drop."""
         found = [("layer", tuple(line.layer for line in self.lines))] if self.has_layers else []
         if any(line.chance for line in self.lines):
             found.append(("calibrated (chance)", tuple(line.chance for line in self.lines)))
             found.append(("p, q", tuple(line.p for line in self.lines)))
+        if any(line.drop for line in self.lines):
+            found.append(("drop", tuple(line.drop for line in self.lines)))
         return tuple(found)
 
     @property
@@ -212,7 +217,7 @@ def shared_notes(sheets: Sequence[Sheet]) -> list[str]:
 
 
 #: beginnings of notes that name no model
-_KINDS = ("[ ]", "( )", "ceiling: ", "layer: ", "calibrated: ", OPTIMISTIC)
+_KINDS = ("[ ]", "( )", "ceiling: ", "layer: ", "calibrated: ", "drop: ", OPTIMISTIC)
 
 
 # --- one sheet --------------------------------------------------------------------------------------------------------
@@ -246,6 +251,7 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
         notes=(
             *notes_of(rows, heads, names),
             *notes_of_chance(heads),
+            *notes_of_drop(heads),
             *odd,
             *not_run,
             *versions_that_differ([benches.by_digest[row["digest"]] for row in heads]),
@@ -294,6 +300,7 @@ def _line(name: str, rows: Sequence[Row], order: Order) -> Line:
         optimistic=whole["n_layers_searched"] > 1 and whole["layer_rule"] == "optimistic",
         chance=chance_text(whole),
         p=p_text(whole),
+        drop=drop_text(whole),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from isocortex.catalogue.cards import OWN_PACKAGE, Variant
 from isocortex.devices import device_of
-from isocortex.errors import DataError, UsageError
+from isocortex.errors import DataError
 from isocortex.extraction.cached import Extraction, Uncached, check_modality
 from isocortex.files.core_content import digest_core
 from isocortex.files.digests import digest_array, digest_of
@@ -20,15 +20,17 @@ from isocortex.interfaces import digest_benchmark, settings_in_full
 from isocortex.loading.folder_settings import FOLDER_PACKAGE
 from isocortex.loading.model_sum import ModelSum
 from isocortex.loading.own_data import OWN_PREFIX
-from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
 from isocortex.results.kept_mapping import MAPPING
 from isocortex.results.provenance import provenance
-from isocortex.results.records import trial_mark
+from isocortex.results.records import splits_mark, trial_mark
 from isocortex.results.result import Result
+from isocortex.run.asked_splits import StricterSplits, splits_of_card
+from isocortex.run.beside import digest_of_clusters, model_beside
 from isocortex.run.learning import FittedSplit, Learning, refuse_own_choice, refuse_seen
 from isocortex.run.permuting import said_of_cost, with_null, without_null
 from isocortex.run.same_name import said_of_shared_name
+from isocortex.scoring.drop import rows_with_drop
 from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
 from isocortex.scoring.layer_choice import LayerOfSplits, score_trained
 from isocortex.scoring.left_out import check_summary_by, said_of_left_out, said_of_neuroids_without
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from isocortex.run.asked_null import Null
     from isocortex.run.plan import Cell, RunConfig
     from isocortex.scoring.comparison import Comparison
+    from isocortex.scoring.contract import Split
+    from isocortex.scoring.left_out_splits import LeftOutSplits
     from isocortex.scoring.mapping import LinearMapping
     from isocortex.scoring.summary import Summary
 
@@ -85,7 +89,10 @@ class CellWork:
         self.device = device_of(config.device, accelerated=self.model.accelerated)
         self.dtype = str(self.model.card.options.get("dtype", "float32"))
         self.metric = resolver.metric(cell.metric)
-        self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
+        self.baselines = [model_beside(resolver, name) for name in self.card.baselines]
+        splits = cell.splits or self.card.splits
+        self.stricter = StricterSplits.parse(splits) if splits else None
+        self.left_out: LeftOutSplits | None = None
         self.fits: list[FittedSplit] = []
         self.mapping: LinearMapping | None = None
         self.learns = self.variant.kind == "trained"
@@ -114,10 +121,12 @@ class CellWork:
                     self.device,
                     self.model.card.id,
                     *([] if self.cell.limit is None else [self.cell.limit]),
+                    *([] if self.cell.splits is None else [self.cell.splits]),
                     *([digest_core("training")] if self.learns else []),
                 ]
             ),
             **{f"baseline {name}": model.digest(variant) for name, model, variant in self.baselines},
+            **({} if self.stricter is None else digest_of_clusters(self.resolver, self.stricter)),
         }
 
     @property
@@ -136,12 +145,11 @@ class CellWork:
                 f"but the data set holds {self.dataset.kind}."
             )
 
-    def score(
-        self, prepared: Callable[[CellWork, Mapping[str, Activations]], Comparison], null: Null | None = None
-    ) -> tuple[Result, xr.Dataset]:
+    def score(self, prepared: Callable[..., Comparison], null: Null | None = None) -> tuple[Result, xr.Dataset]:
         """Extract, compare, summarise and, with ``null``, find what chance gives.
 
-        ``prepared`` gives the brain side, with the baselines.
+        ``prepared`` gives the brain side, of this work and the activations of its baselines, and of splits where these
+        are stricter than the benchmark's.
         """
         with contextlib.ExitStack() as stack:
             layers = None
@@ -154,7 +162,7 @@ class CellWork:
             if self.model.changed_by_running():
                 self.digests["model"] = None
             with self.watch.phase("prepare"):
-                comparison = prepared(self, baselines)
+                comparison = prepared(self, baselines, *self._stricter_splits(stack))
             self._refuse_seen(comparison)
             if layers is None:
                 layers, scores = self._learned(stack, comparison)
@@ -165,6 +173,10 @@ class CellWork:
             digests = {**self.digests, **self._checksums(layers, given)}
             with self.watch.phase("summarise"):
                 summary, regions = comparison.summarise(scores), by_region(comparison, scores)
+            if self.left_out is not None and not self.learns:
+                with self.watch.phase("drop"):
+                    ordinary = prepared(self, baselines, self.left_out.ordinary)
+                    summary, regions = rows_with_drop(ordinary, _of_one_network(layers), (summary, regions))
             summary, regions, said_of_null = self._with_null(comparison, layers, (summary, regions), null)
         result = self._result(summary, regions, list(layers))
         scores = _with_names_of_tests(
@@ -176,6 +188,17 @@ class CellWork:
             "warnings": [*self._warnings(comparison, scores, [*layers.values(), *baselines.values()]), *said_of_null],
         }
         return result.model_copy(update=found), scores
+
+    def _stricter_splits(self, stack: contextlib.ExitStack) -> tuple[Sequence[Split], ...]:
+        """The splits that were asked for by name, if any."""
+        if self.stricter is None:
+            return ()
+        dataset, features = self.dataset.select(**self.card.select), None
+        if self.stricter.model:
+            _, model, variant = model_beside(self.resolver, self.stricter.model)
+            features = stack.enter_context(self._activations(model, variant))
+        self.left_out = splits_of_card(self.stricter, self.card, dataset, self.cell.seed, features)
+        return (self.left_out.stricter,)
 
     def _with_null(
         self,
@@ -190,7 +213,7 @@ class CellWork:
         if self.learns:
             because = f"{self.cell.model} learns from the responses, and would have to be trained anew for each of many"
             return without_null(rows, f"{because} permutations")
-        given = {name: layer for name, layer in layers.items() if not isinstance(layer, LayerOfSplits)}
+        given = _of_one_network(layers)
         said = said_of_cost(self.cell.name, comparison, null, self.watch.seconds.get("score", 0.0))
         if said:
             self.reporter.line(said)
@@ -259,7 +282,10 @@ class CellWork:
             dataset.warnings,
             *(one.warnings for one in layers),
             comparison.warnings,
+            self.left_out.warnings if self.left_out else (),
         ]
+        if self.left_out and self.learns:
+            said.append([f"There is no drop, because {self.cell.model} learns, and would have to be trained twice."])
         said.append(said_of_equal_stimuli(comparison, stimuli.equal, stimuli.ids))
         if self.cell.limit is not None:
             whole = len(self.resolver.dataset(self.cell.dataset).stimuli)
@@ -295,7 +321,7 @@ class CellWork:
             digest=self.digest,
             model=cell.model,
             variant=cell.variant,
-            benchmark=f"{self.card.id}{trial_mark(cell.limit)}",
+            benchmark=f"{self.card.id}{splits_mark(cell.splits)}{trial_mark(cell.limit)}",
             benchmark_version=self.card.version,
             dataset=self.dataset.id,
             stimuli=self.dataset.stimuli.id,
@@ -308,25 +334,21 @@ class CellWork:
             summary=summary,
             regions=regions,
             n_draws=max((len(part.draws or ()) for part in (summary, *regions.values())), default=0),
+            splits=None if self.stricter is None else self.stricter.name,
             limit=cell.limit,
             training=[fit.record for fit in self.fits],
             provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),
         )
 
 
+def _of_one_network(layers: Mapping[str, Activations] | Mapping[str, LayerOfSplits]) -> dict[str, Activations]:
+    """Layers of a model that is the same in all splits; none of one that learns."""
+    return {name: layer for name, layer in layers.items() if not isinstance(layer, LayerOfSplits)}
+
+
 def _cards(model: ModelPlugin) -> list[ModelCard]:
     """Card of a model, or of those that it is the sum of."""
     return [part.card for part, _ in model.parts.values()] if isinstance(model, ModelSum) else [model.card]
-
-
-def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]:
-    """A model that a benchmark names as baseline, with its variant."""
-    model, variant = split_model_name(name)
-    plugin = resolver.model(model)
-    found = variant_of(plugin.card, variant)
-    if found.kind == "trained":
-        raise UsageError(f"{name} learns from each split of a benchmark, and cannot be a baseline.")
-    return name, plugin, found
 
 
 def for_trial(dataset: Dataset, limit: int | None) -> Dataset:

@@ -15,6 +15,7 @@ from isocortex.errors import IsocortexError
 from isocortex.extraction import extractor as extraction
 from isocortex.extraction.hearing import heard
 from isocortex.extraction.steadiness import Steadiness
+from isocortex.run.asked_splits import StricterSplits, splits_of_card
 from isocortex.run.cell import for_trial
 from isocortex.scoring.contract import Preparation, Rules
 from isocortex.scoring.stats import DRAWS
@@ -96,14 +97,21 @@ def _measured(resolver: Resolver, cell: Cell, config: RunConfig, units: Sequence
     card, metric = resolver.benchmark_card(cell.benchmark), resolver.metric(cell.metric)
     if card.baselines or not units:
         return "it has baselines" if card.baselines else "no layer has units"
+    splits = cell.splits or card.splits
+    if splits and StricterSplits.parse(splits).model:
+        return "its splits are found by clustering"
     start = time.perf_counter()
     dataset = for_trial(resolver.dataset(cell.dataset), cell.limit)
+    chosen = dataset.select(**card.select)
+    stricter = splits_of_card(StricterSplits.parse(splits), card, chosen, cell.seed).stricter if splits else ()
     comparison = metric.against(
-        dataset.select(**card.select),
+        chosen,
         settings=card.settings,
         seed=cell.seed,
         device=device_of(config.device),
-        preparation=Preparation(Rules.of(card, cell.seed, config.draws or DRAWS), keep=("prediction", *config.keep)),
+        preparation=Preparation(
+            Rules.of(card, cell.seed, config.draws or DRAWS), keep=("prediction", *config.keep), splits=stricter
+        ),
     )
     once = time.perf_counter() - start
     stream, timed = np.random.default_rng(0), dict[int, float]()
@@ -121,7 +129,8 @@ def _measured(resolver: Resolver, cell: Cell, config: RunConfig, units: Sequence
     per_cell = time.perf_counter() - start
     low, high = units[0], units[-1]
     slope = max(0.0, (timed[high] - timed[low]) / (high - low)) if high > low else 0.0
-    return ScoringSpeed(once, per_cell, max(0.0, timed[low] - slope * low), slope)
+    times = 2 if splits else 1  # the counterparts of stricter splits are scored, too
+    return ScoringSpeed(once, times * per_cell, times * max(0.0, timed[low] - slope * low), times * slope)
 
 
 def seconds_of_run(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isocortex.results.result import Result
 
 #: of a task file; raised when the fields of a task change
-FORMAT = 2
+FORMAT = 3
 
 _EXACTLY = {"extra": "forbid"}
 

@@ -85,7 +85,7 @@ class BandedRidge(MetricPlugin):
         """
         chosen = check_settings(BandedRidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        splits = draw_splits(target, responses, chosen, seed)
+        splits = list(preparation.splits) or draw_splits(target, responses, chosen, seed)
         comparison = BandedRidgeComparison(
             responses, splits, chosen.penalties, chosen.noise_correction, device=device, preparation=preparation
         )

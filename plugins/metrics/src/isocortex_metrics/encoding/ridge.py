@@ -72,7 +72,7 @@ class Ridge(MetricPlugin):
         """
         chosen = check_settings(RidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        splits = draw_splits(target, responses, chosen, seed)
+        splits = list(preparation.splits) or draw_splits(target, responses, chosen, seed)
         comparison = RidgeComparison(
             responses, splits, noise_correction=chosen.noise_correction, device=device, preparation=preparation
         )
