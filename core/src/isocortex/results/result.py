@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from isocortex.display import Displayed, Shown, number
 from isocortex.errors import StoreError, shorten
 from isocortex.files.sealed import SEAL
-from isocortex.results.records import FORMAT, read_fields, refuse_foreign, verify_scores
+from isocortex.results.records import FORMAT, read_fields, refuse_foreign, row_of_benchmark, verify_scores
 from isocortex.scoring.summary import Summary
 from isocortex.training.record import TrainingRecord
 
@@ -108,6 +108,11 @@ class Result(Displayed, BaseModel):
         }
         title = f"{name}: {self.summary.statistic} = {number(self.summary.value)}, {self.summary.target}"
         return Shown(title, self.summary.facts() | facts)
+
+    @property
+    def benchmark_id(self) -> str:
+        """The benchmark's own name, without the stricter splits or the trial that were asked for beside it."""
+        return row_of_benchmark(self.benchmark, self.splits, self.limit)
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for the whole, and one per region where the benchmark asks for them."""
