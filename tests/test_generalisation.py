@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,6 +108,22 @@ def test_results_carry_the_name_and_stand_apart(isocortex, folder, tmp_path) -> 
     assert " ordinary " in isocortex("show", "--long").stdout
     rows = json.loads(isocortex("show", "--json").stdout)
     assert [row["drop"] is not None for row in rows] == [False, True]
+
+
+def test_the_size_of_the_layer_that_is_read_out_is_a_column(isocortex, folder, tmp_path) -> None:
+    """In every form of the table: units, and the participation ratio of the eigenvalues of the covariance."""
+    assert scored(isocortex, folder).returncode == 0
+    summary = record_of(tmp_path, None)[1].summary
+    features = features_of(isocortex, folder, tmp_path)
+    eigenvalues = np.linalg.svd(features - features.mean(axis=0), compute_uv=False) ** 2
+    expected = eigenvalues.sum() ** 2 / (eigenvalues**2).sum()
+    assert (summary.n_units, summary.dimensionality) == (features.shape[1], pytest.approx(expected, rel=1e-6))
+    text = f"{features.shape[1]:,} ({np.log10(expected):.2f})"
+    for form in ("--long", "--sizes", "--sizes --markdown", "--sizes --latex"):
+        assert text in isocortex("show", *form.split()).stdout, form
+    assert text not in isocortex("show").stdout
+    table = pd.read_csv(io.StringIO(isocortex("show", "--csv").stdout))
+    assert table["log10_dimensionality"][0] == pytest.approx(np.log10(expected), rel=1e-6)
 
 
 def test_a_benchmark_can_declare_its_splits(isocortex, folder, tmp_path) -> None:

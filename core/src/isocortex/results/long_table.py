@@ -13,6 +13,7 @@ from isocortex.results.drops import drop_text, notes_of_drop
 from isocortex.results.false_discovery import chance_text, notes_of_chance, p_text, with_q
 from isocortex.results.frames import row_name
 from isocortex.results.selection import Selection, matches, require
+from isocortex.results.sizes import HEADING as SIZE_HEADING, NOTE as SIZE_NOTE, size_text
 from isocortex.results.tables import failures_of, warnings_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,20 @@ if TYPE_CHECKING:
 
     from isocortex.results.result import Result
 
-COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "seed", "digest")
+COLUMNS = (
+    "model",
+    "region",
+    "value",
+    "95 % interval",
+    "ceiling",
+    "ceiled",
+    "layer",
+    "rule",
+    SIZE_HEADING,
+    "n",
+    "seed",
+    "digest",
+)
 #: where chance was asked for
 OF_CHANCE = ("calibrated (chance)", "p, q")
 #: where stricter splits were asked for
@@ -110,6 +124,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         number(row["ceiled"]),
         row["best_layer"],
         f"{row['layer_rule']} of {row['n_layers_searched']}" if row["n_layers_searched"] > 1 else row["layer_rule"],
+        size_text(row),
         _counts(row),
         str(row["seed"]),
         row["digest"][:8],
@@ -149,6 +164,7 @@ def _legend(group: list[dict[str, Any]]) -> str:
         *kinds,
         *(f"ceiling: {name}" for name in ceilings),
         *([f"also in --json: {', '.join(further)}"] if further else []),
+        *([f"{SIZE_HEADING}: {SIZE_NOTE}"] if any(row["n_units"] is not None for row in group) else []),
         *notes_of_drop(group),
         *notes_of_chance([row for row in group if row["region"] is None]),
         *(f"regions: {note}" for note in notes_of_chance([row for row in group if row["region"] is not None])),

@@ -30,6 +30,7 @@ from isocortex.run.beside import digest_of_clusters, model_beside
 from isocortex.run.learning import FittedSplit, Learning, refuse_own_choice, refuse_seen
 from isocortex.run.permuting import said_of_cost, with_null, without_null
 from isocortex.run.same_name import said_of_shared_name
+from isocortex.scoring.dimensionality import with_sizes
 from isocortex.scoring.drop import rows_with_drop
 from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
 from isocortex.scoring.layer_choice import LayerOfSplits, score_trained
@@ -177,6 +178,7 @@ class CellWork:
                 with self.watch.phase("drop"):
                     ordinary = prepared(self, baselines, self.left_out.ordinary)
                     summary, regions = rows_with_drop(ordinary, _of_one_network(layers), (summary, regions))
+            summary, regions = self._with_sizes(layers, (summary, regions))
             summary, regions, said_of_null = self._with_null(comparison, layers, (summary, regions), null)
         result = self._result(summary, regions, list(layers))
         scores = _with_names_of_tests(
@@ -199,6 +201,18 @@ class CellWork:
             features = stack.enter_context(self._activations(model, variant))
         self.left_out = splits_of_card(self.stricter, self.card, dataset, self.cell.seed, features)
         return (self.left_out.stricter,)
+
+    def _with_sizes(
+        self,
+        layers: Mapping[str, Activations] | Mapping[str, LayerOfSplits],
+        rows: tuple[Summary, dict[str, Summary]],
+    ) -> tuple[Summary, dict[str, Summary]]:
+        """Summary and regions with the size of the layer that is read out."""
+        summary, regions = rows
+        with self.watch.phase("summarise"):
+            ids = self.dataset.select(**self.card.select).stimuli.ids
+            first, *others = with_sizes([summary, *regions.values()], _of_one_network(layers), ids)
+        return first, dict(zip(regions, others, strict=True))
 
     def _with_null(
         self,

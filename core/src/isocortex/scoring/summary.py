@@ -62,6 +62,10 @@ class Summary(Displayed, BaseModel):
     layer_rule: str
     n_layers_searched: int
     best_layer: str
+    n_units: int | None = Field(default=None, description="of the layer that is read out; none where several are")
+    dimensionality: float | None = Field(
+        default=None, description="effective, of the layer that is read out, over the stimuli; none where several are"
+    )
     layers: list[LayerValue] = Field(default_factory=list[LayerValue])
     stage: Stage | None = Field(default=None, description="depth of the best layer; none for a single layer")
     n_stimuli: int

@@ -55,9 +55,7 @@ def blocks_of(group: Group, citations: Citations) -> Blocks:
     """Everything that is known of how the results of a group were made."""
     unsaid: list[str] = []
     data = " ".join(_data(group, citations))
-    procedure = " ".join(
-        [_reduction(group), *_metric(group, citations, unsaid), *_layers(group), *_splits(group)]
-    )
+    procedure = " ".join([_reduction(group), *_metric(group, citations, unsaid), *_layers(group), *_splits(group)])
     statistics = " ".join([*_ceiling(group, citations), *_interval(group, citations, unsaid)])
     name = one_line(group.first.benchmark)
     return Blocks(data, procedure, statistics, [f"{name}: {line}" for line in unsaid])
@@ -182,8 +180,8 @@ def _splits(group: Group) -> list[str]:
 
 
 _DROP = (
-    "Each was tested in two halves after training on stimuli of all others. The drop is the difference to the score of the "
-    "same halves after training on as many stimuli, drawn from all that were not tested, its own kind included."
+    "Each was tested in two halves after training on stimuli of all others. The drop is the difference to the score of "
+    "the same halves after training on as many stimuli, drawn from all that were not tested, its own kind included."
 )
 
 
@@ -192,8 +190,8 @@ def _stricter(name: str) -> list[str]:
 
     Examples
     --------
-    >>> _stricter("leave-category-out"), _stricter("clusters:5:pixels")
-    (['Every category in turn was left out of training.'], ['Stimuli were divided into 5 clusters by the features of pixels (Ward's linkage of Euclidean distances), and every cluster in turn was left out of training.'])
+    >>> _stricter("leave-category-out")
+    ['Every category in turn was left out of training.']
     """
     kind, _, rest = name.partition(":")
     if kind == "clusters":
