@@ -30,7 +30,9 @@ def labels_of_stimuli(dataset: Dataset, column: str) -> list[str]:
     shown = {} if responses is None else {str(name) for name in responses.coords if responses[name].ndim == 1}
     if responses is None or column not in shown or responses[column].dims != ("presentation",):
         known = list(map(str, table.columns))
-        raise SettingsError(f"Stimuli have no column {column!r}.{suggest(column, known)} Known: {shorten(known) or 'none'}.")
+        raise SettingsError(
+            f"Stimuli have no column {column!r}.{suggest(column, known)} Known: {shorten(known) or 'none'}."
+        )
     pairs = set(zip(map(str, responses["stimulus_id"].values), map(str, responses[column].values), strict=True))
     if len(pairs) != len(dataset.stimuli.ids):
         raise DataError(f"Some stimuli have two values of {column!r}, so that it is no column of stimuli.")
