@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,7 @@ def test_results_carry_the_name_and_stand_apart(isocortex, folder, tmp_path) -> 
     assert scored(isocortex, folder, "--splits", "leave-category-out").returncode == 0
     path, result = record_of(tmp_path, "leave-category-out")
     assert result.benchmark == f"{record_of(tmp_path, None)[1].benchmark} (leave-category-out)"
+    assert result.digests["run"] != record_of(tmp_path, None)[1].digests["run"]
     assert "1 cached" in scored(isocortex, folder, "--splits", "leave-category-out").stderr
     assert "equal in every digit" in isocortex("rerun", str(path)).stdout
     assert scored(isocortex, folder, "--splits", "leave-category-out", "--draws", "1500").returncode == 0
@@ -171,3 +173,18 @@ def test_what_makes_no_sense_is_refused(isocortex, folder, asked: str, how: dict
     assert refused.returncode != 0
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_metric_that_says_it_takes_splits_and_does_not_is_no_result(isocortex, folder, monkeypatch) -> None:
+    """Its own splits would stand under the name of others."""
+    from isocortex_metrics.encoding.ridge import Ridge as Metric
+
+    own = Metric.against
+
+    def against(self, target, *, preparation, **how):
+        return own(self, target, preparation=replace(preparation, splits=()), **how)
+
+    monkeypatch.setattr(Metric, "against", against)
+    failed = scored(isocortex, folder, "--splits", "leave-category-out")
+    assert failed.returncode == 1
+    assert "did not take those it was given" in failed.stderr

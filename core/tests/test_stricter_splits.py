@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from isocortex.activations.layer import Activations
-from isocortex.errors import DataError, SettingsError
+from isocortex.errors import DataError, SettingsError, UsageError
 from isocortex.results.drops import drop_text
 from isocortex.run.asked_splits import StricterSplits
 from isocortex.scoring.clusters import squared_distances, ward_clusters
@@ -124,3 +125,24 @@ def test_the_drop_is_paired_draw_by_draw() -> None:
     assert (plain.drop, plain.drop_low) == (pytest.approx(0.3), None)
     assert drop_text(plain.model_dump()) == ".300"
     assert with_drop(one, one.model_copy(update={"value": None})).drop is None
+
+
+def test_what_a_benchmark_keeps_together_stays_together() -> None:
+    """Stimuli of one group or of equal content; the group itself cannot be left out."""
+
+    class Stimuli:
+        ids = tuple(f"s{place}" for place in range(24))
+        equal = (("s0", "s13"),)
+        table = pd.DataFrame({"kind": ["a"] * 12 + ["b"] * 12, "pair": [place // 2 for place in range(24)]}, index=ids)
+
+    dataset = type("D", (), {"stimuli": Stimuli, "attrs": {}, "responses": None})
+    found = StricterSplits.parse("leave-kind-out").of(dataset, "pair", None, seed=0)  # type: ignore[arg-type]
+    joint = np.arange(24) // 2
+    joint[joint == 6] = 0  # the pairs of s0 and of s13
+    for split in (*found.stricter, *found.ordinary):
+        assert not set(joint[split.train]) & set(joint[split.test])
+    with pytest.raises(UsageError, match="keeps stimuli of one 'pair' on one side"):
+        StricterSplits.parse("leave-pair-out").of(dataset, "pair", None, seed=0)  # type: ignore[arg-type]
+    several = {name: Activations(name, Stimuli.ids, [np.eye(24)]) for name in ("x", "y")}
+    with pytest.raises(UsageError, match="features of one layer, and m has 2"):
+        StricterSplits.parse("clusters:2:m").of(dataset, "", several, seed=0)  # type: ignore[arg-type]
