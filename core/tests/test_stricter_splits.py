@@ -95,6 +95,9 @@ def test_equal_features_make_one_cluster_and_too_many_clusters_are_refused() -> 
     squared = 2.0 * (labels[:, None] != labels)
     own = ward_clusters(squared, 4)
     assert len(set(zip(own.tolist(), labels.tolist(), strict=True))) == 4
+    grid = np.stack(np.meshgrid(np.arange(9), np.arange(9)), axis=-1).reshape(-1, 2)  # full of equal distances
+    tied = ((grid[:, None] - grid) ** 2).sum(axis=-1)
+    assert len(set(ward_clusters(tied, 7).tolist())) == 7
     with pytest.raises(DataError, match="2 to the number of stimuli, 40"):
         ward_clusters(squared, 41)
 

@@ -94,9 +94,7 @@ def _merges(squared: Array) -> list[tuple[float, int, int]]:
     while len(merges) < len(distance) - 1:
         chain = chain or [int(np.argmax(alive))]
         one = chain[-1]
-        other = int(np.argmin(distance[one]))
-        if len(chain) > 1 and distance[one, chain[-2]] <= distance[one, other]:
-            other = chain[-2]  # of equal neighbours the one that was left, so that the chain ends
+        other = int(np.argmin(distance[one]))  # of equal neighbours the first, so that no chain is a circle
         if len(chain) < 2 or other != chain[-2]:
             chain.append(other)
             continue
