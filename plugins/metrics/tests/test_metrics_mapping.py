@@ -89,7 +89,11 @@ def test_the_maps_of_several_spaces_add_up_to_what_a_result_keeps(problem, setti
     """Fitted to the training part of a split, penalties and the layers of each space included."""
     _, layers, responses = problem
     third = Activations("third", names(60), [np.random.default_rng(5).standard_normal((60, 20))])
-    sums = {"a low": layers["low"].in_space("a"), "a third": third.in_space("a"), "b high": layers["high"].in_space("b")}
+    sums = {
+        "a low": layers["low"].in_space("a"),
+        "a third": third.in_space("a"),
+        "b high": layers["high"].in_space("b"),
+    }
     comparison = isocortex.load_metric("banded-ridge").against(responses, settings=settings)
     scores = comparison.score_all(sums)
     for number in (0, 7):
