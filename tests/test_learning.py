@@ -277,3 +277,14 @@ def test_the_kit_catches_models_that_cheat(model: str, failing: tuple[str, ...])
     assert set(LEARNING) <= set(found)
     assert {name for name in LEARNING if found[name].status == "failed"} == set(failing)
     assert all(found[name].status in ("passed", "failed") for name in LEARNING)
+
+
+@pytest.mark.usefixtures("site")
+def test_under_stricter_splits_a_network_learns_from_other_kinds_alone_and_has_no_drop() -> None:
+    """The drop would take as many trainings again, and that is said."""
+    result = score("learner", "Brain.ridge", splits="leave-split-out")
+    assert result.summary is not None, result.failure
+    assert result.summary.value is not None
+    assert (result.summary.ordinary, result.summary.drop) == (None, None)
+    assert any("There is no drop, because learner learns" in text for text in result.warnings)
+    assert len(result.training) == 4, "two halves of two kinds"

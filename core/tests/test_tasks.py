@@ -139,10 +139,10 @@ def test_a_task_that_fails_leaves_a_record_and_ends_with_1(lab: Lab, typed: Type
         ("\xff", "holds no JSON"),
         ("3", "Expected a task"),
         ('{"task": "dance"}', "Expected a task"),
-        ('{"task": ["score"], "format": 2}', "Expected a task"),
-        ('{"task": "score", "format": 99}', "Expected a task of format 2, found 99"),
-        ('{"task": "score", "format": 2}', "damaged"),
-        ('{"task": "extract", "format": 2, "model": 3}', "damaged"),
+        ('{"task": ["score"], "format": 3}', "Expected a task"),
+        ('{"task": "score", "format": 99}', "Expected a task of format 3, found 99"),
+        ('{"task": "score", "format": 3}', "damaged"),
+        ('{"task": "extract", "format": 3, "model": 3}', "damaged"),
     ],
 )
 def test_a_task_file_that_is_damaged_or_of_another_version_is_one_line(

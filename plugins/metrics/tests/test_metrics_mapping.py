@@ -84,13 +84,31 @@ def test_weights_on_components_are_those_of_a_projection(problem) -> None:
     assert np.abs(found.weights - (model.coef_ @ pca.components_).T).max() < 1e-8
 
 
-def test_metrics_that_fit_no_single_map_give_none(problem) -> None:
-    """Geometry, several feature spaces, and a layer that is chosen on the test stimuli."""
+@pytest.mark.parametrize("settings", [{}, {"penalties": [3.0, 50.0]}])
+def test_the_maps_of_several_spaces_add_up_to_what_a_result_keeps(problem, settings: dict) -> None:
+    """Fitted to the training part of a split, penalties and the layers of each space included."""
     _, layers, responses = problem
-    sums = {name: layer.in_space(name) for name, layer in layers.items()}
+    third = Activations("third", names(60), [np.random.default_rng(5).standard_normal((60, 20))])
+    sums = {
+        "a low": layers["low"].in_space("a"),
+        "a third": third.in_space("a"),
+        "b high": layers["high"].in_space("b"),
+    }
+    comparison = isocortex.load_metric("banded-ridge").against(responses, settings=settings)
+    scores = comparison.score_all(sums)
+    for number in (0, 7):
+        split = comparison.splits[number]
+        found = comparison.fit(sums, split)
+        predicted = found.predict(sums).values[split.test]
+        assert np.abs(predicted - scores["prediction"].values[number, : len(split.test)]).max() < 1e-6
+    assert found.alpha.shape == (2, 10)
+
+
+def test_metrics_that_fit_no_single_map_give_none(problem) -> None:
+    """Geometry, baselines beside the model, and a layer that is chosen on the test stimuli."""
+    _, layers, responses = problem
     assert isocortex.load_metric("cka").against(responses).fit(layers) is None
     assert isocortex.load_metric("unique-variance").against(responses).fit(layers) is None
-    assert isocortex.load_metric("banded-ridge").against(responses).fit(sums) is None
     assert isocortex.load_metric("pca-ridge").against(responses, settings={"layer": "on-test"}).fit(layers) is None
 
 

@@ -192,6 +192,7 @@ class MetricCard(Card):
     unbiased: bool = Field(default=True, description="features that know nothing score 0 on average")
     named_units: bool = Field(default=False, description="compares units by name, with neuroids or choices")
     spaces: bool = Field(default=False, description="takes several models together, as feature spaces (-m 'a+b')")
+    splits: bool = Field(default=False, description="takes splits that it is given (--splits)")
     options: dict[str, Any] = Field(default_factory=dict)
     settings_model: str = Field(default="", description="module:Class, the pydantic model of the settings")
     methods: str | None = Field(default=None, description="file with what a methods section says of the metric")
@@ -214,6 +215,7 @@ class BenchmarkCard(Card):
     reduction: str = "flatten"
     select: dict[str, str | list[str]] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
+    splits: str | None = Field(default=None, description="stricter splits, by name, as --splits takes them")
     baselines: tuple[str, ...] = Field(default=(), description="models whose activations the metric is given")
     measure: str | None = None
     aggregate: Aggregate = Field(default="median-mean", description="over neuroids, then over participants")

@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 DEFAULTS: dict[str, dict[str, Any]] = {
     "model": {"variants": ["fixed"], "resampler": "soxr", "random": False},
     "dataset": {"kind": "responses"},
-    "metric": {"accepts": ["responses"], "unbiased": True, "named_units": False, "spaces": False},
+    "metric": {"accepts": ["responses"], "unbiased": True, "named_units": False, "spaces": False, "splits": False},
     "benchmark": {
         "version": 1,
         "reduction": "flatten",

@@ -196,6 +196,12 @@ _LOG = click.option("--log", type=FolderOrFile(), metavar="FILE", help="Add ever
     metavar="[N]",
     help="What chance gives, by permuting stimuli: N times, within:COLUMN, or N,within:COLUMN; finished results too.",
 )
+@click.option(
+    "--splits",
+    metavar="NAME",
+    help="Stricter splits, and the drop: leave-COLUMN-out, leave-COLUMN=VALUE-out, out-of-distribution, "
+    "clusters:K:MODEL.",
+)
 @click.option("--limit", type=click.IntRange(8), metavar="N", help="A trial on N stimuli, kept in OUT-trial.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--executor", metavar="ID", help="Where tasks run: local, processes, or one that is installed.")
@@ -239,6 +245,7 @@ def _run_config(options: dict[str, Any]) -> RunConfig:
         cells=tuple(options["cells"]),
         draws=options["draws"],
         null=options["null"],
+        splits=options["splits"],
         limit=options["limit"],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,10 @@ def _form(options: dict[str, Any]) -> str:
 @_chosen_options
 @click.option("--by", metavar="FIELD", help="Group models by a field or tag of their cards: modality, family, year.")
 @click.option("--sort", metavar="WHAT", help="value (default), model, a region, or a field of the models' cards.")
+@click.option("--sizes", is_flag=True, help="Units and effective dimensionality of the layer that is read out, too.")
 @click.option("--long", "as_long", is_flag=True, help="A row for each region, with all that belongs to it, and curves.")
 @_form_options
-def show(results: Path, by: str | None, sort: str | None, **options: Any) -> None:
+def show(results: Path, by: str | None, sort: str | None, sizes: bool, **options: Any) -> None:
     """Show tables of results: models × regions, one table per benchmark, statistic and target.
 
     They are as wide as the terminal, or as the variable COLUMNS says, 80 at least. Nothing is ranked across them.
@@ -72,10 +74,10 @@ def show(results: Path, by: str | None, sort: str | None, **options: Any) -> Non
             f"--by and --sort order the models of the table; with --{form} there is a row for each region."
         )
     with no_collection():
-        _show(results, form, options, by, sort)
+        _show(results, form, options, by, sort, sizes=sizes)
 
 
-def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort: str | None) -> None:
+def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort: str | None, *, sizes: bool) -> None:
     from isocortex.results import long_table, tables
     from isocortex.results.others import print_others
     from isocortex.results.result import read_results
@@ -93,7 +95,7 @@ def _show(folder: Path, form: str, options: dict[str, Any], by: str | None, sort
     if form in plain:
         plain[form](kept, chosen)
     else:
-        ordered[form](kept, chosen, _order(kept, by, sort))
+        ordered[form](kept, chosen, replace(_order(kept, by, sort), sizes=sizes))
     if form in ("table", "long"):
         print_others(folder, chosen.benchmarks, chosen.models)
 

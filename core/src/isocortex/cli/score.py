@@ -115,7 +115,8 @@ def _speeds(
     for name in dict.fromkeys(cell.benchmark for cell in cells):
         own = [cell for cell in cells if cell.benchmark == name]
         units = [n for cell in own for n in needs[cell.extraction].get("units", ())]
-        found[name] = scoring_speed(resolver, own[0], config, units) if units else "no model of it could be run"
+        spaces = [needs[cell.extraction].get("spaces", 1) for cell in own]
+        found[name] = scoring_speed(resolver, own[0], config, units, spaces) if units else "no model of it could be run"
     return found
 
 

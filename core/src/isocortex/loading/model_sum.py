@@ -40,7 +40,10 @@ class ModelSum(ModelPlugin):
     def __init__(self, parts: Mapping[str, tuple[ModelPlugin, Variant]]) -> None:
         for name, (_, variant) in parts.items():
             if variant.kind == "trained":
-                raise UsageError(f"{name} learns from each split of a benchmark, and cannot be part of a sum.")
+                raise UsageError(
+                    f"{name} learns from each split of a benchmark, and cannot be part of a sum, whose models are the "
+                    "same in all splits. Score it by itself, or name a variant of it that does not learn here."
+                )
             if " " in name:
                 raise UsageError(f"{name!r} has a space in its name, and cannot be part of a sum. Rename its folder.")
         modalities = {name: plugin.card.modality for name, (plugin, _) in parts.items()}

@@ -209,8 +209,11 @@ class Resolver:
         """The models of ``a+b``, each ``ID[@VARIANT]``; none where one model is meant, whose name may hold a plus."""
         if "+" not in name or name in self.objects or name.startswith((ACTIVATIONS_PREFIX, BRAIN_PREFIX)):
             return []
+        model, variant = split_model_name(name)
+        if "+" not in model:  # it stands in the first variant, or in the path of one
+            return [] if str(variant).startswith("file:") else name.split("+")
         try:
-            self.catalogue.find("model", split_model_name(name)[0])
+            self.catalogue.find("model", model)
         except AmbiguousIDError:
             return []
         except UnknownIDError:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 _HEAD = ("benchmark", "region", "model", "variant", "status")
-_OF_RESULT = ("dataset", "stimuli", "metric", "benchmark_version", "reduction", "seed", "n_draws", "limit", "digest")
+_OF_RESULT = (
+    *("dataset", "stimuli", "metric", "benchmark_version", "reduction", "splits", "seed", "n_draws", "limit", "digest"),
+)
 _OF_SUMMARY = tuple(name for name in Summary.model_fields if name not in ("layers", "stage", "also", "draws"))
 _OF_STAGE = tuple(name for name in Stage.model_fields if name not in ("value", "participants"))
 _COUNTS = ("benchmark_version", "seed", "n_layers_searched", "n_stimuli", "n_subjects", "n_neuroids")
@@ -33,6 +35,9 @@ _TYPES = {
     **dict.fromkeys(("ceiling_upper", "ceiled", "ceiled_low", "ceiled_high", "stage", "stage_error"), "float64"),
     **dict.fromkeys(("stage_spread", "stage_agreement", "stage_tied"), "float64"),
     **dict.fromkeys(("chance", "chance_sd", "calibrated", "p", "p_participants", "q"), "float64"),
+    **dict.fromkeys(("dimensionality", "log10_dimensionality"), "float64"),
+    "n_units": "Int64",
+    **dict.fromkeys(("ordinary", "drop", "drop_low", "drop_high"), "float64"),
     **dict.fromkeys(("n_permutations", "n_exceeding", "most_permutations"), "Int64"),
     **dict.fromkeys(("stage_n_layers", "stage_n_subjects", "n_draws", "limit"), "Int64"),
 }
@@ -55,7 +60,8 @@ def rows_frame(results: Iterable[Result]) -> pd.DataFrame:
     """One row per model × benchmark × region: numbers as float64 and Int64, texts as text, nothing nested.
 
     The whole result is the region "all" (one that has this name is "'all'"). Further measures stand in columns
-    ``also_NAME``, ``q`` is the false-discovery rate of ``p`` over the rows of a benchmark and statistic, regions apart
+    ``also_NAME``, the decadic logarithm of ``dimensionality`` in ``log10_dimensionality``, ``q`` is the
+    false-discovery rate of ``p`` over the rows of a benchmark and statistic, regions apart
     from whole results, the fields of the stage in ``stage`` and ``stage_…``, warnings joined by spaces. A text that
     does not apply is empty. A failed cell is one row whose status is "failed", with the reason in ``failure`` and no
     value.
@@ -70,7 +76,7 @@ def rows_frame(results: Iterable[Result]) -> pd.DataFrame:
     rows = flat_rows(results)
     also = list(dict.fromkeys(name for row in rows for name in row if name.startswith("also_")))
     stage = ("stage", *(f"stage_{name}" for name in _OF_STAGE))
-    columns = [*_HEAD, *_OF_SUMMARY, "q", *stage, *also, *_OF_RESULT, "failure", "warnings"]
+    columns = [*_HEAD, *_OF_SUMMARY, "log10_dimensionality", "q", *stage, *also, *_OF_RESULT, "failure", "warnings"]
     types = dict.fromkeys(columns, "object") | _TYPES | dict.fromkeys(also, "float64")
     frame = pd.DataFrame(rows, columns=columns).astype(types)
     texts = [name for name, kind in types.items() if kind == "object"]
@@ -101,6 +107,7 @@ def _rows_of(result: Result) -> Iterator[dict[str, Any]]:
             "region": row_name(region),
             **{name: getattr(part, name) for name in _OF_SUMMARY},
             **stage,
+            "log10_dimensionality": None if part.dimensionality is None else float(np.log10(part.dimensionality)),
             "stage": None if part.stage is None else part.stage.value,
             **{f"also_{name}": value for name, value in part.also.items()},
         }
@@ -223,6 +230,7 @@ _SAME = ("model", "benchmark", "region", "statistic", "target", "layer_rule", "s
 _OF_ONE = (
     *("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high", "stage_error", "stage_spread"),
     *("chance_sd", "p", "p_participants", "q", "n_permutations", "n_exceeding"),
+    *("drop_low", "drop_high"),
 )
 
 

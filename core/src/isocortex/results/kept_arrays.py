@@ -106,7 +106,7 @@ def open_kept(folder: Path, result: Result, name: str) -> xr.Dataset:
 
 
 #: what is made of the draws, and differs where their number does
-_OF_DRAWS = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high")
+_OF_DRAWS = ("error", "interval_low", "interval_high", "ceiled_low", "ceiled_high", "drop_low", "drop_high")
 
 
 def refuse_other_values(path: Path, found: Result, again: Result, why: str = "for --keep") -> None:
@@ -138,6 +138,7 @@ def different_values(found: Result, again: Result, *, tolerance: float = TOLERAN
     permutations, where they have different numbers of these.
     """
     left_out: Any = set(_OF_DRAWS) if found.n_draws != again.n_draws else set()
+    left_out |= set(_OF_SIZE) if None in (_n_units(found), _n_units(again)) else set()  # older results lack them
     left_out |= set() if _permuted(found) == _permuted(again) else set(OF_NULL)
     before, now = (
         {
@@ -147,6 +148,14 @@ def different_values(found: Result, again: Result, *, tolerance: float = TOLERAN
         for item in (found, again)
     )
     return list(_differences(before, now, "", tolerance))
+
+
+#: what older results do not say of the layer that is read out
+_OF_SIZE = ("n_units", "dimensionality")
+
+
+def _n_units(result: Result) -> int | None:
+    return result.summary and result.summary.n_units
 
 
 def _permuted(result: Result) -> tuple[str, int | None] | None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from isocortex.display import number
 from isocortex.errors import printable, shorten
+from isocortex.results.drops import drop_text, notes_of_drop
 from isocortex.results.false_discovery import chance_text, notes_of_chance, p_text, with_q
 from isocortex.results.frames import row_name
 from isocortex.results.selection import Selection, matches, require
+from isocortex.results.sizes import HEADING as SIZE_HEADING, NOTE as SIZE_NOTE, size_text
 from isocortex.results.tables import failures_of, warnings_of
 
 if TYPE_CHECKING:
@@ -19,9 +21,24 @@ if TYPE_CHECKING:
 
     from isocortex.results.result import Result
 
-COLUMNS = ("model", "region", "value", "95 % interval", "ceiling", "ceiled", "layer", "rule", "n", "seed", "digest")
+COLUMNS = (
+    "model",
+    "region",
+    "value",
+    "95 % interval",
+    "ceiling",
+    "ceiled",
+    "layer",
+    "rule",
+    SIZE_HEADING,
+    "n",
+    "seed",
+    "digest",
+)
 #: where chance was asked for
 OF_CHANCE = ("calibrated (chance)", "p, q")
+#: where stricter splits were asked for
+OF_DROP = ("ordinary", "drop")
 
 
 def print_long(results: Sequence[Result], chosen: Selection | None = None) -> None:
@@ -42,11 +59,13 @@ def print_long(results: Sequence[Result], chosen: Selection | None = None) -> No
             title=escape(printable(f"{benchmark}: {statistic}, {target}")), title_justify="left", header_style="bold"
         )
         with_chance = any(row["permuted"] != "none" for row in group)
-        for name in (*COLUMNS, *(OF_CHANCE if with_chance else ())):
+        with_drop = any(row["drop"] is not None for row in group)
+        for name in (*COLUMNS, *(OF_CHANCE if with_chance else ()), *(OF_DROP if with_drop else ())):
             table.add_column(name, justify="right" if name in ("value", "ceiled") else "left", overflow="fold")
         for row, following in zip(group, [*group[1:], None], strict=True):
+            cells = [*_cells(row), *(_chance(row) if with_chance else ()), *(_drop(row) if with_drop else ())]
             table.add_row(
-                *(escape(printable(text)) for text in (*_cells(row), *(_chance(row) if with_chance else ()))),
+                *(escape(printable(text)) for text in cells),
                 end_section=following is not None and following["region"] != row["region"],
             )
         console.print(table)
@@ -105,6 +124,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         number(row["ceiled"]),
         row["best_layer"],
         f"{row['layer_rule']} of {row['n_layers_searched']}" if row["n_layers_searched"] > 1 else row["layer_rule"],
+        size_text(row),
         _counts(row),
         str(row["seed"]),
         row["digest"][:8],
@@ -113,6 +133,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _chance(row: dict[str, Any]) -> list[str]:
     return [chance_text(row) or row["permuted"], p_text(row) or "–"]
+
+
+def _drop(row: dict[str, Any]) -> list[str]:
+    return [number(row["ordinary"]), drop_text(row) or "–"]
 
 
 def _ceiling(row: dict[str, Any]) -> str:
@@ -140,6 +164,8 @@ def _legend(group: list[dict[str, Any]]) -> str:
         *kinds,
         *(f"ceiling: {name}" for name in ceilings),
         *([f"also in --json: {', '.join(further)}"] if further else []),
+        *([f"{SIZE_HEADING}: {SIZE_NOTE}"] if any(row["n_units"] is not None for row in group) else []),
+        *notes_of_drop(group),
         *notes_of_chance([row for row in group if row["region"] is None]),
         *(f"regions: {note}" for note in notes_of_chance([row for row in group if row["region"] is not None])),
     ]

@@ -53,6 +53,28 @@ def trial_mark(limit: int | None) -> str:
     return "" if limit is None else f" (trial, {limit} stimuli)"
 
 
+def splits_mark(splits: str | None) -> str:
+    """What stands behind the name of a benchmark whose stricter splits were asked for by name.
+
+    Examples
+    --------
+    >>> splits_mark("leave-category-out"), splits_mark(None)
+    (' (leave-category-out)', '')
+    """
+    return "" if splits is None else f" ({splits})"
+
+
+def row_of_benchmark(name: str, splits: str | None, limit: int | None) -> str:
+    """The benchmark's own name, without what was asked of it beside.
+
+    Examples
+    --------
+    >>> row_of_benchmark("NH2015.ridge (leave-category-out) (trial, 20 stimuli)", "leave-category-out", 20)
+    'NH2015.ridge'
+    """
+    return name.removesuffix(trial_mark(limit)).removesuffix(splits_mark(splits))
+
+
 def draws_path(path: Path, n_draws: int) -> Path:
     """Where all draws of a result lie that has more than those in its scores; ``path`` is that of its record."""
     return path.with_name(f"draws-{n_draws}.nc")
@@ -108,8 +130,9 @@ def refuse_foreign(path: Path, result: Result) -> None:
         It does.
     """
     digest, cell = path.parent, path.parent.parent
-    benchmark = unquote(cell.parent.name).removesuffix(trial_mark(result.limit))
-    known = result.benchmark.removesuffix(trial_mark(result.limit))
+    benchmark, known = (
+        row_of_benchmark(name, result.splits, result.limit) for name in (unquote(cell.parent.name), result.benchmark)
+    )
     of_folder = benchmark.startswith("folder:") and benchmark.endswith(f":{result.metric}")
     own = (
         digest.name == short(result.digest)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from isocortex.display import Displayed, Shown, number
 from isocortex.errors import StoreError, shorten
 from isocortex.files.sealed import SEAL
-from isocortex.results.records import FORMAT, read_fields, refuse_foreign, verify_scores
+from isocortex.results.records import FORMAT, read_fields, refuse_foreign, row_of_benchmark, verify_scores
 from isocortex.scoring.summary import Summary
 from isocortex.training.record import TrainingRecord
 
@@ -82,6 +82,7 @@ class Result(Displayed, BaseModel):
     scores_sha256: str | None = Field(default=None, description="of scores.nc beside the record; None: there is none")
     n_draws: int | None = Field(default=None, description="bootstrap draws of each row; 0: the metric draws nothing")
     draws_sha256: str | None = Field(default=None, description="of draws-N.nc; None: scores.nc holds all draws")
+    splits: str | None = Field(default=None, description="stricter splits than those of the metric's settings, by name")
     limit: int | None = Field(default=None, description="a trial on so many of the stimuli, which is no result")
     training: list[TrainingRecord] = Field(
         default_factory=list, description="of a model that learned from the training part of each split"
@@ -107,6 +108,11 @@ class Result(Displayed, BaseModel):
         }
         title = f"{name}: {self.summary.statistic} = {number(self.summary.value)}, {self.summary.target}"
         return Shown(title, self.summary.facts() | facts)
+
+    @property
+    def benchmark_id(self) -> str:
+        """The benchmark's own name, without the stricter splits or the trial that were asked for beside it."""
+        return row_of_benchmark(self.benchmark, self.splits, self.limit)
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for the whole, and one per region where the benchmark asks for them."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocortex.errors import shorten
+from isocortex.results.drops import drop_text, notes_of_drop
 from isocortex.results.false_discovery import chance_text, notes_of_chance, p_text
 from isocortex.results.frames import flat_rows, is_number, seed_of, seed_rows, seeds_text
 from isocortex.results.number_texts import Cell, decimals_of
@@ -19,6 +20,7 @@ from isocortex.results.result import Result
 from isocortex.results.said_once import OPTIMISTIC, below_of, facts_of, notes_of, shown_numbers, versions_that_differ
 from isocortex.results.scores_file import WHOLE
 from isocortex.results.selection import Selection, matches, require
+from isocortex.results.sizes import HEADING as SIZE_HEADING, NOTE as SIZE_NOTE, size_text
 
 Row = dict[str, Any]
 #: variants that are what a name means when nothing else is said
@@ -31,7 +33,7 @@ Absent = tuple[str, str]
 
 @dataclass(frozen=True)
 class Order:
-    """How the models of a sheet are ordered and grouped.
+    """How the models of a sheet are ordered and grouped, and what is shown beside their values.
 
     Attributes
     ----------
@@ -41,11 +43,14 @@ class Order:
         A field of the models' cards: models with the same value stand together.
     fields
         Model → field → value, of the models whose card is known.
+    sizes
+        Whether units and dimensionality of the layer that is read out are shown, too.
     """
 
     sort: str = "value"
     by: str | None = None
     fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+    sizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,10 @@ class Line:
     #: calibrated value and chance of the whole, and p and q; empty where permutations were not asked for
     chance: str = ""
     p: str = ""
+    #: of the whole, with its interval; empty where no stricter splits were asked for
+    drop: str = ""
+    #: units and dimensionality of the layer that is read out; empty where they were not asked for
+    size: str = ""
 
     @property
     def has_values(self) -> bool:
@@ -99,11 +108,15 @@ class Sheet:
 
     @property
     def further(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Headings and texts of what is known of the whole beside its value: layer, chance, p."""
+        """Headings and texts of what is known of the whole beside its value: layer, its size, chance, p, drop."""
         found = [("layer", tuple(line.layer for line in self.lines))] if self.has_layers else []
+        if any(line.size for line in self.lines):
+            found.append((SIZE_HEADING, tuple(line.size for line in self.lines)))
         if any(line.chance for line in self.lines):
             found.append(("calibrated (chance)", tuple(line.chance for line in self.lines)))
             found.append(("p, q", tuple(line.p for line in self.lines)))
+        if any(line.drop for line in self.lines):
+            found.append(("drop", tuple(line.drop for line in self.lines)))
         return tuple(found)
 
     @property
@@ -212,7 +225,7 @@ def shared_notes(sheets: Sequence[Sheet]) -> list[str]:
 
 
 #: beginnings of notes that name no model
-_KINDS = ("[ ]", "( )", "ceiling: ", "layer: ", "calibrated: ", OPTIMISTIC)
+_KINDS = ("[ ]", "( )", "ceiling: ", "layer: ", "calibrated: ", "drop: ", f"{SIZE_HEADING}: ", OPTIMISTIC)
 
 
 # --- one sheet --------------------------------------------------------------------------------------------------------
@@ -246,6 +259,8 @@ def _sheet(benchmark: str, rows: Sequence[Row], benches: _Benches, order: Order)
         notes=(
             *notes_of(rows, heads, names),
             *notes_of_chance(heads),
+            *notes_of_drop(heads),
+            *([f"{SIZE_HEADING}: {SIZE_NOTE}"] if order.sizes else []),
             *odd,
             *not_run,
             *versions_that_differ([benches.by_digest[row["digest"]] for row in heads]),
@@ -294,6 +309,8 @@ def _line(name: str, rows: Sequence[Row], order: Order) -> Line:
         optimistic=whole["n_layers_searched"] > 1 and whole["layer_rule"] == "optimistic",
         chance=chance_text(whole),
         p=p_text(whole),
+        drop=drop_text(whole),
+        size=size_text(whole) if order.sizes else "",
     )
 
 

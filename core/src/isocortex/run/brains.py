@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from isocortex.errors import DataError, shorten
+from isocortex.errors import DataError, UsageError, shorten
 from isocortex.loading.brain_features import participants_of, refuse_copies
 from isocortex.scoring.contract import Preparation, Rules
 from isocortex.scoring.participants_apart import LayerOfParticipants, scored_apart
@@ -49,6 +49,20 @@ class Asked:
         return self.metric.against(
             target, settings=self.card.settings, seed=self.seed, device=self.device, preparation=preparation
         )
+
+
+def refuse_stricter(name: str) -> None:
+    """A brain is not scored under stricter splits.
+
+    Raises
+    ------
+    UsageError
+        Always.
+    """
+    raise UsageError(
+        f"{name} is a brain, and predicts participants under the benchmark's own splits alone. Leave --splits away, or "
+        "score other models with it."
+    )
 
 
 def score_brain(

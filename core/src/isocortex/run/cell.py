@@ -7,30 +7,32 @@ import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from isocortex.catalogue.cards import OWN_PACKAGE, Variant
 from isocortex.devices import device_of
-from isocortex.errors import DataError, UsageError
+from isocortex.errors import DataError
 from isocortex.extraction.cached import Extraction, Uncached, check_modality
 from isocortex.files.core_content import digest_core
-from isocortex.files.digests import digest_array, digest_of
+from isocortex.files.digests import digest_of
 from isocortex.files.libraries import public_version
 from isocortex.interfaces import digest_benchmark, settings_in_full
 from isocortex.loading.brain_model import BrainModel
 from isocortex.loading.folder_settings import FOLDER_PACKAGE
 from isocortex.loading.model_sum import ModelSum
 from isocortex.loading.own_data import OWN_PREFIX
-from isocortex.loading.resolver import split_model_name, variant_of
 from isocortex.progress import Stopwatch
 from isocortex.results.kept_mapping import MAPPING
 from isocortex.results.provenance import provenance
-from isocortex.results.records import trial_mark
+from isocortex.results.records import splits_mark, trial_mark
 from isocortex.results.result import Result
-from isocortex.run.brains import Asked, score_brain
+from isocortex.run.asked_splits import StricterSplits, splits_of_card
+from isocortex.run.beside import digest_of_clusters, model_beside
+from isocortex.run.brains import Asked, refuse_stricter, score_brain
 from isocortex.run.learning import FittedSplit, Learning, refuse_own_choice, refuse_seen
 from isocortex.run.permuting import said_of_cost, with_null, without_null
 from isocortex.run.same_name import said_of_shared_name
+from isocortex.run.tested_stimuli import for_trial, splits_digest, with_names_of_tests
+from isocortex.scoring.dimensionality import with_sizes
+from isocortex.scoring.drop import rows_with_drop
 from isocortex.scoring.equal_stimuli import said_of_equal_stimuli
 from isocortex.scoring.layer_choice import LayerOfSplits, score_trained
 from isocortex.scoring.left_out import check_summary_by, said_of_left_out, said_of_neuroids_without
@@ -44,13 +46,14 @@ if TYPE_CHECKING:
 
     from isocortex.activations.layer import Activations
     from isocortex.catalogue.cards import ModelCard
-    from isocortex.data.dataset import Dataset
     from isocortex.interfaces import ModelPlugin
     from isocortex.loading.resolver import Resolver
     from isocortex.progress import Reporter
     from isocortex.run.asked_null import Null
     from isocortex.run.plan import Cell, RunConfig
     from isocortex.scoring.comparison import Comparison
+    from isocortex.scoring.contract import Split
+    from isocortex.scoring.left_out_splits import LeftOutSplits
     from isocortex.scoring.mapping import LinearMapping
     from isocortex.scoring.summary import Summary
 
@@ -93,7 +96,10 @@ class CellWork:
         self.device = device_of(config.device, accelerated=self.model.accelerated)
         self.dtype = str(self.model.card.options.get("dtype", "float32"))
         self.metric = resolver.metric(cell.metric)
-        self.baselines = [_baseline(resolver, name) for name in self.card.baselines]
+        self.baselines = [model_beside(resolver, name) for name in self.card.baselines]
+        splits = cell.splits or self.card.splits
+        self.stricter = StricterSplits.parse(splits) if splits else None
+        self.left_out: LeftOutSplits | None = None
         self.fits: list[FittedSplit] = []
         self.mapping: LinearMapping | None = None
         self.learns = self.variant.kind == "trained"
@@ -123,10 +129,12 @@ class CellWork:
                     self.device,
                     self.model.card.id,
                     *([] if self.cell.limit is None else [self.cell.limit]),
+                    *([] if self.cell.splits is None else [self.cell.splits]),
                     *([digest_core("training")] if self.learns else []),
                 ]
             ),
             **{f"baseline {name}": model.digest(variant) for name, model, variant in self.baselines},
+            **({} if self.stricter is None else digest_of_clusters(self.resolver, self.stricter)),
         }
 
     @property
@@ -137,6 +145,8 @@ class CellWork:
     def _check_fit(self) -> None:
         for name, model in ((self.cell.model, self.model), *((name, model) for name, model, _ in self.baselines)):
             check_modality(name, model.card, self.dataset.stimuli)
+        if self.stricter and isinstance(self.model, BrainModel):
+            refuse_stricter(self.cell.model)
         check_summary_by(self.dataset, self.card.summary_by)
         accepts = self.metric.card.accepts
         if self.dataset.kind not in accepts:
@@ -145,12 +155,11 @@ class CellWork:
                 f"but the data set holds {self.dataset.kind}."
             )
 
-    def score(
-        self, prepared: Callable[[CellWork, Mapping[str, Activations]], Comparison], null: Null | None = None
-    ) -> tuple[Result, xr.Dataset]:
+    def score(self, prepared: Callable[..., Comparison], null: Null | None = None) -> tuple[Result, xr.Dataset]:
         """Extract, compare, summarise and, with ``null``, find what chance gives.
 
-        ``prepared`` gives the brain side, with the baselines.
+        ``prepared`` gives the brain side, of this work and the activations of its baselines, and of splits where these
+        are stricter than the benchmark's.
         """
         with contextlib.ExitStack() as stack:
             layers = None
@@ -163,7 +172,7 @@ class CellWork:
             if self.model.changed_by_running():
                 self.digests["model"] = None
             with self.watch.phase("prepare"):
-                comparison = prepared(self, baselines)
+                comparison = prepared(self, baselines, *self._stricter_splits(stack))
             self._refuse_seen(comparison)
             if isinstance(self.model, BrainModel):
                 comparison, layers, scores = self._of_brain(stack, self.model, comparison)
@@ -176,17 +185,45 @@ class CellWork:
             digests = {**self.digests, **self._checksums(layers, given)}
             with self.watch.phase("summarise"):
                 summary, regions = comparison.summarise(scores), by_region(comparison, scores)
+            if self.left_out is not None and not self.learns:
+                with self.watch.phase("drop"):
+                    ordinary = prepared(self, baselines, self.left_out.ordinary)
+                    summary, regions = rows_with_drop(ordinary, _of_one_network(layers), (summary, regions))
+            summary, regions = self._with_sizes(layers, (summary, regions))
             summary, regions, said_of_null = self._with_null(comparison, layers, (summary, regions), null)
         result = self._result(summary, regions, list(layers))
-        scores = _with_names_of_tests(
+        scores = with_names_of_tests(
             scores, comparison.split_ids or self.dataset.select(**self.card.select).stimuli.ids
         )
         found = {
             "digest": digest_of(digests),
-            "digests": {**digests, "splits": _splits_digest(scores)},
+            "digests": {**digests, "splits": splits_digest(scores)},
             "warnings": [*self._warnings(comparison, scores, [*layers.values(), *baselines.values()]), *said_of_null],
         }
         return result.model_copy(update=found), scores
+
+    def _stricter_splits(self, stack: contextlib.ExitStack) -> tuple[Sequence[Split], ...]:
+        """The splits that were asked for by name, if any."""
+        if self.stricter is None:
+            return ()
+        dataset, features = self.dataset.select(**self.card.select), None
+        if self.stricter.model:
+            _, model, variant = model_beside(self.resolver, self.stricter.model)
+            features = stack.enter_context(self._activations(model, variant))
+        self.left_out = splits_of_card(self.stricter, self.card, dataset, self.cell.seed, features)
+        return (self.left_out.stricter,)
+
+    def _with_sizes(
+        self,
+        layers: Layers,
+        rows: tuple[Summary, dict[str, Summary]],
+    ) -> tuple[Summary, dict[str, Summary]]:
+        """Summary and regions with the size of the layer that is read out."""
+        summary, regions = rows
+        with self.watch.phase("summarise"):
+            ids = self.dataset.select(**self.card.select).stimuli.ids
+            first, *others = with_sizes([summary, *regions.values()], _of_one_network(layers), ids)
+        return first, dict(zip(regions, others, strict=True))
 
     def _with_null(
         self,
@@ -203,7 +240,7 @@ class CellWork:
             return without_null(rows, f"{because} permutations")
         if self.said_of_brain:
             return without_null(rows, f"the features of {self.cell.model} are responses themselves")
-        given = {name: layer for name, layer in layers.items() if not isinstance(layer, _APART)}
+        given = _of_one_network(layers)
         said = said_of_cost(self.cell.name, comparison, null, self.watch.seconds.get("score", 0.0))
         if said:
             self.reporter.line(said)
@@ -254,9 +291,8 @@ class CellWork:
         self, stack: contextlib.ExitStack, brain: BrainModel, comparison: Comparison
     ) -> tuple[Comparison, Mapping[str, Activations | LayerOfParticipants], xr.Dataset]:
         """Scores of participants, each predicted by others, with a comparison that summarises them."""
-        rules = comparison.rules
-        total = comparison.n_neuroids_total
-        asked = Asked(self.metric, self.card, self.cell.seed, device_of(self.config.device), rules.n_draws, total)
+        n_draws, total = comparison.rules.n_draws, comparison.n_neuroids_total
+        asked = Asked(self.metric, self.card, self.cell.seed, device_of(self.config.device), n_draws, total)
         with self.watch.phase("score"):
             found, layers, scores, self.said_of_brain = score_brain(
                 brain,
@@ -294,7 +330,10 @@ class CellWork:
             dataset.warnings,
             *(one.warnings for one in layers),
             comparison.warnings,
+            self.left_out.warnings if self.left_out else (),
         ]
+        if self.left_out and self.learns:
+            said.append([f"There is no drop, because {self.cell.model} learns, and would have to be trained twice."])
         said.append(said_of_equal_stimuli(comparison, stimuli.equal, stimuli.ids))
         if self.cell.limit is not None:
             whole = len(self.resolver.dataset(self.cell.dataset).stimuli)
@@ -330,7 +369,7 @@ class CellWork:
             digest=self.digest,
             model=cell.model,
             variant=cell.variant,
-            benchmark=f"{self.card.id}{trial_mark(cell.limit)}",
+            benchmark=f"{self.card.id}{splits_mark(cell.splits)}{trial_mark(cell.limit)}",
             benchmark_version=self.card.version,
             dataset=self.dataset.id,
             stimuli=self.dataset.stimuli.id,
@@ -343,46 +382,18 @@ class CellWork:
             summary=summary,
             regions=regions,
             n_draws=max((len(part.draws or ()) for part in (summary, *regions.values())), default=0),
+            splits=None if self.stricter is None else self.stricter.name,
             limit=cell.limit,
             training=[fit.record for fit in self.fits],
             provenance=provenance(self.watch, plugins=plugins, device=self.device, dtype=self.dtype),
         )
 
 
+def _of_one_network(layers: Layers) -> dict[str, Activations]:
+    """Layers of a model that is the same in all splits and for all participants."""
+    return {name: layer for name, layer in layers.items() if not isinstance(layer, _APART)}
+
+
 def _cards(model: ModelPlugin) -> list[ModelCard]:
     """Card of a model, or of those that it is the sum of."""
     return [part.card for part, _ in model.parts.values()] if isinstance(model, ModelSum) else [model.card]
-
-
-def _baseline(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Variant]:
-    """A model that a benchmark names as baseline, with its variant."""
-    model, variant = split_model_name(name)
-    plugin = resolver.model(model)
-    found = variant_of(plugin.card, variant)
-    if found.kind == "trained":
-        raise UsageError(f"{name} learns from each split of a benchmark, and cannot be a baseline.")
-    return name, plugin, found
-
-
-def for_trial(dataset: Dataset, limit: int | None) -> Dataset:
-    """A data set, or so many of its stimuli, spread evenly over the canonical order."""
-    n_stimuli = len(dataset.stimuli)
-    if limit is None or limit >= n_stimuli:
-        return dataset
-    return dataset.only([dataset.stimuli.ids[place * n_stimuli // limit] for place in range(limit)])
-
-
-def _with_names_of_tests(scores: xr.Dataset, ids: Sequence[str]) -> xr.Dataset:
-    """Scores that name the stimuli of each test, where they hold the places of these; beyond the last of one is ""."""
-    if "test_stimulus" not in scores or scores["test_stimulus"].dtype.kind not in "iuf":
-        return scores
-    places = scores["test_stimulus"].values
-    there = places >= 0  # what a shorter split lacks is -1 or NaN
-    names = np.full(places.shape, "", dtype=object)
-    names[there] = np.asarray(ids, dtype=object)[places[there].astype(np.intp)]
-    return scores.assign_coords(test_stimulus_id=(scores["test_stimulus"].dims, names))
-
-
-def _splits_digest(scores: xr.Dataset) -> str | None:
-    """Digest of which stimuli each split tests, where the metric has splits."""
-    return digest_array(scores["test_stimulus"].values) if "test_stimulus" in scores else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 from isocortex.catalogue.cards import SuiteCard, read_card
 from isocortex.catalogue.rows import is_pattern
-from isocortex.errors import UnknownIDError, UsageError
+from isocortex.errors import ModalityError, UnknownIDError, UsageError
 from isocortex.files.disk import home_expanded_name
 from isocortex.loading.brain_model import BRAIN_PREFIX
+from isocortex.loading.model_sum import PLUS
 from isocortex.loading.own_data import OWN_PREFIX
 from isocortex.loading.resolver import ACTIVATIONS_PREFIX, FOLDER_PREFIX, split_model_name, variants_of
 
@@ -31,7 +33,9 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
     chosen: dict[tuple[str, str], bool] = {}
     for pattern in map(home_expanded_name, patterns):
         if summands := resolver.summands(pattern):
-            chosen[_one_sum(resolver, summands), "fixed"] = False
+            globbed = any(is_pattern(split_model_name(summand)[0]) for summand in summands)
+            for name in _sums(resolver, summands, globbed=globbed):
+                chosen[name, "fixed"] = chosen.get((name, "fixed"), True) and globbed
             continue
         name, variant = split_model_name(pattern)
         globbed = is_pattern(name) and not name.startswith((ACTIVATIONS_PREFIX, BRAIN_PREFIX))
@@ -47,17 +51,52 @@ def choose_models(resolver: Resolver, patterns: Sequence[str]) -> dict[tuple[str
     return chosen
 
 
-def _one_sum(resolver: Resolver, summands: Sequence[str]) -> str:
-    """The one name of a sum of models, each of which is one variant of one model."""
-    globbed = [summand for summand in summands if is_pattern(split_model_name(summand)[0])]
-    if globbed or not all(summands):
-        raise UsageError(f"{'+'.join(summands)!r} is no sum of models: each is one model, ID[@VARIANT], and no glob.")
-    name = "+".join(
-        _one_model(resolver, model) + ("" if variant is None else f"@{variant}")
-        for model, variant in map(split_model_name, summands)
-    )
-    resolver.model_card(name)  # refused where the models do not go together
-    return name
+def _sums(resolver: Resolver, summands: Sequence[str], *, globbed: bool) -> list[str]:
+    """The one name of each sum that is meant: globs and ranges of seeds stand for several, each with each.
+
+    Where a glob made them, models of other modalities are no sum, and neither is a model with itself.
+
+    Raises
+    ------
+    UsageError
+        A summand without a name, models that do not go together, or none that do.
+    """
+    if not all(summands):
+        raise UsageError(f"{'+'.join(summands)!r} is no sum of models: each is one model, ID[@VARIANT], or a glob.")
+    found: dict[str, None] = {}
+    for names in product(*(_summands(resolver, summand) for summand in summands)):
+        name = PLUS.join(names)
+        if globbed and len(set(names)) < len(names):
+            continue
+        try:
+            resolver.model_card(name)  # refused where the models do not go together
+        except ModalityError:
+            if not globbed:
+                raise
+        else:
+            found[name] = None
+    if not found:
+        raise UsageError(f"No models of {'+'.join(summands)!r} see the same stimuli.")
+    return list(found)
+
+
+def _summands(resolver: Resolver, pattern: str) -> list[str]:
+    """``ID[@VARIANT]`` of each model that one part of a sum stands for; without a variant where none was named."""
+    name, variant = split_model_name(pattern)
+    if not is_pattern(name) or name.startswith(ACTIVATIONS_PREFIX):
+        return [f"{_one_model(resolver, name)}{text}" for text in _variant_texts(resolver, name, variant)]
+    models = [
+        model
+        for model in _expand_models(resolver, name)
+        if variant is None or variant.partition(":")[0] in resolver.model_card(model).variants
+    ]
+    return [f"{model}{text}" for model in models for text in _variant_texts(resolver, model, variant)]
+
+
+def _variant_texts(resolver: Resolver, model: str, variant: str | None) -> list[str]:
+    if variant is None or _is_file(variant):
+        return ["" if variant is None else f"@{variant}"]
+    return [f"@{found}" for found in variants_of(resolver.model_card(model), variant)]
 
 
 def _is_file(variant: str | None) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,11 +15,12 @@ from isocortex.errors import FilesError, IsocortexError
 from isocortex.extraction import extractor as extraction
 from isocortex.extraction.chunk_rows import HELD_BYTES
 from isocortex.extraction.hearing import heard
-from isocortex.loading.resolver import Resolver
-from isocortex.run.cell import for_trial
+from isocortex.loading.model_sum import ModelSum
+from isocortex.loading.resolver import Resolver, split_model_name
 from isocortex.run.comparisons import array_bytes
 from isocortex.run.plan import Cell, RunConfig
 from isocortex.run.speed import seconds_per_stimulus
+from isocortex.run.tested_stimuli import for_trial
 
 if TYPE_CHECKING:
     from isocortex.data.stimuli import StimulusSet
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
 def extraction_need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[str, Any]:
     """Disk, memory and seconds of an extraction, the memory of the model included, or why they are not known.
 
-    ``units`` holds the number of units of each layer.
+    ``units`` holds the number of units of each layer, ``spaces`` the number of models that are fitted together.
     """
+    summands = resolver.summands(cell.model)
+    if summands:
+        return _of_sum(resolver, cell, config, summands)
     about: dict[str, Any] = {
         "model": f"{cell.model}@{cell.variant}",
         "stimuli": cell.stimuli,
@@ -58,6 +63,28 @@ def extraction_need(resolver: Resolver, cell: Cell, config: RunConfig) -> dict[s
         "model_bytes": found.model_bytes,
         "seconds": found.loading + found.per_stimulus * len(stimuli),
         "units": found.units,
+    }
+
+
+def _of_sum(resolver: Resolver, cell: Cell, config: RunConfig, summands: Sequence[str]) -> dict[str, Any]:
+    """What several models need, which are extracted one after the other; unknown where that of one is."""
+    model = resolver.model(cell.model)
+    assert isinstance(model, ModelSum)
+    needs: list[dict[str, Any]] = []
+    for summand, (space, (_, variant)) in zip(summands, model.parts.items(), strict=True):
+        own = {"model": split_model_name(summand)[0], "variant": str(variant)}
+        part = replace(cell, **own, layers=model.layers_of(space, cell.layers))
+        needs.append(extraction_need(resolver, part, config))
+    about = {"model": f"{cell.model}@{cell.variant}", "stimuli": cell.stimuli, "spaces": len(needs)}
+    unknown = [need for need in needs if "unknown_because" in need]
+    if unknown:
+        nothing = {"disk_bytes": None, "memory_bytes": None}
+        return {**about, **nothing, "unknown_because": f"{unknown[0]['model']}: {unknown[0]['unknown_because']}"}
+    return {
+        **about,
+        **{name: sum(need[name] for need in needs) for name in ("disk_bytes", "seconds")},
+        **{name: max(need[name] for need in needs) for name in ("memory_bytes", "model_bytes")},
+        "units": [n_units for need in needs for n_units in need["units"]],
     }
 
 

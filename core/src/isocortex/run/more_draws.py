@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: draws are kept in single precision, and made again with other numbers of threads they may differ in last bits
 TOLERANCE = 1e-6
 _FROM_DRAWS = ("error", "error_kind", "interval_low", "interval_high", "resampled", "ceiled_low", "ceiled_high")
+_OF_DROP = ("drop_low", "drop_high")
 
 
 def add_draws(path: Path, found: Result, again: Result) -> Result:
@@ -58,5 +59,5 @@ def _extended(
             f"Drawn again, the draws of {path} are others, so that none could be added, and the result is as it was. "
             "Another machine may be the reason: do it where the result was made, or score into another --out."
         )
-    values = {name: getattr(again, name) for name in _FROM_DRAWS}
+    values = {name: getattr(again, name) for name in (*_FROM_DRAWS, *_OF_DROP)}
     return part.model_copy(update={**values, "draws": [*first.tolist(), *new[len(first) :].tolist()]})

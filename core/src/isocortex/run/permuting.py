@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocortex.errors import DataError, SettingsError, shorten, suggest
 from isocortex.results.kept_arrays import refuse_other_values
 from isocortex.results.records import write_record
 from isocortex.run.asked_null import NOT_OFFERED, Null
+from isocortex.run.stimulus_labels import labels_of_stimuli
 from isocortex.scoring.calibrated_zero import calibrated
 from isocortex.scoring.permutations import Exchangeable, joined
 from isocortex.scoring.summary import OF_NULL, Summary
@@ -47,36 +47,6 @@ def exchangeable_of(dataset: Dataset, comparison: Contract, within: str = "") ->
             "has their size (and labels): p rests on the others."
         )
     return found, said
-
-
-def labels_of_stimuli(dataset: Dataset, column: str) -> list[str]:
-    """A label for every stimulus: a column of the stimuli, or a coordinate of the presentations that is one.
-
-    Raises
-    ------
-    SettingsError
-        There is none.
-    DataError
-        A stimulus without a label, or with two.
-    """
-    table, responses = dataset.stimuli.table, dataset.responses
-    if column in table.columns:
-        found = {str(name): str(text) for name, text in table[column].dropna().items()}
-        absent = [name for name in dataset.stimuli.ids if name not in found]
-        if absent:
-            raise DataError(f"{len(absent)} stimuli have no {column!r}: {shorten(absent)}. Fill the column.")
-        return [found[name] for name in dataset.stimuli.ids]
-    shown = {} if responses is None else {str(name) for name in responses.coords if responses[name].ndim == 1}
-    if responses is None or column not in shown or responses[column].dims != ("presentation",):
-        known = list(map(str, table.columns))
-        raise SettingsError(
-            f"Stimuli have no column {column!r} to permute them by.{suggest(column, known)} Known: {shorten(known)}."
-        )
-    pairs = set(zip(map(str, responses["stimulus_id"].values), map(str, responses[column].values), strict=True))
-    if len(pairs) != len(dataset.stimuli.ids):
-        raise DataError(f"Some stimuli have two values of {column!r}, so that they cannot be permuted by it.")
-    of_stimulus = dict(pairs)
-    return [of_stimulus[name] for name in dataset.stimuli.ids]
 
 
 def with_null(

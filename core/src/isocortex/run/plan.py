@@ -11,9 +11,10 @@ from isocortex.activations.reductions import parse_reduction
 from isocortex.catalogue.cards import ANY_MODALITY, MetricCard, Variant
 from isocortex.errors import ModalityError, SettingsError, UsageError, shorten
 from isocortex.files.digests import digest_of, short
-from isocortex.loading.resolver import sibling
-from isocortex.results.records import trial_mark
+from isocortex.loading.resolver import sibling, split_model_name
+from isocortex.results.records import splits_mark, trial_mark
 from isocortex.run.asked_null import Null
+from isocortex.run.asked_splits import StricterSplits
 from isocortex.run.choosing import choose_benchmarks, choose_models
 from isocortex.run.same_name import refuse_shared_names
 from isocortex.scoring.stats import DRAWS
@@ -60,6 +61,10 @@ class RunConfig:
     null
         What chance gives is found by permuting stimuli: "default", "N", "within:COLUMN" or "N,within:COLUMN" (see
         ``run.permuting.Null``); a finished result without it is given it. None: not asked for.
+    splits
+        Stricter splits than those of the benchmark, by name: "leave-COLUMN-out", "leave-COLUMN=VALUE-out",
+        "out-of-distribution" or "clusters:K:MODEL" (see ``run.asked_splits.StricterSplits``). None: as the benchmark
+        says.
     limit
         A trial on so many stimuli, spread evenly over the canonical order; its results lie in a folder of their own.
     """
@@ -75,6 +80,7 @@ class RunConfig:
     cells: tuple[str, ...] = ()
     draws: int | None = None
     null: str | None = None
+    splits: str | None = None
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +88,8 @@ class RunConfig:
             raise SettingsError(f"Draws are {DRAWS:,} to {MOST_DRAWS:,}; found {self.draws:,}.")
         if self.null is not None:
             Null.parse(self.null)  # refused at once
+        if self.splits is not None:
+            StricterSplits.parse(self.splits)
         if self.limit is not None and self.limit < FEWEST_STIMULI:
             raise SettingsError(f"A trial takes {FEWEST_STIMULI} stimuli or more; found {self.limit}.")
 
@@ -128,12 +136,13 @@ class Cell:
     suites: tuple[str, ...] = ()
     limit: int | None = None
     summed: bool = False
+    splits: str | None = None
 
     @property
     def id(self) -> str:
         """A digest of what was asked, known before anything is loaded; names the cell and its failure."""
-        limited = [] if self.limit is None else [self.limit]
-        return short(digest_of([asdict(self.asked), self.layers, self.seed, *limited]))
+        further = [item for item in (self.limit, self.splits) if item is not None]
+        return short(digest_of([asdict(self.asked), self.layers, self.seed, *further]))
 
     @property
     def name(self) -> str:
@@ -142,8 +151,8 @@ class Cell:
 
     @property
     def named_benchmark(self) -> str:
-        """The benchmark as results call it: a trial says that it is one, so that it stands beside no result."""
-        return f"{self.benchmark}{trial_mark(self.limit)}"
+        """The benchmark as results call it: with stricter splits, or as a trial, it stands beside no other result."""
+        return f"{self.benchmark}{splits_mark(self.splits)}{trial_mark(self.limit)}"
 
     @property
     def extraction(self) -> str:
@@ -186,13 +195,14 @@ def plan(resolver: Resolver, models: Sequence[str], benchmarks: Sequence[str], c
         parse_reduction(card.reduction)
         for (model, variant), model_globbed in chosen_models.items():
             _refuse_sum(resolver, model, metric)
+            _refuse_splits(resolver, model, card, metric, config.splits)
             problem = _mismatch(resolver, model, benchmark, modality)
             if problem is None:
                 asked = _asked(resolver, model, variant, benchmark, card.version)
                 parts = (dataset, stimuli, metric, card.reduction)
                 suites = tuple(how.suites)
                 summed = bool(resolver.summands(model))
-                asked_for = (config.layers, config.seed, asked, suites, config.limit, summed)
+                asked_for = (config.layers, config.seed, asked, suites, config.limit, summed, config.splits)
                 cells[Cell(model, variant, benchmark, *parts, *asked_for)] = None
             elif model_globbed or how.globbed:
                 left_out.append(f"{model}@{variant} × {benchmark}")
@@ -273,6 +283,31 @@ def _refuse_sum(resolver: Resolver, model: str, metric: str) -> None:
         raise UsageError(
             f"The metric {metric!r} takes one model at a time, and {model!r} is several. Metrics that fit several "
             f"feature spaces: {shorten(able) or 'none is installed'}."
+        )
+
+
+def _refuse_splits(resolver: Resolver, model: str, card: BenchmarkCard, metric: str, asked: str | None) -> None:
+    """Refuse stricter splits for a metric that has splits of its own, or none, and by features of what is scored."""
+    if asked is not None and card.splits is not None:
+        raise UsageError(f"{card.id} has splits of its own ({card.splits}). Score it without --splits.")
+    name = asked or card.splits
+    if name is None:
+        return
+    of_metric = resolver.card("metric", metric)
+    if not (isinstance(of_metric, MetricCard) and of_metric.splits):
+        able = [row.id for row in resolver.catalogue.of_kind("metric") if row.table.get("splits")]
+        raise UsageError(
+            f"The metric {metric!r} of {card.id} cannot be given splits ({name}). Metrics that can: "
+            f"{shorten(able, 9) or 'none is installed'}."
+        )
+    features = StricterSplits.parse(name).model
+    if not features:
+        return
+    known = {resolver.model_card(split_model_name(one)[0]).id for one in resolver.summands(model) or [model]}
+    if resolver.model_card(split_model_name(features)[0]).id in known:
+        raise UsageError(
+            f"Stimuli are clustered by features of another model than the one that is scored, and {model} is scored. "
+            "Leave it out, or name another in --splits."
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from isocortex.errors import StoreError, UsageError
 from isocortex.extraction.cached import Extraction, check_modality
 from isocortex.files.disk import home_expanded, write_atomic
 from isocortex.files.file_store import FileStore
+from isocortex.loading.model_sum import ModelSum
 from isocortex.loading.resolver import Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.kept_mapping import read_mapping
@@ -21,6 +24,7 @@ from isocortex.results.scores_file import write_netcdf
 if TYPE_CHECKING:
     import xarray as xr
 
+    from isocortex.activations.layer import Activations
     from isocortex.interfaces import ModelPlugin
 
 
@@ -60,11 +64,27 @@ def predict(
     chosen = resolver.stimuli(f"folder:{folder}" if folder.is_dir() else stimuli)
     check_modality(found.model, model.card, chosen)
     on = device_of(device, accelerated=model.accelerated)
-    made = Extraction(model, variant, chosen, found.reduction, on, reporter, Stopwatch(), batch_size=batch_size)
-    with made.in_folder(tuple(mapping.layers)) as (_, layers):
+    with contextlib.ExitStack() as stack:
+        layers: dict[str, Activations] = {}
+        for part, own, names, space in _parts(model, variant, tuple(mapping.layers)):
+            made = Extraction(part, own, chosen, found.reduction, on, reporter, Stopwatch(), batch_size=batch_size)
+            _, given = stack.enter_context(made.in_folder(names))
+            placed = given.values() if space is None else [layer.in_space(space) for layer in given.values()]
+            layers |= {layer.layer: layer for layer in placed}
         predicted = mapping.predict(layers)
     about = {"model": f"{found.model}@{found.variant}", "benchmark": found.benchmark, "result": found.digest}
     return predicted.assign_attrs({**about, "stimuli": chosen.id, "reduction": found.reduction})
+
+
+def _parts(
+    model: ModelPlugin, variant: Variant, layers: tuple[str, ...]
+) -> Iterator[tuple[ModelPlugin, Variant, tuple[str, ...], str | None]]:
+    """The model with its layers, or those that it is the sum of, each with its own layers and feature space."""
+    if not isinstance(model, ModelSum):
+        yield model, variant, layers, None
+        return
+    for space, (part, own) in model.parts.items():
+        yield part, own, model.layers_of(space, layers), space
 
 
 def _refuse_another(found: Result, model: ModelPlugin, variant: Variant) -> None:

@@ -23,7 +23,7 @@ from isocortex.files.libraries import library_versions
 from isocortex.loading.resolver import FOLDER_PREFIX, Resolver
 from isocortex.progress import Reporter, Stopwatch
 from isocortex.results.kept_arrays import different_values
-from isocortex.results.records import trial_mark
+from isocortex.results.records import row_of_benchmark, splits_mark, trial_mark
 from isocortex.results.result import Result, read_result
 from isocortex.run.asked_null import Null
 from isocortex.run.cell import CellWork
@@ -135,6 +135,7 @@ def rerun(
             out=kept,
             draws=found.n_draws or None,
             null=Null.of(found),
+            splits=_asked_splits(found),
             limit=found.limit,
         )
         again = _computed(found, path, config, reporter or Reporter(quiet=True))
@@ -200,10 +201,16 @@ def _planned(found: Result, benchmark: str, resolver: Resolver, config: RunConfi
 
 
 def _benchmark(path: Path, found: Result) -> str:
-    """Its ID, also of a trial; that of a folder is told by where the record lies."""
+    """Its ID, also of a trial or under stricter splits; that of a folder is told by where the record lies."""
     place = unquote(path.parent.parent.parent.name)
     name = place if place.startswith(FOLDER_PREFIX) else found.benchmark
-    return name.removesuffix(trial_mark(found.limit))
+    return row_of_benchmark(name, found.splits, found.limit)
+
+
+def _asked_splits(found: Result) -> str | None:
+    """Stricter splits that were asked for, and are not the benchmark's own."""
+    marked = found.benchmark.removesuffix(trial_mark(found.limit)).endswith(splits_mark(found.splits))
+    return found.splits if marked else None
 
 
 # --- what differs -----------------------------------------------------------------------------------------------------

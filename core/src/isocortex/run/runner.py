@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from isocortex.catalogue.cards import OWN_PACKAGE
 from isocortex.devices import device_of
 from isocortex.display import number
-from isocortex.errors import IsocortexError, SettingsError, StoreError, printable, shorten
+from isocortex.errors import IsocortexError, PluginError, SettingsError, StoreError, printable, shorten
 from isocortex.extraction.cached import Uncached, lock
 from isocortex.files import disk as store
 from isocortex.files.leftovers import sweep
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from isocortex.run.hook_caller import HookCaller
     from isocortex.run.plan import Cell, Plan, RunConfig
     from isocortex.scoring.comparison import Comparison
+    from isocortex.scoring.contract import Split
 
 
 #: what --keep takes that is no array of the scores
@@ -120,7 +121,7 @@ class Runner:
         while waiting:
             later: list[Cell] = []
             for cell in waiting:
-                if _benchmark(cell) in self.comparisons or not self.comparisons.full:
+                if (*_benchmark(cell), False) in self.comparisons or not self.comparisons.full:
                     yield cell
                 else:
                     later.append(cell)
@@ -285,18 +286,29 @@ class Runner:
         again = work.score(self.comparison, self.null)[0]
         return add_null(record_path(folder, found.digest), found, again)
 
-    def comparison(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
+    def comparison(
+        self, work: CellWork, baselines: Mapping[str, Activations], splits: Sequence[Split] = ()
+    ) -> Comparison:
         """The prepared brain side of a benchmark; kept for the next model.
 
         Baselines are the same for all cells of a benchmark: their models, stimuli and reduction are.
-        """
-        return self.comparisons.get(_benchmark(work.cell), lambda: self._prepared(work, baselines))
 
-    def _prepared(self, work: CellWork, baselines: Mapping[str, Activations]) -> Comparison:
+        Parameters
+        ----------
+        splits
+            In place of those that the metric draws: the stricter ones, or their ordinary counterparts.
+        """
+        of_counterparts = work.left_out is not None and splits is work.left_out.ordinary
+        key = (*_benchmark(work.cell), of_counterparts)
+        return self.comparisons.get(key, lambda: self._prepared(work, baselines, splits))
+
+    def _prepared(
+        self, work: CellWork, baselines: Mapping[str, Activations], splits: Sequence[Split] = ()
+    ) -> Comparison:
         cell, dataset = work.cell, work.dataset
         # the bootstrap needs predictions in any case
         arrays = [name for name in self.config.keep if name not in _NO_ARRAYS]
-        return work.metric.against(
+        comparison = work.metric.against(
             dataset.select(**work.card.select),
             settings=work.card.settings,
             seed=cell.seed,
@@ -306,13 +318,29 @@ class Runner:
                 keep=("prediction", *arrays),
                 baselines=baselines,
                 n_neuroids_total=None if dataset.responses is None else dataset.responses.sizes["neuroid"],
+                splits=splits,
             ),
         )
+        if not _as_given(comparison.splits, splits):
+            raise PluginError(f"{work.metric.card.id} says that it takes splits, and did not take those it was given.")
+        return comparison
 
 
-def _benchmark(cell: Cell) -> tuple[str, int]:
+def _benchmark(cell: Cell) -> tuple[str, int, str | None]:
     """What cells with one comparison have in common."""
-    return cell.benchmark, cell.seed
+    return cell.benchmark, cell.seed, cell.splits
+
+
+def _as_given(found: Sequence[Split], given: Sequence[Split]) -> bool:
+    """Whether a comparison has the splits that it was given, if any."""
+    import numpy as np
+
+    same = (
+        np.array_equal(one, other)
+        for own, own_given in zip(found, given, strict=False)
+        for one, other in zip(own, own_given, strict=True)
+    )
+    return not given or (len(found) == len(given) and all(same))
 
 
 def failure_path(folder: Path, cell: Cell) -> Path:
@@ -342,6 +370,7 @@ def _failed(cell: Cell, error: BaseException, watch: Stopwatch) -> Result:
         stimuli=cell.stimuli,
         metric=cell.metric,
         seed=cell.seed,
+        splits=cell.splits,
         limit=cell.limit,
         failure=Failure(
             kind=type(error).__name__,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +15,19 @@ from isocortex.errors import IsocortexError
 from isocortex.extraction import extractor as extraction
 from isocortex.extraction.hearing import heard
 from isocortex.extraction.steadiness import Steadiness
-from isocortex.run.cell import for_trial
+from isocortex.run.asked_splits import StricterSplits, splits_of_card
+from isocortex.run.tested_stimuli import for_trial
 from isocortex.scoring.contract import Preparation, Rules
 from isocortex.scoring.stats import DRAWS
 from isocortex.scoring.summary import by_region
 
 if TYPE_CHECKING:
+    from isocortex.data.dataset import Dataset
     from isocortex.data.stimuli import StimulusSet
     from isocortex.interfaces import LoadedModel, ModelPlugin
     from isocortex.loading.resolver import Resolver
     from isocortex.run.plan import Cell, RunConfig
+    from isocortex.scoring.comparison import Comparison
 
 #: stimuli that are run to find the speed of a model, and bytes of activations that they may take
 _FEW, _FEW_BYTES = 8, 256 << 20
@@ -60,19 +63,26 @@ def seconds_per_stimulus(
 
 @dataclass(frozen=True)
 class ScoringSpeed:
-    """Seconds of a benchmark: once, per cell, and per layer as a line over its number of units."""
+    """Seconds of a benchmark: once, per cell, per layer as a line over its number of units, and for models together.
+
+    ``together`` are those that so many models take beyond their layers one by one.
+    """
 
     once: float
     per_cell: float
     per_layer: float
     per_unit: float
+    together: Mapping[int, float] = field(default_factory=dict[int, float])
 
-    def of_cell(self, units: Sequence[int]) -> float:
-        """Seconds of one cell of which the layers have so many units."""
-        return self.per_cell + sum(self.per_layer + self.per_unit * n_units for n_units in units)
+    def of_cell(self, units: Sequence[int], n_spaces: int = 1) -> float:
+        """Seconds of one cell of which the layers have so many units, and are of so many models."""
+        alone = sum(self.per_layer + self.per_unit * n_units for n_units in units)
+        return self.per_cell + alone + self.together.get(n_spaces, 0.0)
 
 
-def scoring_speed(resolver: Resolver, cell: Cell, config: RunConfig, units: Sequence[int]) -> ScoringSpeed | str:
+def scoring_speed(
+    resolver: Resolver, cell: Cell, config: RunConfig, units: Sequence[int], n_spaces: Sequence[int] = ()
+) -> ScoringSpeed | str:
     """How long a benchmark takes, found by scoring made-up activations twice; or why that is not known.
 
     Parameters
@@ -81,29 +91,41 @@ def scoring_speed(resolver: Resolver, cell: Cell, config: RunConfig, units: Sequ
         One of the benchmark.
     units
         Numbers of units of the layers that will be scored.
+    n_spaces
+        Numbers of models that will be fitted together.
     """
     from isocortex.run.fetch import first_line
 
     try:
-        return _measured(resolver, cell, config, sorted({min(n, _MOST_UNITS) for n in units if n}))
+        few = sorted({min(n, _MOST_UNITS) for n in units if n})
+        return _measured(resolver, cell, config, few, sorted({n for n in n_spaces if n > 1}))
     except IsocortexError as error:
         return first_line(error)
     except (Exception, SystemExit) as error:  # whatever a third party's metric raises on what is made up
         return f"{type(error).__name__}: {first_line(error)}"
 
 
-def _measured(resolver: Resolver, cell: Cell, config: RunConfig, units: Sequence[int]) -> ScoringSpeed | str:
+def _measured(
+    resolver: Resolver, cell: Cell, config: RunConfig, units: Sequence[int], n_spaces: Sequence[int]
+) -> ScoringSpeed | str:
     card, metric = resolver.benchmark_card(cell.benchmark), resolver.metric(cell.metric)
     if card.baselines or not units:
         return "it has baselines" if card.baselines else "no layer has units"
+    splits = cell.splits or card.splits
+    if splits and StricterSplits.parse(splits).model:
+        return "its splits are found by clustering"
     start = time.perf_counter()
     dataset = for_trial(resolver.dataset(cell.dataset), cell.limit)
+    chosen = dataset.select(**card.select)
+    stricter = splits_of_card(StricterSplits.parse(splits), card, chosen, cell.seed).stricter if splits else ()
     comparison = metric.against(
-        dataset.select(**card.select),
+        chosen,
         settings=card.settings,
         seed=cell.seed,
         device=device_of(config.device),
-        preparation=Preparation(Rules.of(card, cell.seed, config.draws or DRAWS), keep=("prediction", *config.keep)),
+        preparation=Preparation(
+            Rules.of(card, cell.seed, config.draws or DRAWS), keep=("prediction", *config.keep), splits=stricter
+        ),
     )
     once = time.perf_counter() - start
     stream, timed = np.random.default_rng(0), dict[int, float]()
@@ -121,7 +143,22 @@ def _measured(resolver: Resolver, cell: Cell, config: RunConfig, units: Sequence
     per_cell = time.perf_counter() - start
     low, high = units[0], units[-1]
     slope = max(0.0, (timed[high] - timed[low]) / (high - low)) if high > low else 0.0
-    return ScoringSpeed(once, per_cell, max(0.0, timed[low] - slope * low), slope)
+    times = 2 if splits else 1  # the counterparts of stricter splits are scored, too
+    together = {n: times * _seconds_together(comparison, dataset, n, low, timed[low]) for n in n_spaces}
+    return ScoringSpeed(once, times * per_cell, times * max(0.0, timed[low] - slope * low), times * slope, together)
+
+
+def _seconds_together(comparison: Comparison, dataset: Dataset, n_spaces: int, n_units: int, alone: float) -> float:
+    """Seconds that so many made-up models of a layer each take together, beyond what each takes ``alone``."""
+    stream = np.random.default_rng(0)
+    made = [
+        Activations("made up", dataset.stimuli.ids, [stream.standard_normal((len(dataset.stimuli), n_units))])
+        for _ in range(n_spaces)
+    ]
+    layers = [layer.in_space(f"space {number}") for number, layer in enumerate(made)]
+    start = time.perf_counter()
+    comparison.score_all({layer.layer: layer for layer in layers})
+    return max(0.0, time.perf_counter() - start - n_spaces * alone)
 
 
 def seconds_of_run(
@@ -138,7 +175,12 @@ def seconds_of_run(
     """
     found = [need.get("seconds") for need in needs.values()]
     for name, speed in speeds.items():
-        known = [needs[cell.extraction].get("units") for cell in cells if cell.benchmark == name]
-        of_cells = [None if isinstance(speed, str) or not units else speed.of_cell(units) for units in known]
+        known = [needs[cell.extraction] for cell in cells if cell.benchmark == name]
+        of_cells = [
+            None
+            if isinstance(speed, str) or not need.get("units")
+            else speed.of_cell(need["units"], need.get("spaces", 1))
+            for need in known
+        ]
         found += [None if isinstance(speed, str) else speed.once, *of_cells]
     return None if None in found else sum(seconds for seconds in found if seconds is not None)

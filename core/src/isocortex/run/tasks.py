@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from isocortex.results.result import Result
 
 #: of a task file; raised when the fields of a task change
-FORMAT = 2
+FORMAT = 3
 
 _EXACTLY = {"extra": "forbid"}
 
@@ -315,7 +315,7 @@ def _extract(task: Extract, reporter: Reporter) -> None:
     from isocortex.devices import device_of
     from isocortex.extraction.cached import Extraction, check_modality
     from isocortex.loading.resolver import resolver
-    from isocortex.run.cell import for_trial
+    from isocortex.run.tested_stimuli import for_trial
 
     how = task.how
     with _working_in(how.folder):

@@ -11,6 +11,10 @@ from .contract import (
     Split as Split,
     of_neuroids as of_neuroids,
 )
+from .dimensionality import (
+    dimensionality_table as dimensionality_table,
+    effective_dimensionality as effective_dimensionality,
+)
 from .layer_choice import (
     along_layers as along_layers,
     as_layered as as_layered,

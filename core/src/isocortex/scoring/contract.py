@@ -157,6 +157,9 @@ class Preparation:
         Activations of the models that the benchmark names as baselines, one entry per layer.
     n_neuroids_total
         Number of neuroids before any selection; None: those of the target.
+    splits
+        Splits of the stimuli, places in the canonical order; a metric whose row says ``splits = true`` takes them in
+        place of those that it would draw. Empty: it draws its own.
 
     Examples
     --------
@@ -168,6 +171,7 @@ class Preparation:
     keep: tuple[str, ...] = KEEPABLE
     baselines: Mapping[str, Activations] = field(default_factory=lambda: MappingProxyType({}))
     n_neuroids_total: int | None = None
+    splits: Sequence[Split] = ()
 
 
 class Contract(ABC):

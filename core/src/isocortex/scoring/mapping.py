@@ -40,6 +40,8 @@ class LayerMap:
 class LinearMapping:
     """A linear map of layers to neuroids: ŷ = ȳ + (x − x̄) W, each neuroid from the layer that was chosen for it.
 
+    Of several feature spaces each neuroid has a layer of each, whose maps add up.
+
     Attributes
     ----------
     layers
@@ -47,7 +49,7 @@ class LinearMapping:
     intercept
         (n_neuroids,) ȳ, training mean of the responses.
     alpha
-        (n_neuroids,) penalty, as scikit-learn's ``Ridge(alpha)``.
+        (n_neuroids,) penalty, as scikit-learn's ``Ridge(alpha)``; of several feature spaces (n_spaces, n_neuroids).
     neuroid
         Coordinates of the neuroids, in order.
     """

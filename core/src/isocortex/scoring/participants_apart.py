@@ -10,10 +10,10 @@ import numpy as np
 
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.files.digests import digest_of
+from isocortex.scoring.contract import Resampled
 from isocortex.scoring.layer_choice import measure_of
 from isocortex.scoring.stats import draw_counts, over_participants
 from isocortex.scoring.summary import region_rows
-from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -160,7 +160,7 @@ class _Draws:
     def __init__(self, parts: Mapping[str, Comparison], scores: Mapping[str, xr.Dataset]) -> None:
         self.parts, self.scores = parts, scores
 
-    def __call__(self, scores: xr.Dataset, n_draws: int, seed: int) -> tuple[Array, str] | None:
+    def __call__(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         del scores
         drawn = [part.resample(self.scores[name], n_draws, seed) for name, part in self.parts.items()]
         known = [draws for draws in drawn if draws is not None]
@@ -168,6 +168,6 @@ class _Draws:
             return None
         if len(known) == 1:
             return known[0]
-        columns = np.stack([draws for draws, _ in known], axis=1)  # (n_draws, n_participants), over the same stimuli
+        columns = np.stack([one.draws for one in known], axis=1)  # (n_draws, n_participants), over the same stimuli
         weights = draw_counts(len(known), n_draws, seed, "participants")
-        return over_participants(columns, weights), "stimuli × participants"
+        return Resampled(over_participants(columns, weights), "stimuli × participants")

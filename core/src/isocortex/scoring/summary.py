@@ -62,6 +62,10 @@ class Summary(Displayed, BaseModel):
     layer_rule: str
     n_layers_searched: int
     best_layer: str
+    n_units: int | None = Field(default=None, description="of the layer that is read out; none where several are")
+    dimensionality: float | None = Field(
+        default=None, description="effective, of the layer that is read out, over the stimuli; none where several are"
+    )
     layers: list[LayerValue] = Field(default_factory=list[LayerValue])
     stage: Stage | None = Field(default=None, description="depth of the best layer; none for a single layer")
     n_stimuli: int
@@ -84,6 +88,12 @@ class Summary(Displayed, BaseModel):
     n_permutations: int | None = Field(default=None, description="that p rests on")
     n_exceeding: int | None = Field(default=None, description="permutations that do at least as well")
     most_permutations: int | None = Field(default=None, description="B, that would have been made without an early end")
+    ordinary: float | None = Field(
+        default=None, description="under stricter splits: the value with others of its kind in as large a training set"
+    )
+    drop: float | None = Field(default=None, description="ordinary less value")
+    drop_low: float | None = Field(default=None, description="2.5 % of the draws, paired over the same stimuli")
+    drop_high: float | None = Field(default=None, description="97.5 % of the draws, paired over the same stimuli")
     also: dict[str, float | None] = Field(default_factory=dict, description="further measures, by name")
     draws: list[float] | None = Field(default=None, exclude=True, description="bootstrap draws; kept in scores.nc")
 

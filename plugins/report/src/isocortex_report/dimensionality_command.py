@@ -30,7 +30,7 @@ def dimensionality(
     """
     import isocortex
     from isocortex.errors import UsageError
-    from isocortex_metrics.geometry.effective_dimensionality import dimensionality_table
+    from isocortex.scoring import dimensionality_table
 
     if as_json and as_csv:
         raise UsageError("Give --json or --csv, not both.")

@@ -17,9 +17,16 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import SettingsError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
-from isocortex.scoring import measure_of, score_layers
+from isocortex.scoring import LayerMap, LinearMapping, measure_of, score_layers
 from isocortex.typing import Array
-from isocortex_metrics.encoding.feature_spaces import MAX_SPACES, SpacesFit, given_fit, product_measure, searched_fit
+from isocortex_metrics.encoding.feature_spaces import (
+    MAX_SPACES,
+    SpacesFit,
+    given_fit,
+    product_measure,
+    searched_fit,
+    space_duals,
+)
 from isocortex_metrics.encoding.linear_comparison import NoiseCorrection
 from isocortex_metrics.encoding.ridge import RidgeComparison, RidgeSettings
 from isocortex_metrics.encoding.split_fits import FitPlan
@@ -33,7 +40,7 @@ from isocortex_metrics.target.splits import columns_of, draw_splits, stack_tests
 if TYPE_CHECKING:
     import xarray as xr
 
-    from isocortex.scoring import LinearMapping, Stage
+    from isocortex.scoring import Stage
 
 _TOGETHER = "spaces together"
 #: what a layer has by itself, and a space has not
@@ -85,7 +92,7 @@ class BandedRidge(MetricPlugin):
         """
         chosen = check_settings(BandedRidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        splits = draw_splits(target, responses, chosen, seed)
+        splits = list(preparation.splits) or draw_splits(target, responses, chosen, seed)
         comparison = BandedRidgeComparison(
             responses, splits, chosen.penalties, chosen.noise_correction, device=device, preparation=preparation
         )
@@ -164,9 +171,7 @@ class BandedRidgeComparison(RidgeComparison):
         AlignmentError, DataError
             A stimulus has no activations, or they are not finite.
         """
-        spaces: dict[str, dict[str, Activations]] = {}
-        for name, layer in layers.items():
-            spaces.setdefault(layer.space, {})[name] = layer
+        spaces = _by_space(layers)
         if len(spaces) < 2:
             return super().score_all(layers)
         self._check_number(len(spaces))
@@ -257,8 +262,36 @@ class BandedRidgeComparison(RidgeComparison):
         return out_of_sample_r2((centred - (prediction - mean)) ** 2, centred**2, counts)
 
     def fit(self, layers: Mapping[str, Activations], split: Split | None = None) -> LinearMapping | None:
-        """As for ridge; of several spaces none is given."""
-        return super().fit(layers, split) if len({layer.space for layer in layers.values()}) < 2 else None
+        """As for ridge; of several spaces each neuroid has a map from the chosen layer of each, which add up.
+
+        ``alpha`` of the map is (n_spaces, n_neuroids), the penalties in the order of the spaces.
+        """
+        spaces = _by_space(layers)
+        if len(spaces) < 2:
+            return super().fit(layers, split)
+        self._check_number(len(spaces))
+        everything = np.arange(self.n_stimuli)
+        train = everything if split is None else split.train
+        alone = self.keeping()
+        alone.penalties, alone.splits = None, [Split(train, train)]
+        n_neuroids = self.responses.shape[1]
+        chosen = np.stack([_chosen_names(score_layers(alone, members), n_neuroids) for members in spaces.values()])
+        penalties, duals = np.empty(chosen.shape), np.empty((len(spaces), len(train), n_neuroids))
+        combinations, group = np.unique(chosen, axis=1, return_inverse=True)
+        grams = {name: self.gram(layers[name]) for name in np.unique(chosen).tolist()}
+        for place, names in enumerate(combinations.T):
+            columns = np.flatnonzero(group.ravel() == place)
+            kernels = [grams[name] for name in names]
+            penalties[:, columns] = self._fitted(kernels, Split(train, train[:1]), columns).penalties
+            responses = like(self.responses[np.ix_(train, columns)], kernels[0])
+            duals[:, :, columns] = space_duals(kernels, penalties[:, columns], train, responses)
+        maps: dict[str, LayerMap] = {}
+        for own, dual in zip(chosen, duals, strict=True):
+            for name in dict.fromkeys(own.tolist()):
+                columns = np.flatnonzero(own == name)
+                maps[name] = self.map_of(layers[name], columns, train, dual[:, columns])
+        neuroid = self.neuroid.to_dataset(name="response").drop_vars("response")
+        return LinearMapping(maps, self.responses[train].mean(axis=0), penalties, neuroid)
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
         """One space as ``ridge``; of several the search and the choice of layers are repeated for each permutation."""
@@ -292,6 +325,20 @@ class BandedRidgeComparison(RidgeComparison):
     def stage(self, scores: xr.Dataset) -> Stage | None:
         """Layers of several models have no order among each other."""
         return None if "joint_r" in scores else super().stage(scores)
+
+
+def _by_space(layers: Mapping[str, Activations]) -> dict[str, dict[str, Activations]]:
+    """Layers of each feature space, in order."""
+    spaces: dict[str, dict[str, Activations]] = {}
+    for name, layer in layers.items():
+        spaces.setdefault(layer.space, {})[name] = layer
+    return spaces
+
+
+def _chosen_names(scores: xr.Dataset, n_neuroids: int) -> Array:
+    """(n_neuroids,) names of the layers that were chosen in the one split."""
+    chosen = np.broadcast_to(scores["chosen"].values, (1, n_neuroids))[0]
+    return scores["layer"].values.astype(str)[chosen]
 
 
 def part_name(space: str) -> str:

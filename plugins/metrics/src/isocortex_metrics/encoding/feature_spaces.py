@@ -6,7 +6,7 @@ min ‖Y − Σ_b X_b W_b‖² + Σ_b λ_b ‖W_b‖², in the dual K = Σ_b K_b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -167,19 +167,53 @@ def _generalised_errors(basis: SplitBasis, centred: Array) -> Array:
 
 
 def _of_spaces(kernels: Sequence[Array], weights: Array, train: Array, rows: Array, responses: Array) -> Array:
-    """(n_spaces, n_rows, n_neuroids) predictions of K = Σ_b w_b K_b with alpha 1, neuroids of equal ratios together."""
+    """(n_spaces, n_rows, n_neuroids) predictions of K = Σ_b w_b K_b with alpha 1."""
     found = np.zeros((len(kernels), len(rows), responses.shape[1]))
+    crosses = [_cross(kernel, train, rows) for kernel in kernels]
+    for columns, ratio, dual in _duals(kernels, weights, train, responses):
+        for space in np.flatnonzero(ratio):
+            found[space][:, columns] = to_numpy(float(ratio[space]) * (crosses[space] @ dual))
+    return found
+
+
+def _duals(
+    kernels: Sequence[Array], weights: Array, train: Array, responses: Array
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Places of neuroids of equal ratios of weights, their ratios (n_spaces,), and dual weights (n_train, n_places)."""
     total = weights.sum(axis=0)
     ratios, group = np.unique((weights / total).round(12), axis=1, return_inverse=True)
     centred, _ = centred_responses(responses)
-    crosses = [_cross(kernel, train, rows) for kernel in kernels]
     for number in range(ratios.shape[1]):
         columns = np.flatnonzero(group.ravel() == number)
         ratio = weights[:, columns[0]] / total[columns[0]]
-        basis = split_basis(mixed(kernels, ratio), train, rows)
-        dual = dual_weights(basis, centred[:, columns], 1.0 / total[columns])
+        basis = split_basis(mixed(kernels, ratio), train, train[:1])
+        yield columns, ratio, dual_weights(basis, centred[:, columns], 1.0 / total[columns])
+
+
+def space_duals(kernels: Sequence[Array], penalties: Array, train: Array, responses: Array) -> Array:
+    """What the map of each space is made of: W_b = (X_b − x̄_b)ᵀ D_b, from the penalties that a fit has found.
+
+    Parameters
+    ----------
+    kernels, train, responses
+        As for ``searched_fit``.
+    penalties
+        (n_spaces, n_neuroids), as ``SpacesFit`` has them.
+
+    Returns
+    -------
+    (n_spaces, n_train, n_neuroids); 0 for a space without a part.
+
+    Examples
+    --------
+    >>> x = np.array([[-1.0], [1.0]])
+    >>> (x.T @ space_duals([x @ x.T], np.array([[2.0]]), np.arange(2), x)[0]).tolist()  # slope 2 / (2 + 2)
+    [[0.5]]
+    """
+    found = np.zeros((len(kernels), len(train), responses.shape[1]))
+    for columns, ratio, dual in _duals(kernels, 1.0 / penalties, train, responses):
         for space in np.flatnonzero(ratio):
-            found[space][:, columns] = to_numpy(float(ratio[space]) * (crosses[space] @ dual))
+            found[space][:, columns] = to_numpy(float(ratio[space]) * dual)
     return found
 
 

@@ -74,7 +74,7 @@ class OneToOne(MetricPlugin):
         del device
         chosen = check_settings(MatchingSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        splits = draw_splits(target, responses, chosen, seed)
+        splits = list(preparation.splits) or draw_splits(target, responses, chosen, seed)
         comparison = MatchingComparison(
             responses, splits, self.match(), _groups(responses, chosen), chosen.noise_correction, preparation
         )

@@ -83,7 +83,7 @@ class PcaRidge(MetricPlugin):
         """
         chosen = check_settings(PcaRidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        splits = draw_splits(target, responses, chosen, seed)
+        splits = list(preparation.splits) or draw_splits(target, responses, chosen, seed)
         n_components = components_for(splits, chosen.n_components)
         found = PcaRidgeComparison(responses, splits, chosen, n_components, device=device, preparation=preparation)
         found.split_columns = columns_of(target, chosen)

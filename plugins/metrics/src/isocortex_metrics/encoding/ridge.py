@@ -72,7 +72,7 @@ class Ridge(MetricPlugin):
         """
         chosen = check_settings(RidgeSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        splits = draw_splits(target, responses, chosen, seed)
+        splits = list(preparation.splits) or draw_splits(target, responses, chosen, seed)
         comparison = RidgeComparison(
             responses, splits, noise_correction=chosen.noise_correction, device=device, preparation=preparation
         )
@@ -145,14 +145,17 @@ class RidgeComparison(LinearComparison):
             basis = leading(basis, int(scores["n_components"]))
         alpha = 10.0 ** scores["alpha"].values[columns] * (basis.mean_eigenvalue or 1.0)
         centred, _ = centred_responses(like(self.responses[np.ix_(train, columns)], basis.vectors))
-        dual = to_numpy(dual_weights(basis, centred, alpha))
+        return self.map_of(layer, columns, train, to_numpy(dual_weights(basis, centred, alpha))), alpha
+
+    def map_of(self, layer: Activations, columns: Array, train: Array, dual: Array) -> LayerMap:
+        """The map W = (X − x̄)ᵀ D of a layer to some neuroids, from dual weights D (n_train, n_columns)."""
         mean, weights, first = np.empty(layer.n_units), np.empty((layer.n_units, len(columns))), 0
         for block in layer.blocks([self.stimulus_id[place] for place in train]):
             part = slice(first, first + block.shape[1])
             mean[part] = block.mean(axis=0, dtype=np.float64)
             weights[part] = (block - mean[part]).T @ dual
             first += block.shape[1]
-        return LayerMap(columns, mean, weights), alpha
+        return LayerMap(columns, mean, weights)
 
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)

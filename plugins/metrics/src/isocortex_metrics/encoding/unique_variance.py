@@ -81,7 +81,7 @@ class UniqueVariance(MetricPlugin):
         """
         chosen = check_settings(UniqueVarianceSettings, settings, self.card.id)
         responses = responses_of(target, self.card.id)
-        splits = draw_splits(target, responses, chosen, seed)
+        splits = list(preparation.splits) or draw_splits(target, responses, chosen, seed)
         comparison = UniqueVarianceComparison(responses, splits, chosen.model_shares, device, preparation)
         comparison.split_columns = columns_of(target, chosen)
         return comparison

@@ -51,7 +51,7 @@ def loaded_dataset(result: Result, cell: Path | None) -> Dataset | None:
 def _selected(whole: Dataset, result: Result) -> Dataset | None:
     """What the benchmark's row takes of the data set; None where the row is not installed or takes all."""
     try:
-        card: Any = isocortex.load_card("benchmark", result.benchmark)
+        card: Any = isocortex.load_card("benchmark", result.benchmark_id)
         return whole.select(**card.select) if card.select else None
     except IsocortexError:
         return None

@@ -55,9 +55,7 @@ def blocks_of(group: Group, citations: Citations) -> Blocks:
     """Everything that is known of how the results of a group were made."""
     unsaid: list[str] = []
     data = " ".join(_data(group, citations))
-    procedure = " ".join(
-        [_reduction(group), *_metric(group, citations, unsaid), *_layers(group), *_splits(group.facts)]
-    )
+    procedure = " ".join([_reduction(group), *_metric(group, citations, unsaid), *_layers(group), *_splits(group)])
     statistics = " ".join([*_ceiling(group, citations), *_interval(group, citations, unsaid)])
     name = one_line(group.first.benchmark)
     return Blocks(data, procedure, statistics, [f"{name}: {line}" for line in unsaid])
@@ -172,10 +170,40 @@ def _layers(group: Group) -> list[str]:
     return lines
 
 
-def _splits(facts: dict[str, Any]) -> list[str]:
+def _splits(group: Group) -> list[str]:
+    facts, stricter = group.facts, group.first.splits
+    if stricter is not None:
+        return [*_stricter(stricter), _DROP]
     if "n_splits" in facts and {"n_train", "n_test"} <= facts.keys():
         return [f"Each split had {facts['n_train']} training and {facts['n_test']} test stimuli."]
     return []
+
+
+_DROP = (
+    "Each was tested in two halves after training on stimuli of all others. The drop is the difference to the score of "
+    "the same halves after training on as many stimuli, drawn from all that were not tested, its own kind included."
+)
+
+
+def _stricter(name: str) -> list[str]:
+    """What stricter splits leave out of training.
+
+    Examples
+    --------
+    >>> _stricter("leave-category-out")
+    ['Every category in turn was left out of training.']
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "clusters":
+        count, _, model = rest.partition(":")
+        how = f"{count} clusters by the features of {one_line(model)} (Ward's linkage of Euclidean distances)"
+        return [f"Stimuli were divided into {how}, and every cluster in turn was left out of training."]
+    column, _, value = name.removeprefix("leave-").removesuffix("-out").partition("=")
+    if name == "out-of-distribution":
+        return ["The stimuli that the data set calls out of distribution were left out of training."]
+    if value:
+        return [f"The stimuli of which {one_line(column)} is {one_line(value)} were left out of training."]
+    return [f"Every {one_line(column)} in turn was left out of training."]
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class Group:
 
     def card(self, kind: str) -> Any:
         """The installed card of its benchmark, data set, stimuli or metric; None: there is none."""
-        return self.cards.get((kind, str(getattr(self.first, kind))))
+        return self.cards.get((kind, named(self.first, kind)))
 
     @property
     def account(self) -> Account:
@@ -116,6 +116,8 @@ class Group:
         if card is not None and is_code_of(card, self.first):
             given = _in_full(card, given)
             constants = _constants(card, self.account.constants)
+        if self.first.splits is not None:
+            given["scheme"] = self.first.splits  # in place of the splits that the settings speak of
         return {name: value for name, value in constants.items() if name not in known} | dict(_flat(given))
 
 
@@ -147,8 +149,18 @@ def cards_of(results: Iterable[Result]) -> Cards:
     return {
         (kind, name): card
         for kind in kinds
-        for name, card in isocortex.load_cards(kind, (str(getattr(result, kind)) for result in known)).items()
+        for name, card in isocortex.load_cards(kind, (named(result, kind) for result in known)).items()
     }
+
+
+def named(result: Result, kind: str) -> str:
+    """What a result names of a kind, as it is installed.
+
+    Examples
+    --------
+    >>> # named(result, "benchmark")
+    """
+    return result.benchmark_id if kind == "benchmark" else str(getattr(result, kind))
 
 
 def is_code_of(card: MetricCard, result: Result) -> bool:

@@ -10,15 +10,18 @@ import xarray as xr
 
 from isocortex.activations.layer import Activations
 from isocortex.errors import AlignmentError, DataError, SettingsError
-from isocortex_metrics.geometry import effective_dimensionality as module
-from isocortex_metrics.geometry.effective_dimensionality import (
+from isocortex.results.sizes import size_text
+from isocortex.scoring import dimensionality as module
+from isocortex.scoring.dimensionality import (
     VARIANTS,
     dimensionality_table,
     effective_dimensionality,
     participation_ratio,
+    with_sizes,
 )
+from isocortex.scoring.summary import LayerValue, Summary
 
-GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 PUBLISHED = ["raw", "demeaned", "z-scored"]
 
 
@@ -156,3 +159,29 @@ def test_memory_is_one_block_and_not_the_layer(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert peak < 80e6
     assert found["units"].iloc[0] == pytest.approx(by_eigenvalues(np.asarray(wide[:, :1000]), "units"), rel=1e-6)
+
+
+# --- the layer that is read out ---------------------------------------------------------------------------------------
+
+
+def a_row(shares: dict[str, float]) -> Summary:
+    layers = [LayerValue(name=name, value=0.1, read_out=share) for name, share in shares.items()]
+    given = {"statistic": "r", "target": "pooled", "layer_rule": "x", "n_layers_searched": 2, "n_stimuli": 9}
+    return Summary(**given, value=0.1, best_layer="a", layers=layers)
+
+
+def test_rows_have_the_size_of_the_one_layer_that_they_read_out() -> None:
+    """Over the stimuli of the benchmark alone; of several layers, or several models, there is none."""
+    stream = np.random.default_rng(0)
+    x = stream.normal(size=(20, 7)) * [9, 3, 1, 1, 1, 1, 1]
+    ids = [f"s{place}" for place in range(20)]
+    layers = {"a": Activations("a", ids, [x]), "b": Activations("b", ids, [np.ones((20, 3))])}
+    rows = [a_row({"a": 1.0, "b": 0.0}), a_row({"a": 0.5, "b": 0.5}), a_row({"a": 0.0, "b": 1.0})]
+    found = with_sizes(rows, layers, ids[4:])
+    assert (found[0].n_units, found[0].dimensionality) == (7, pytest.approx(by_eigenvalues(x[4:], "units"), rel=1e-10))
+    assert (found[1].n_units, found[1].dimensionality) == (None, None)
+    assert (found[2].n_units, found[2].dimensionality) == (3, None), "nothing varies"
+    spaces = {"p a": layers["a"].in_space("p"), "q b": layers["b"].in_space("q")}
+    assert with_sizes([a_row({"p a": 1.0, "q b": 0.0})], spaces, ids)[0].n_units is None
+    assert size_text(found[0].model_dump()) == f"7 ({np.log10(by_eigenvalues(x[4:], 'units')):.2f})"
+    assert [size_text(row.model_dump()) for row in found[1:]] == ["–", "3 (–)"]

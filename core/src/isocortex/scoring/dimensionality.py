@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex.activations import Activations
+from isocortex.activations.layer import Activations
 from isocortex.errors import DataError, SettingsError, suggest
 from isocortex.typing import Array
-from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from isocortex.scoring.summary import Summary
 
+
+#: stimuli without which nothing varies
+FEWEST = 2
 #: what is left after centring below this share (of the size before) is rounding
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 #: units whose values differ by fewer steps of their own precision are constant
@@ -163,6 +166,36 @@ def dimensionality_table(
     return table.astype({"n_stimuli": int, "n_units": int}).rename_axis("layer")
 
 
+def with_sizes(rows: Sequence[Summary], layers: Mapping[str, Activations], stimulus_id: Sequence[str]) -> list[Summary]:
+    """Rows with the number of units and the effective dimensionality of the layer that each reads out.
+
+    A row that reads out several layers, or the layers of several models, has none. A layer that several rows read out
+    is looked at once; this takes as long as one matrix (stimuli × stimuli) of its units, and memory for three.
+
+    Parameters
+    ----------
+    layers
+        All that were scored, by name.
+    stimulus_id
+        The stimuli of the benchmark.
+    """
+    if len({layer.space for layer in layers.values()}) > 1:
+        return list(rows)
+    sizes: dict[str, dict[str, Any]] = {}
+    found: list[Summary] = []
+    for row in rows:
+        read_out = [layer.name for layer in row.layers if layer.read_out > 0]
+        if len(read_out) != 1 or read_out[0] not in layers or len(stimulus_id) < FEWEST:
+            found.append(row)
+            continue
+        layer = layers[read_out[0]]
+        if layer.layer not in sizes:
+            size = effective_dimensionality(layer, stimulus_id=stimulus_id)
+            sizes[layer.layer] = {"n_units": layer.n_units, "dimensionality": None if np.isnan(size) else size}
+        found.append(row.model_copy(update=sizes[layer.layer]))
+    return found
+
+
 def participation_ratio(covariance: Array) -> float:
     r"""(Σ_i λ_i)² / Σ_i λ_i² of the eigenvalues of a covariance matrix, from its trace and its entries.
 
@@ -207,7 +240,7 @@ def _dimensionalities(
                 f"It has {', '.join(VARIANTS)}."
             )
     n_stimuli = len(activations.rows(stimulus_id))
-    if n_stimuli < 2:
+    if n_stimuli < FEWEST:
         raise DataError(f"Effective dimensionality needs at least 2 stimuli; {activations.layer!r} has {n_stimuli}.")
     precision = _precision(activations)
     blocks = activations.blocks(stimulus_id, max(1, _BLOCK_VALUES // n_stimuli), any_scale=True)
@@ -255,9 +288,8 @@ def _kernels(
     blocks: Iterable[Array], n_stimuli: int, variants: Mapping[str, _Variant], precision: float
 ) -> dict[str, Array]:
     kernels = {name: _Kernel(n_stimuli, variant) for name, variant in variants.items()}
-    with few_threads(n_stimuli):
-        for block in blocks:
-            values = block.astype(np.float64)
-            for kernel in kernels.values():
-                kernel.add(values, precision)
+    for block in blocks:
+        values = block.astype(np.float64)
+        for kernel in kernels.values():
+            kernel.add(values, precision)
     return {name: kernel.result() for name, kernel in kernels.items()}
