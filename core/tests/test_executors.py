@@ -12,7 +12,7 @@ import pytest
 
 import isocortex
 from isocortex.errors import ModalityError, PluginError, StoreError, UnknownIDError, UsageError
-from isocortex.run import executors
+from isocortex.files import children
 from isocortex.run.executors import Processes, executor_of, shares
 from isocortex.run.plan import Plan, RunConfig, plan
 from isocortex.run.tasks import Score, read_tasks, tasks_of
@@ -52,7 +52,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Started]:
 
     def stub(*codes: int) -> Started:
         made = Started(*codes)
-        monkeypatch.setattr(executors.subprocess, "Popen", made)
+        monkeypatch.setattr(children.subprocess, "Popen", made)
         return made
 
     return stub
@@ -192,7 +192,7 @@ def test_what_stops_the_parent_ends_the_processes(lab: Lab, monkeypatch) -> None
         started.append(true([sys.executable, "-S", "-c", sleep], **more))
         return started[0]
 
-    monkeypatch.setattr(executors.subprocess, "Popen", start)
+    monkeypatch.setattr(children.subprocess, "Popen", start)
     with pytest.raises(KeyboardInterrupt):
         processes(lab, 2).run(tasks_of(planned(lab), RunConfig()))
     assert started[0].poll() == 0, "its input was closed, and it was waited for"

@@ -12,7 +12,7 @@ from sklearn.cross_decomposition import PLSRegression
 from isocortex.errors import DataError
 from isocortex_metrics.brainscore import pls, power_iteration
 from isocortex_metrics.brainscore.compact import cholesky_factor, compact_features
-from isocortex_metrics.brainscore.pls import pls_components, pls_predictions
+from isocortex_metrics.brainscore.pls import pls_components, pls_of_brains, pls_predictions
 from isocortex_metrics.brainscore.splits import brainscore_splits
 from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.target.splits import Split
@@ -57,7 +57,10 @@ def assert_equal(found, expected, tolerance: float = 1e-11) -> None:
 
 @pytest.mark.parametrize(
     ("n_units", "n_neuroids", "n_components"),
-    [(50, 20, 25), (200, 20, 25), (10, 30, 8), (50, 200, 10), (300, 90, 10), (50, 1, 8), (50, 2, 8), (1, 3, 1)],
+    [
+        *[(50, 20, 25), (200, 20, 25), (10, 30, 8), (50, 200, 10), (300, 90, 10), (50, 1, 8), (50, 2, 8), (1, 3, 1)],
+        *[(50, 6, 25), (200, 16, 25)],
+    ],
 )
 @pytest.mark.parametrize("noise", [1.0, 0.0])
 def test_predictions_equal_scikit_learn(n_units, n_neuroids, n_components, noise) -> None:
@@ -104,6 +107,41 @@ def test_training_sets_of_any_size_and_many_at_once(monkeypatch) -> None:
     monkeypatch.setattr(pls, "_GROUP_BYTES", 1)
     for (one, _), (other, _) in zip(found, ours(features, responses, 10, splits), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_neuroids", [6, 20, 70])
+def test_brains_that_advance_together_are_predicted_as_each_alone(monkeypatch, n_neuroids) -> None:
+    features, responses = problem(200, n_neuroids)
+    stream = np.random.default_rng(3)
+    brains = np.stack([responses, responses[::-1], stream.standard_normal(responses.shape), responses, responses])
+    brains[1, :, 0] = 7.0  # another neuroid is the first that varies
+    brains[3] = 0.3
+    brains[4, :, :2] *= 1e5
+    splits = [*SPLITS, Split(np.arange(40), np.arange(40, 44))]
+    compact = compact_features([features], *features.shape)
+    expected = [list(pls_predictions(compact, one, splits, 12)) for one in brains]
+    for n_bytes in (128 * 1024**2, 1):
+        monkeypatch.setattr(pls, "_GROUP_BYTES", n_bytes)
+        found = pls_of_brains(compact, brains, splits, 12)
+        assert found.shape == (5, 5, 6, n_neuroids)
+        assert np.isnan(found[:, 4, 4:]).all(), "its test part is shorter"
+        for brain, own in zip(found, expected, strict=True):
+            for part, (deviation, _) in zip(brain, own, strict=True):
+                np.testing.assert_allclose(
+                    part[: len(deviation)], deviation, atol=1e-9 * max(1, np.abs(deviation).max())
+                )
+
+
+def test_a_matrix_that_needs_every_step_stops_at_the_last_one() -> None:
+    """Two eigenvalues that hardly differ: small matrices several steps at a time, larger ones one by one."""
+    small, start = np.diag([1.0, 1.0 - 1e-9, 0.5]), np.array([0.6, 0.8, 1e-3])
+    large = np.zeros((20, 20))
+    large[:3, :3] = small
+    for stop_before in (True, False):
+        few = power_iteration.power_iteration(small[None], start[None], np.array([True]), stop_before=stop_before)[0]
+        wide = np.r_[start, np.zeros(17)]
+        many = power_iteration.power_iteration(large[None], wide[None], np.array([True]), stop_before=stop_before)[0]
+        np.testing.assert_allclose(few / np.linalg.norm(few), many[:3] / np.linalg.norm(many), atol=1e-12)
 
 
 # --- input that is not well behaved -----------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -10,11 +12,12 @@ from isocortex.data import Dataset, Stimulus, StimulusSet, make_responses
 from isocortex.errors import DataError
 from isocortex_simulated.cortex import standardised_gram
 from isocortex_simulated.draws import Stream
-from isocortex_simulated.identification.answers import Answered, Share
+from isocortex_simulated.identification.answers import Answered, References, Share
 from isocortex_simulated.identification.brains import Template, as_dataset, brain_of
 from isocortex_simulated.identification.comparing import largest_p
 from isocortex_simulated.identification.contenders import seeds_of
 from isocortex_simulated.identification.spectrum import exponent_of, left_vectors, power_law, split_half_spectrum
+from isocortex_simulated.identification.typical import Typical
 
 N = 60
 STIMULI = StimulusSet(
@@ -146,20 +149,83 @@ def test_the_largest_value_is_the_closed_answer_and_seeds_are_one_family() -> No
     assert found.families_told_apart == ["A", "B"]
 
 
+def made_of(truth: np.ndarray, name: str) -> np.ndarray:
+    """Values of brains: truths reach .50 to .55, neighbours a tenth less."""
+    reached = Stream(0, name).uniform(len(truth), 0.5, 0.55)[:, None]
+    noise = 0.005 * Stream(0, f"{name}/noise").normal(len(truth), 3)
+    return reached - 0.1 * (np.arange(3) != truth[:, None]) + noise
+
+
 def many(p: float = 0.01) -> Answered:
-    """25 brains of each; truths reach .50 to .55, neighbours a tenth less."""
-    step = np.linspace(0.5, 0.55, 25)
-    rows = [[value - 0.1 * (k != truth) for k in range(3)] for truth in range(3) for value in step]
-    return answered(np.array(rows), [truth for truth in range(3) for _ in range(25)], p)
+    """25 brains of each, and 60 references."""
+    truth, known = np.repeat(np.arange(3), 25), np.repeat(np.arange(3), 60)
+    references = References(known, np.zeros(180), made_of(known, "references"))
+    surely = np.full(75, p)
+    return Answered(["a", "a'", "b"], ["A", "A", "B"], truth, made_of(truth, "brains"), surely, surely, references)
 
 
-def test_a_model_is_named_within_the_central_values_that_it_reaches_as_the_truth() -> None:
+def test_a_model_is_named_where_all_values_are_as_where_it_is_the_truth() -> None:
     named = many().named()
     assert named is not None
     assert (named == many().truth).sum() >= 0.8 * 75, "but for the tails"
     left_out = many().named_left_out()
     assert left_out is not None
     assert left_out.n_right == 0, "no neighbour reaches what it would reach as the truth"
+    typical = many().typical_of_truth()
+    assert typical is not None
+    assert typical.value >= 0.85
+
+
+def test_a_model_whose_own_value_is_usual_is_not_named_where_those_of_others_are_not() -> None:
+    usual = many()
+    values = usual.values.copy()
+    values[0] = [0.52, 0.50, 0.30]  # its sister is a tenth behind in every brain that is made of it
+    unusual = replace(usual, values=values)
+    named, expected = unusual.named(), usual.named()
+    assert named is not None
+    assert expected is not None
+    assert named[0] == -1
+    np.testing.assert_array_equal(named[1:], expected[1:])
+
+
+def by_hand(values: np.ndarray, layers: np.ndarray, brain: np.ndarray) -> float:
+    """D² of a brain to references, layer by layer."""
+    kept = [values[layers == layer] for layer in np.unique(layers) if (layers == layer).sum() >= 3]
+    within = np.concatenate([part - part.mean(axis=0) for part in kept])
+    covariance = within.T @ within / (len(within) - len(kept))
+    covariance = 0.9 * covariance + 0.1 * np.diag(np.diag(covariance))
+    return min((brain - part.mean(axis=0)) @ np.linalg.solve(covariance, brain - part.mean(axis=0)) for part in kept)
+
+
+def test_the_distance_and_its_limit_are_those_of_numpy_with_each_reference_left_out() -> None:
+    layers = np.array(["a"] * 30 + ["b"] * 29 + ["c"] * 2)
+    values = Stream(0, "values").normal(61, 4) @ Stream(0, "mixing").normal(4, 4) + (layers == "b")[:, None] * 3.0
+    own = [
+        by_hand(np.delete(values, k, axis=0)[:58], np.delete(layers, k)[:58], values[k]) for k in range(59)
+    ]  # c has too few to have a mean
+    expected = np.sort(own)[57 - 1]
+    typical = Typical(values, layers)
+    assert typical.limit == pytest.approx(expected)
+    brains = 3 * Stream(0, "brains").normal(200, 4)
+    near = np.array([by_hand(values, layers, brain) for brain in brains])
+    np.testing.assert_array_equal(typical(brains), near <= expected)
+    assert 20 < typical(brains).sum() < 180
+
+
+def test_brains_of_the_candidate_itself_are_typical_in_95_percent() -> None:
+    hits = []
+    for number in range(60):
+        drawn = Stream(number, "drawn").normal(60 + 40, 6) @ Stream(number, "mixing").normal(6, 6)
+        layers = np.arange(100) % 3
+        drawn += 5.0 * Stream(number, "means").normal(3, 6)[layers]
+        hits.append(Typical(drawn[:60], layers[:60])(drawn[60:]).mean())
+    assert abs(np.mean(hits) - 0.95) < 0.02
+
+
+def test_values_that_never_vary_say_nothing_and_those_that_are_not_there_are_not_typical() -> None:
+    values = np.c_[Stream(0, "values").normal(30, 2), np.zeros(30)]
+    typical = Typical(values, np.zeros(30))
+    assert typical(np.array([[0.0, 0.0, 9.0], [0.0, np.nan, 0.0]])).tolist() == [True, False]
 
 
 def test_nothing_is_named_where_it_does_not_surely_beat_other_families() -> None:

@@ -14,7 +14,7 @@ import isocortex
 from isocortex.data import Dataset, make_responses
 from isocortex.results import findings_of
 from isocortex_simulated.draws import Stream
-from isocortex_simulated.identification import run
+from isocortex_simulated.identification import blocks, run
 from isocortex_simulated.identification.brains import Template, as_dataset
 from isocortex_simulated.identification.comparing import largest_p
 from isocortex_simulated.identification.contenders import Contender, contenders_of
@@ -45,9 +45,9 @@ def truths(template: Template, models: tuple[str, ...] = MODELS) -> Truths:
 
 
 def asked(**more: Any) -> Question:
-    return Question(
-        BENCHMARK, **{"metrics": ("ridge",), "levels": (0.75,), "draws": (("", 2),), "n_samples": 60} | more
-    )
+    """Two brains of each by ridge; the open set is not asked."""
+    few = {"draws": (("", 2),), "n_samples": 60, "n_references": 20}
+    return Question(BENCHMARK, **{"metrics": ("ridge",), "levels": (0.75,), "open_levels": ()} | few | more)
 
 
 def recovered(out: Path, question: Question, models: tuple[str, ...] = MODELS) -> run.Found:
@@ -65,7 +65,7 @@ def test_values_and_samples_are_those_of_a_run_on_the_simulated_data_set(
     protocol = protocols_of(card_of(BENCHMARK), [metric], 1000)[metric]
     brains = [made.responses(place, 0, 0.6)[1] for place in range(len(made.contenders))]
     read = [readouts(protocol, made.template, brains)(one) for one in made.contenders]
-    for number in range(len(brains)) if metric == "ridge" else range(len(brains))[-1:]:
+    for number in range(len(brains)) if metric in ("ridge", "pls") else range(len(brains))[-1:]:
         results = isocortex.score(
             [one.name for one in made.contenders],
             as_dataset(made.template, brains[number]),
@@ -119,7 +119,7 @@ def test_a_seed_repeats_every_number_and_another_gives_others(tmp_path: Path) ->
 def test_a_run_that_was_interrupted_goes_on_and_damaged_brains_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "MOST_COLUMNS", 3 * 20)  # a block for each number of draw
+    monkeypatch.setattr(blocks, "MOST_COLUMNS", 3 * 20)  # a block for each number of draw
     whole = recovered(tmp_path / "whole", asked(draws=(("", 3),))).answered["ridge", 0.75]
     computed: list[int] = []
 
@@ -129,7 +129,7 @@ def test_a_run_that_was_interrupted_goes_on_and_damaged_brains_are_made_again(
             raise KeyboardInterrupt
         return readouts(*arguments)
 
-    monkeypatch.setattr(run, "readouts", counted)
+    monkeypatch.setattr(blocks, "readouts", counted)
     with pytest.raises(KeyboardInterrupt):
         recovered(tmp_path / "cut", asked(draws=(("", 3),)))
     kept = sorted((tmp_path / "cut").rglob("*.json"))
@@ -142,8 +142,33 @@ def test_a_run_that_was_interrupted_goes_on_and_damaged_brains_are_made_again(
     assert len(computed) == 5, "nothing is left to do"
 
 
+def test_parts_of_a_run_compute_the_same_bytes_and_leave_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "MOST_COLUMNS", 12 * 20)  # four draws of each candidate are a block
+    question = asked(draws=(("", 4),), open_levels=None)
+    whole = recovered(tmp_path / "whole", question)
+    for part in ((0, 2), (1, 2)):
+        run.compute_part(question, MODELS, tmp_path / "parts", lambda _: None, part)
+    first, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.json")} for name in ("whole", "parts")
+    )
+    assert first == other
+    assert len(first) == 6, "one block that is judged, five of references"
+    monkeypatch.setattr(blocks, "readouts", None)
+    found = recovered(tmp_path / "parts", question)
+    np.testing.assert_array_equal(found.answered["ridge", 0.75].values, whole.answered["ridge", 0.75].values)
+
+
+def test_references_are_other_brains_than_those_that_are_judged(tmp_path: Path) -> None:
+    found = recovered(tmp_path, asked(open_levels=None)).answered["ridge", 0.75]
+    assert found.references is not None
+    assert found.references.values.shape == (60, 3)
+    assert np.abs(found.references.values[:, None] - found.values).max(axis=2).min() > 1e-3
+
+
 def test_brains_of_noise_are_named_after_nobody(tmp_path: Path) -> None:
-    found = recovered(tmp_path, asked(levels=(0.001,), draws=(("", 20),))).answered["ridge", 0.001]
+    found = recovered(tmp_path, asked(levels=(0.001,), draws=(("", 20),), open_levels=None)).answered["ridge", 0.001]
     named = found.named()
     assert named is not None
     assert (named >= 0).mean() <= 0.05
@@ -151,7 +176,7 @@ def test_brains_of_noise_are_named_after_nobody(tmp_path: Path) -> None:
 
 def test_a_truth_of_few_dimensions_is_found_and_none_is_named_without_it(tmp_path: Path) -> None:
     """Noise features fill all dimensions, so that nobody could learn a readout of them from 38 stimuli."""
-    found = recovered(tmp_path, asked(levels=(0.75,), draws=(("", 20),))).answered["ridge", 0.75]
+    found = recovered(tmp_path, asked(draws=(("", 20),), open_levels=None)).answered["ridge", 0.75]
     of_labels = found.truth == MODELS.index("category")
     assert (found.closed[of_labels] == MODELS.index("category")).mean() >= 0.95
     named, left_out = found.named(), found.named(left_out=True)
@@ -178,6 +203,8 @@ def test_the_command_says_it_in_80_columns_and_info_keeps_a_line(isocortex: Any,
         "2",
         "--samples",
         "40",
+        "--references",
+        "20",
     )
     shown = isocortex(*base, "--reliability", "recorded,.4", "--metric", "procrustes")
     assert shown.returncode == 0, shown.stderr
@@ -204,6 +231,7 @@ def test_the_command_says_it_in_80_columns_and_info_keeps_a_line(isocortex: Any,
         (("--reliability", "much"), "or 'recorded'"),
         (("--draws", "pls"), "METRIC=N"),
         (("--draws", "0"), "at least one draw"),
+        (("--references", "9"), "20 references or more"),
         (("-m", "noise"), "hold the same values"),
     ],
 )
@@ -213,3 +241,18 @@ def test_what_cannot_be_answered_is_refused_in_a_line(
     done = isocortex("recover", BENCHMARK, "-m", "noise@random:0,category", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+@pytest.mark.long
+def test_two_processes_give_the_bytes_of_one(isocortex_process: Any, tmp_path: Path) -> None:
+    base = ("recover", "simulated-auditory.ridge", "--metric", "ridge,pls", "-m", "noise/2,category", "-m", "log-mel")
+    asked = (*base, "--draws", "30", "--references", "20", "--reliability", ".4,recorded", "--samples", "40")
+    one = isocortex_process(*asked, "--out", "one")
+    two = isocortex_process(*asked, "--out", "two", "--jobs", "2")
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    found = [
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.json")}
+        for folder in (tmp_path / "one", tmp_path / "two")
+    ]
+    assert found[0] == found[1]
+    assert one.stdout.rpartition("Kept in")[0] == two.stdout.rpartition("Kept in")[0]

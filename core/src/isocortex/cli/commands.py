@@ -253,7 +253,7 @@ def run_task(file: Path, log: Path | None, while_input_is_open: bool) -> None:
     An executor calls it, or a scheduler; 'score --dry-run --json' shows the tasks of a run.
     """
     from isocortex.cli.score import run_file
-    from isocortex.run.executors import end_with_the_input
+    from isocortex.files.children import end_with_the_input
 
     if while_input_is_open:
         end_with_the_input()

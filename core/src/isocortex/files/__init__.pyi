@@ -1,5 +1,6 @@
 from .archives import opened_source as opened_source
 from .array_files import check_hdf5 as check_hdf5, check_netcdf as check_netcdf, load_npy as load_npy
+from .children import end_with_the_input as end_with_the_input, side_by_side as side_by_side
 from .digests import (
     digest_file as digest_file,
     digest_files as digest_files,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,15 +10,12 @@ from typing import TYPE_CHECKING
 
 from isocortex.catalogue.cards import ExecutorCard
 from isocortex.errors import EXIT_FAILED, EXIT_USAGE, IsocortexError, PluginError, StoreError
-from isocortex.files.interruption import end_now, ended_with, keep_quiet, obey_signals
+from isocortex.files.children import side_by_side
 from isocortex.interfaces import Executor, Task
 from isocortex.run.tasks import run_tasks, write_tasks
 
 if TYPE_CHECKING:
     from isocortex.loading.resolver import Resolver
-
-#: seconds that processes have to end by themselves when this one is stopped
-_PATIENCE_S = 5.0
 
 
 class Local(Executor):
@@ -33,11 +27,7 @@ class Local(Executor):
 
 
 class Processes(Executor):
-    """Tasks are shared among processes of this machine, which end when this one does.
-
-    Each of them reads from a pipe that this process alone can write to: when it is closed, by whatever ends this
-    process, they end themselves.
-    """
+    """Tasks are shared among processes of this machine, which end when this one does."""
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Do all tasks in ``n_jobs`` processes.
@@ -48,20 +38,12 @@ class Processes(Executor):
             A process died; what it finished is kept.
         """
         parts = shares(tasks, self.n_jobs or os.cpu_count() or 1)
+        noted = [] if self.log is None else ["--log", str(self.log)]
         with tempfile.TemporaryDirectory(prefix="isocortex-tasks-") as folder:
-            running: list[subprocess.Popen[bytes]] = []
-            with ended_with(lambda: _kill(running)):
-                try:
-                    for number, part in enumerate(parts):
-                        path = Path(folder) / f"{number}.json"
-                        write_tasks(path, part)
-                        running.append(_started(path, len(parts), self.log))
-                    codes = [process.wait() for process in running]
-                finally:
-                    for process in running:
-                        _close_input(process)
-                    for process in running:
-                        _see_ended(process)
+            paths = [Path(folder) / f"{number}.json" for number in range(len(parts))]
+            for path, part in zip(paths, parts, strict=True):
+                write_tasks(path, part)
+            codes = side_by_side([["run-task", "--while-input-is-open", *noted, str(path)] for path in paths])
         if any(code not in (0, EXIT_FAILED, EXIT_USAGE) for code in codes):
             worst = max(codes, key=abs)
             raise StoreError(f"A process ended with exit code {worst}; what it finished is kept. Run again.")
@@ -127,68 +109,3 @@ def shares(tasks: Sequence[Task], n_jobs: int) -> list[list[Task]]:
     for group in groups.values():
         min(parts, key=len).extend(group)
     return parts
-
-
-def _started(path: Path, n_jobs: int, log: Path | None) -> subprocess.Popen[bytes]:
-    """A process that does the tasks of a file and holds the reading end of a pipe as its standard input."""
-    noted = [] if log is None else ["--log", str(log)]
-    command = [sys.executable, "-m", "isocortex", "run-task", "--while-input-is-open", *noted, str(path)]
-    environment = {**os.environ, **_threads(n_jobs)}
-    return subprocess.Popen(  # noqa: S603 - this interpreter with a command of our own
-        command,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C reaches this process alone, and the others through their input
-    )
-
-
-def _close_input(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-
-
-def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        with contextlib.suppress(OSError):
-            process.kill()
-
-
-def _see_ended(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        _kill([process])
-        process.wait()
-
-
-def _threads(n_jobs: int) -> dict[str, str]:
-    """Share the cores among the processes, unless the user has decided."""
-    share = str(max(1, (os.cpu_count() or 1) // n_jobs))
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {name: os.environ.get(name, share) for name in names}
-
-
-# --- inside such a process --------------------------------------------------------------------------------------------
-
-
-def end_with_the_input(seconds: float = 1.0) -> None:
-    """From now on, end this process when its standard input is closed: its parent is gone.
-
-    It is interrupted, so that temporary folders go; what does not stop within ``seconds`` is ended.
-    """
-    import signal
-    import threading
-    import time
-
-    def watch() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 4096):
-                pass
-        keep_quiet()  # the parent says what there is to say
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(seconds)
-        end_now(128 + signal.SIGTERM)
-
-    obey_signals()
-    threading.Thread(target=watch, daemon=True, name="watches the parent").start()

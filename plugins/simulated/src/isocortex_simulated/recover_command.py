@@ -13,6 +13,7 @@ import click
 from isocortex.errors import UsageError
 
 if TYPE_CHECKING:
+    from isocortex_simulated.identification.plan import Question
     from isocortex_simulated.identification.run import Found
 
 
@@ -44,8 +45,16 @@ if TYPE_CHECKING:
     help="Weights on component k have variance k^-A, where no repetitions say so.",
 )  # fmt: skip
 @click.option("--samples", type=int, default=200, show_default=True, help="Bootstrap samples for the open set.")
+@click.option(
+    "--references", type=int, default=60, show_default=True,
+    help="Further brains of each candidate, which say what is typical of it, for the open set.",
+)  # fmt: skip
 @click.option("--open", "open_levels", multiple=True, metavar="C", help="Ask the open set only at these; default: all.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes; the numbers are the same."
+)
+@click.option("--part", hidden=True, metavar="K/N", help="Compute every N-th block from the K-th on, and show nothing.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON to stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="The curve as CSV to stdout.")
@@ -60,9 +69,12 @@ def recover(benchmark: str, models: tuple[str, ...], out: Path, **chosen: Any) -
     Finished brains are kept in OUT/recovery, and a run that ends early goes on where it was. 'isocortex figure recovery
     OUT' draws the curve; 'isocortex info BENCHMARK' shows what was found.
     """
+    from isocortex.files import end_with_the_input
     from isocortex_simulated.identification.plan import Question
-    from isocortex_simulated.identification.run import recovered
+    from isocortex_simulated.identification.run import compute_part, recovered
 
+    if chosen["part"]:
+        end_with_the_input()
     question = Question(
         benchmark=benchmark,
         metrics=_separate(chosen["metrics"]),
@@ -72,11 +84,73 @@ def recover(benchmark: str, models: tuple[str, ...], out: Path, **chosen: Any) -
         exponent=chosen["spectrum"],
         seed=chosen["seed"],
         n_samples=chosen["samples"],
+        n_references=chosen["references"],
         open_levels=tuple(map(level_of, _separate(chosen["open_levels"]))) or None,
     )
-    found = recovered(question, _separate(models), out, lambda line: print(line, file=sys.stderr, flush=True))
+    if chosen["part"]:
+        k, n = map(int, chosen["part"].split("/"))
+        compute_part(question, _separate(models), out, _say, (k, n))
+        return
+    jobs = chosen["jobs"]
+    elsewhere = (lambda: _in_processes(question, _separate(models), out, jobs)) if jobs > 1 else None
+    found = recovered(question, _separate(models), out, _say, elsewhere)
     _keep(found)
     _show(found, as_json=chosen["as_json"], as_csv=chosen["as_csv"])
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _in_processes(question: Question, models: tuple[str, ...], out: Path, jobs: int) -> None:
+    """Let processes compute the blocks.
+
+    Raises
+    ------
+    StoreError
+        One of them failed; what it finished is kept.
+    """
+    from isocortex.errors import StoreError
+    from isocortex.files import side_by_side
+
+    asked = arguments_of(question, models, out)
+    codes = side_by_side([[*asked, "--part", f"{number}/{jobs}"] for number in range(jobs)])
+    if any(codes):
+        raise StoreError(f"A process ended with exit code {max(codes, key=abs)}; what it finished is kept. Run again.")
+
+
+def arguments_of(question: Question, models: tuple[str, ...], out: Path) -> list[str]:
+    """The arguments of ``isocortex`` that ask this question.
+
+    Examples
+    --------
+    >>> from isocortex_simulated.identification.plan import Question
+    >>> arguments_of(Question("x", levels=(None, 0.5)), ("a", "b"), Path("out"))[:6]
+    ['recover', 'x', '-m', 'a,b', '--reliability', 'recorded,0.5']
+    """
+    lists = {
+        "-m": models,
+        "--metric": question.metrics,
+        "--reliability": _written(question.levels),
+        "--open": _written(question.open_levels or ()),
+        "--draws": [f"{where}={n}" if where else str(n) for where, n in question.draws],
+    }
+    found = ["recover", question.benchmark]
+    for option, values in lists.items():
+        found += [option, ",".join(values)] if values else []
+    numbers = {
+        "--layer": question.layer,
+        "--spectrum": repr(question.exponent),
+        "--samples": question.n_samples,
+        "--references": question.n_references,
+        "--seed": question.seed,
+        "--out": out,
+    }
+    return [*found, *(text for option, value in numbers.items() for text in (option, str(value)))]
+
+
+def _written(levels: tuple[float | None, ...]) -> list[str]:
+    return ["recorded" if level is None else repr(level) for level in levels]
 
 
 def _separate(texts: tuple[str, ...]) -> tuple[str, ...]:

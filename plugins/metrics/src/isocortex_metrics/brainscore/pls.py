@@ -3,37 +3,8 @@
 NIPALS (Wegelin 2000) finds the weights of each component by power iteration, and scikit-learn stops that early: what it
 gives is not the singular vector. Every iterate lies in the cross-product C = XᵀY of the training stimuli, so that the
 same iterates, and the same stop, come from small matrices. Splits share XᵀY of all stimuli, less what they leave out,
-and advance together, one component at a time: the large matrices are read once for all of them.
-
-What ``_Group`` holds, with S splits that advance together, n stimuli, p columns of features, q columns of responses, m
-responses to start from and K components, of which k are found (arrays are filled up to there):
-
-==================  =============  ====================================================================================
-symbol              shape          what it is
-==================  =============  ====================================================================================
-X                   (n, p)         features, centred over all stimuli; the same for all splits
-Y                   (n, q)         responses, centred alike, or a factor of their Gram matrix (``compact_features``)
-starts              (n, m)         responses that an iteration may start from, in order
-inside              (S, n)         1 where a stimulus is for training in the split, else 0
-n_train             (S,)           number of training stimuli
-cross               (S, p, q)      C = XᵀY over the training stimuli, both centred there, as it was last formed
-P                   (S, p, K)      left factor of what was taken out of C since: XᵀT, a loading times tᵀt a column
-Q                   (S, q, K)      right factor: YᵀT / tᵀt. At present the cross-product is C − P Qᵀ
-small               (S, r, r)      the smaller of CᵀC (r = q) and CCᵀ (r = p), of the present C
-by_response         one            whether ``small`` is CᵀC, that is q ≤ p
-reference           (S,)           trace of ``small``, the squared norm of C, when C was last formed
-T                   (S, n, K)      scores t of all stimuli, orthogonal to each other over the training stimuli
-norms               (S, K)         tᵀt over the training stimuli; infinite where there is no such component
-scale               (p,)           norms of the columns of X times the norm of Y: what rounding in C is measured by
-live                (S,)           whether something is left to find in the split
-start               (S,)           column of ``starts`` that the iteration starts from, −1 before the first
-silent              (S,)           below this, what is left of that response counts as rounding
-seed                (S, n)         what components have left of that response over the training stimuli
-seed_weights        (S, p)         Xᵀ seed: along the weights w of a component before its first iteration
-single              one            whether m = 1: then the first weights are the last, and nothing is iterated
-==================  =============  ====================================================================================
-
-The weights w (S, p) and c = Cᵀw (S, q) of a component, and its t (S, n), live only while it is formed.
+and advance together, one component at a time: the large matrices are read once for all of them. So do several brains
+that share features and splits.
 """
 
 from __future__ import annotations
@@ -44,74 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isocortex.activations import namespace
 from isocortex.errors import DataError
 from isocortex.interfaces import Split
 from isocortex.typing import Array
-from isocortex_metrics.brainscore.compact import centred_columns, compact_features, cross_product
-from isocortex_metrics.brainscore.power_iteration import applied, power_iteration, transposed_each
+from isocortex_metrics.brainscore.compact import centred_columns, compact_features
+from isocortex_metrics.brainscore.nipals import Fits, PlsComponents
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
 from isocortex_metrics.numerics.gram import centred_responses
-from isocortex_metrics.numerics.influence import role_of_smoother
 
-_EPS = float(np.finfo(np.float64).eps)
-#: scikit-learn starts from the first response that still reaches this value somewhere
-_SILENT = 10 * _EPS
-#: cross-products below this share of the norms they come from are rounding: features and responses have nothing left
-_ROUNDING = 1e-13
-#: shares of a component's norm that are left after the earlier ones are taken out: below, it is made of rounding
-_DEPENDENT = 1e-10
-#: C is formed anew when its squared norm has fallen to this share, so that subtractions never eat its digits
-_REFRESH = 1e-4
-#: bytes that splits which advance together may take
+#: bytes that fits which advance together may take
 _GROUP_BYTES = 128 * 1024**2
-
-
-class PlsComponents(NamedTuple):
-    """Components of one split.
-
-    Attributes
-    ----------
-    train, test
-        Scores t (n_train | n_test, n_components), less the training mean; orthogonal over the training stimuli.
-    norms
-        (n_components,) tᵀt over the training stimuli; infinite where features or responses had nothing left.
-    """
-
-    train: Any
-    test: Any
-    norms: Any
-
-    @property
-    def n_found(self) -> int:
-        """Number of components that exist."""
-        return int(np.isfinite(to_numpy(self.norms)).sum())
-
-    def deviations(self, responses: Any) -> Any:
-        """Predictions of the test stimuli less the training mean, T_test (TᵀT)⁻¹ Tᵀ Y, (n_test, n_responses).
-
-        Parameters
-        ----------
-        responses
-            (n_train, n_responses) float64, any constant taken off or not.
-        """
-        return self.test @ ((self.train.T @ responses) / self.norms[:, None])
-
-    def training_role(self, responses: Any, gradient: Array) -> Array:
-        """Influence of training stimuli on a statistic of the predictions, the components taken as given.
-
-        Parameters
-        ----------
-        responses
-            (n_train, n_responses) less their training mean.
-        gradient
-            (n_test, n_responses) of the statistic with the predictions.
-
-        Returns
-        -------
-        (n_train, n_responses) numpy; see ``influence.role_of_smoother``.
-        """
-        return role_of_smoother(self.test, self.train, self.norms, responses, gradient)
 
 
 class PlsPrediction(NamedTuple):
@@ -201,184 +114,72 @@ def pls_components(
     DataError
         More components than training stimuli allow.
     """
+    _refuse_many(splits, n_components)
+    starts = responses if starts is None else starts
+    size = _at_once(features, responses.shape[1], n_components)
+    for first in range(0, len(splits), size):
+        part = splits[first : first + size]
+        group = Fits(features, responses[None], starts[None], part)
+        group.extract(n_components)
+        yield from group.components(part)
+
+
+def pls_of_brains(
+    features: Any, brains: Array, splits: Sequence[Split], n_components: int, device: str = "cpu"
+) -> Array:
+    """Predict several sets of responses to the same stimuli, each as ``pls_predictions`` does.
+
+    Parameters
+    ----------
+    features, splits, n_components, device
+        As for ``pls_predictions``.
+    brains
+        (n_brains, n_stimuli, n_neuroids) float64.
+
+    Returns
+    -------
+    (n_brains, n_splits, n_test, n_neuroids): predictions less the training mean, NaN beyond a short test part. Memory
+    beyond that: fits that advance together, at most 128 MB.
+
+    Raises
+    ------
+    DataError
+        More components than training stimuli allow.
+    """
+    n_brains, n_stimuli, n_neuroids = brains.shape
+    found = np.full((n_brains, len(splits), max(len(split.test) for split in splits), n_neuroids), np.nan)
+    if n_neuroids > n_stimuli:
+        for place, responses in enumerate(brains):
+            parts = pls_predictions(features, responses, splits, n_components, device)
+            for number, one in enumerate(parts):
+                found[place, number, : len(one.deviation)] = one.deviation
+        return found
+    _refuse_many(splits, n_components)
+    targets = on_device(np.stack([centred_columns(responses) for responses in brains]), device)
+    size = max(1, _at_once(features, n_neuroids, n_components) // len(splits))
+    for first in range(0, n_brains, size):
+        part = targets[first : first + size]
+        group = Fits(features, part, part, splits)
+        group.extract(n_components)
+        fits = iter(group.components(splits))
+        for place, responses in enumerate(part):
+            for number, (split, components) in enumerate(zip(splits, fits, strict=False)):
+                training, _ = centred_responses(responses[split.train])
+                found[first + place, number, : len(split.test)] = to_numpy(components.deviations(training))
+    return found
+
+
+def _refuse_many(splits: Sequence[Split], n_components: int) -> None:
     smallest = min(len(split.train) for split in splits)
     if n_components > smallest - 1:
         raise DataError(
             f"{n_components} components need at least {n_components + 1} training stimuli; the smallest split has "
             f"{smallest}. Use fewer components (setting n_components) or more stimuli."
         )
-    starts = responses if starts is None else starts
-    n_columns, n_responses = features.shape[1], responses.shape[1]
-    per_split = n_columns * (n_responses + n_components) + min(n_columns, n_responses) ** 2
-    size = max(1, _GROUP_BYTES // (8 * (per_split + len(features) * (n_components + 3))))
-    cross = features.T @ responses
-    for first in range(0, len(splits), size):
-        part = splits[first : first + size]
-        group = _Group(features, responses, cross, starts, part)
-        group.extract(n_components)
-        yield from group.components(part)
 
 
-class _Group:
-    """Splits that advance together; the first axis of every array is the split.
-
-    ``cross`` (n_splits, n_columns, n_responses) is C when it was last formed; P and Q hold what components have taken
-    out since, C − P Qᵀ being the present one. ``small`` is the smaller of CᵀC and CCᵀ at present.
-    """
-
-    def __init__(self, features: Any, responses: Any, cross: Any, starts: Any, splits: Sequence[Split]) -> None:
-        self.xp = xp = namespace(features)
-        self.X, self.Y, self.starts = features, responses, starts
-        self.single = starts.shape[1] == 1
-        inside = np.zeros((len(splits), len(features)))
-        for row, split in zip(inside, splits, strict=True):
-            row[split.train] = 1.0
-        self.inside = _like(inside, features)  # (n_splits, n_stimuli)
-        self.n_train = _like(inside.sum(axis=1), features)
-        self.cross = _zeros(features, len(splits), *cross.shape)
-        for place, split in enumerate(splits):
-            self.cross[place] = cross_product(features, responses, cross, split.train)
-        self.by_response = responses.shape[1] <= features.shape[1]
-        #: norms that tell covariance from rounding
-        self.scale = xp.sqrt(xp.sum(features**2, axis=0)) * xp.sqrt(xp.sum(responses**2))
-        self.live = self.n_train > 0
-        self.start = np.full(len(splits), -1)
-        self.silent = np.full(len(splits), _SILENT)
-        self.seed = _zeros(features, len(splits), len(features))
-        self.seed_weights = _zeros(features, len(splits), features.shape[1])
-
-    def extract(self, n_components: int) -> None:
-        """Take out components one by one."""
-        n_splits, n_stimuli = self.inside.shape
-        self.T = _zeros(self.X, n_splits, n_stimuli, n_components)
-        self.norms = _zeros(self.X, n_splits, n_components) + float("inf")
-        self.P = _zeros(self.X, n_splits, self.X.shape[1], n_components)
-        self.Q = _zeros(self.X, n_splits, self.Y.shape[1], n_components)
-        self._refresh(0)
-        for k in range(n_components):
-            self._find_starts(k)
-            if not bool(self.xp.any(self.live)):
-                return
-            self._take(k, self._weights(k))
-
-    def components(self, splits: Sequence[Split]) -> Iterator[PlsComponents]:
-        """What was found, split by split."""
-        for place, split in enumerate(splits):
-            yield PlsComponents(self.T[place][split.train], self.T[place][split.test], self.norms[place])
-
-    # --- one component ------------------------------------------------------------------------------------------------
-
-    def _find_starts(self, k: int) -> None:
-        """Let each split start from the first response that is left, as scikit-learn does."""
-        loud = to_numpy(self.xp.max(self.xp.abs(self.seed * self.inside), axis=1))
-        for place in np.flatnonzero(to_numpy(self.live)):
-            if self.start[place] < 0 or loud[place] < self.silent[place]:
-                self._find_start(int(place), k)
-
-    def _find_start(self, place: int, k: int) -> None:
-        for candidate in range(int(self.start[place]) + 1, self.starts.shape[1]):
-            residual = self._residual(place, candidate, k)
-            if float(self.xp.max(self.xp.abs(residual))) >= self.silent[place]:
-                self.start[place], self.seed[place] = candidate, residual
-                self.seed_weights[place] = self.X.T @ residual
-                return
-        self.live[place] = False
-
-    def _residual(self, place: int, candidate: int, k: int) -> Any:
-        """What components leave of a response over the training stimuli; notes what is silence in it."""
-        xp, inside = self.xp, self.inside[place]
-        y = self.starts[:, candidate] * inside
-        self.silent[place] = max(_SILENT, 64 * _EPS * float(xp.max(xp.abs(y))))
-        values = y - inside * (xp.sum(y) / self.n_train[place])
-        T = self.T[place][:, :k]
-        return values - inside * (T @ ((T.T @ values) / self.norms[place][:k]))
-
-    def _weights(self, k: int) -> Any:
-        """Weights (n_splits, n_columns) of unit length, after as many iterations as scikit-learn makes."""
-        first = self._unit(self.seed_weights)
-        if self.single:
-            return first
-        if not self.by_response:
-            return power_iteration(self.small, first, self.live, stop_before=False)
-        start = applied(self.cross, first, transposed=True) - self._taken(k, first, transposed=True)
-        c = power_iteration(self.small, start, self.live, stop_before=True)
-        return self._unit(applied(self.cross, c) - self._taken(k, c))
-
-    def _taken(self, k: int, vectors: Any, *, transposed: bool = False) -> Any:
-        """P Qᵀ, or its transpose, times a vector per split."""
-        left, right = (self.Q, self.P) if transposed else (self.P, self.Q)
-        return applied(left[:, :, :k], applied(right[:, :, :k], vectors, transposed=True))
-
-    def _unit(self, vectors: Any) -> Any:
-        xp = self.xp
-        norm = xp.sqrt(xp.sum(vectors**2, axis=1))[:, None]
-        return vectors / xp.where(norm > 0, norm, xp.ones_like(norm))
-
-    def _take(self, k: int, weights: Any) -> None:
-        """Form the component of the weights and take it out of everything."""
-        xp = self.xp
-        t, norm = self._scores(k, weights)
-        inner = t * self.inside
-        loading = inner @ self.X  # XᵀT
-        q = (inner @ self.Y) / norm[:, None]
-        self._down_date(k, loading, q)
-        self.T[:, :, k], self.norms[:, k] = t, norm
-        self.P[:, :, k], self.Q[:, :, k] = loading, q
-        of_seed = (xp.sum(inner * self.seed, axis=1) / norm)[:, None]
-        self.seed = self.seed - inner * of_seed
-        self.seed_weights = self.seed_weights - loading * of_seed
-        if bool(xp.any(self.live & (self._trace() < _REFRESH * self.reference))):
-            self._refresh(k + 1)
-
-    def _scores(self, k: int, weights: Any) -> tuple[Any, Any]:
-        """t (n_splits, n_stimuli), orthogonal to the earlier ones over the training stimuli, and tᵀt there."""
-        xp = self.xp
-        t = weights @ self.X.T
-        t = t - (xp.sum(t * self.inside, axis=1) / self.n_train)[:, None]
-        raw = xp.sum(t**2 * self.inside, axis=1)
-        earlier = self.T[:, :, :k]
-        for _ in range(2):  # once more, because the first time leaves rounding of the size of what it took
-            overlap = applied(earlier, t * self.inside, transposed=True) / self.norms[:, :k]
-            t = t - applied(earlier, overlap)
-        norm = xp.sum(t**2 * self.inside, axis=1)
-        self.live = self.live & (norm > _DEPENDENT**2 * raw)
-        t = xp.where(self.live[:, None], t, xp.zeros_like(t))
-        return t, xp.where(self.live, norm, xp.full_like(norm, float("inf")))
-
-    def _down_date(self, k: int, loading: Any, q: Any) -> None:
-        """The smaller of CᵀC and CCᵀ for C − loading qᵀ, from that for C."""
-        if self.by_response:
-            cross = applied(self.cross, loading, transposed=True) - self._taken(k, loading, transposed=True)
-            outside, inside = q, loading
-        else:
-            cross = applied(self.cross, q) - self._taken(k, q)
-            outside, inside = loading, q
-        square = self.xp.sum(inside**2, axis=1)[:, None]
-        # −(h qᵀ + q hᵀ) + s q qᵀ = −(h − s q/2) qᵀ − q (h − s q/2)ᵀ
-        half = cross - 0.5 * square * outside
-        change = half[:, :, None] * outside[:, None, :]
-        self.small = self.small - change - transposed_each(change)
-
-    def _trace(self) -> Any:
-        return self.xp.sum(self.small.diagonal(0, 1, 2), axis=1)
-
-    def _refresh(self, k: int) -> None:
-        """Form C and its square anew, and end splits in which nothing but rounding is left."""
-        xp = self.xp
-        if k:
-            self.cross = self.cross - self.P[:, :, :k] @ transposed_each(self.Q[:, :, :k])
-            self.P[:, :, :k], self.Q[:, :, :k] = 0.0, 0.0
-        turned = transposed_each(self.cross)
-        self.small = turned @ self.cross if self.by_response else self.cross @ turned
-        self.reference = self._trace()
-        left = xp.sqrt(xp.sum(self.cross**2, axis=2)) > _ROUNDING * self.scale[None, :]
-        self.live = self.live & xp.any(left, axis=1)
-
-
-def _zeros(like: Any, *shape: int) -> Any:
-    return _like(np.zeros(shape), like)
-
-
-def _like(array: Array, other: Any) -> Any:
-    """A numpy array where another array lies."""
-    return array if isinstance(other, np.ndarray) else namespace(other).asarray(array, device=other.device)
+def _at_once(features: Any, n_responses: int, n_components: int) -> int:
+    """How many fits advance together."""
+    n_stimuli, n_columns = features.shape
+    per_fit = n_columns * (n_responses + n_components) + min(n_columns, n_responses) ** 2
+    return max(1, _GROUP_BYTES // (8 * (per_fit + n_stimuli * (n_components + 3))))

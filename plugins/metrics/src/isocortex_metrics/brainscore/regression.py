@@ -24,7 +24,7 @@ from isocortex_metrics.brainscore.fits import (
     ridge_primal,
     searched_ridge,
 )
-from isocortex_metrics.brainscore.pls import pls_predictions
+from isocortex_metrics.brainscore.pls import pls_of_brains, pls_predictions
 from isocortex_metrics.brainscore.regression_comparison import Predicted, Regression, RegressionComparison
 from isocortex_metrics.brainscore.reverse import ReverseComparison
 from isocortex_metrics.brainscore.splits import (
@@ -112,13 +112,21 @@ class PlsRegression(Regression):
         self, prepared: Any, responses: Array, splits: Sequence[Split], *, inner: bool = False
     ) -> Iterator[Predicted]:
         """With as many components as there are units, and within training stimuli as these allow."""
-        features, n_components = prepared
-        if inner:
-            n_components = min(n_components, min(len(split.train) for split in splits) - 1)
+        features, n_components = self._fewer(prepared, splits, inner=inner)
         found = pls_predictions(features, responses, splits, n_components, self.device)
         for split, part in zip(splits, found, strict=True):
             facts = {"n_components_found": part.n_found}
             yield Predicted(part.deviation, responses[split.train].mean(axis=0), facts, part.training_role)
+
+    def deviations(self, prepared: Any, brains: Array, splits: Sequence[Split], *, inner: bool = False) -> Array:
+        """All splits of all brains advance together."""
+        features, n_components = self._fewer(prepared, splits, inner=inner)
+        return pls_of_brains(features, brains, splits, n_components, self.device)
+
+    def _fewer(self, prepared: Any, splits: Sequence[Split], *, inner: bool) -> tuple[Any, int]:
+        """Features, and as many components as training stimuli allow where they are those of an inner fold."""
+        features, n_components = prepared
+        return features, min(n_components, min(len(split.train) for split in splits) - 1) if inner else n_components
 
     def facts(self, layer: Activations) -> dict[str, float]:
         """How many components are asked for: never more than units."""

@@ -104,6 +104,20 @@ class Regression(ABC):
     ) -> Iterator[Predicted]:
         """Fit and predict each split; ``inner`` ones, within training stimuli, may be fitted with less."""
 
+    def deviations(self, prepared: Any, brains: Array, splits: Sequence[Split], *, inner: bool = False) -> Array:
+        """Predict several sets of responses (n_brains, n_stimuli, n_neuroids) to the same stimuli.
+
+        Returns
+        -------
+        (n_brains, n_splits, n_test, n_neuroids) of ``Predicted.deviation``, NaN beyond a short test part.
+        """
+        return np.stack(
+            [
+                stack_tests([part.deviation for part in self.predict(prepared, responses, splits, inner=inner)])
+                for responses in brains
+            ]
+        )
+
     def size_of(self, prepared: Any) -> int:
         """Bytes of what ``prepare`` gives, where it may be kept for many permutations."""
         parts = prepared if isinstance(prepared, tuple) else (prepared,)
@@ -274,11 +288,39 @@ class RegressionComparison(SplitMedians):
         parts = self.regression.predict(prepared, self.rows.values, folds, inner=True)
         r = np.array(
             [correlations(part.deviation, self.rows.values[fold.test]) for fold, part in zip(folds, parts, strict=True)]
-        ).reshape(len(self.splits), self.inner_folds, -1)
-        valid = ~np.isnan(r)
-        return np.where(
-            valid.any(axis=1), np.where(valid, r, 0.0).sum(axis=1) / np.maximum(valid.sum(axis=1), 1), np.nan
         )
+        return _mean_of_folds(r.reshape(len(self.splits), self.inner_folds, -1))
+
+    def of_brains(self, prepared: Any, brains: Array) -> tuple[Array, Array | None]:
+        """Scores and selection of several sets of responses to the same stimuli, all splits of all of them at once.
+
+        Parameters
+        ----------
+        prepared
+            A layer, read by the regression.
+        brains
+            (n_brains, n_stimuli, n_neuroids), stimuli in the order of ``rows``.
+
+        Returns
+        -------
+        score and selection, both (n_brains, n_splits, n_neuroids); None where no layer is chosen.
+        """
+        score = self._correlated(prepared, brains, self.splits)
+        if not self.choosing:
+            return score, None
+        r = self._correlated(prepared, brains, self._folds, inner=True)
+        return score, _mean_of_folds(r.reshape(len(brains), len(self.splits), self.inner_folds, -1))
+
+    def _correlated(self, prepared: Any, brains: Array, splits: Sequence[Split], *, inner: bool = False) -> Array:
+        """(n_brains, n_splits, n_neuroids): r over the test stimuli of each split."""
+        found = self.regression.deviations(prepared, brains, splits, inner=inner)
+        n_brains, _, n_neuroids = brains.shape
+        r = np.empty((n_brains, len(splits), n_neuroids))
+        for number, split in enumerate(splits):
+            own = found[:, number, : len(split.test)].transpose(1, 0, 2).reshape(len(split.test), -1)
+            tested = brains[:, split.test].transpose(1, 0, 2).reshape(len(split.test), -1)
+            r[:, number] = correlations(own, tested).reshape(n_brains, n_neuroids)
+        return r
 
     @cached_property
     def _folds(self) -> list[Split]:
@@ -294,9 +336,9 @@ class RegressionComparison(SplitMedians):
 
     def score_all(self, layers: Mapping[str, Activations]) -> xr.Dataset:
         """Score all layers; with more than one, the layer is chosen on folds of each split's training stimuli."""
-        return score_layers(self._choosing(layers), layers)
+        return score_layers(self.searching(layers), layers)
 
-    def _choosing(self, layers: Mapping[str, Activations]) -> RegressionComparison:
+    def searching(self, layers: Mapping[str, Activations]) -> RegressionComparison:
         """With more than one layer, a comparison that gives the selection."""
         if not self.inner_folds or len({layer.digest for layer in layers.values()}) < 2:
             return self
@@ -315,7 +357,7 @@ class RegressionComparison(SplitMedians):
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
         """A fit for each permutation; layers are read once where 256 MB hold what is made of them.
 
-        Memory beyond that: scores of 20 permutations and more, at most 64 MB of them.
+        Memory beyond that: scores and predictions of 20 permutations and more, at most 64 MB of them.
         """
         import xarray as xr
 
@@ -324,16 +366,23 @@ class RegressionComparison(SplitMedians):
             list(distinct_layers(layers)),
             lambda found: self.regression.size_of(found),
         )
-        choosing, like = self._choosing(layers), self.rows.neuroid
-        most = max(1, _BLOCK_BYTES // (8 * 4 * len(self.splits) * self.rows.values.shape[1]))
+        choosing, like = self.searching(layers), self.rows.neuroid
+        n_tested = sum(len(split.test) for split in self.splits)
+        most = max(1, _BLOCK_BYTES // (8 * 4 * n_tested * self.rows.values.shape[1]))
         for block in growing_blocks(orders, most):
             choice = PermutedChoice()
+            brains = np.stack([self.rows.values[self.rows_of(order)] for order in block])
             for found in prepared:
-                parts = [choosing.permuted(order).scores_of(found) for order in block]
-                values = np.stack([part["score"][1] for part in parts])
-                if choosing.choosing:
-                    selection = np.stack([part["selection"][1] for part in parts])
+                values, selection = choosing.of_brains(found, brains)
+                if selection is not None:
                     choice.offer(values, unit_criterion(selection, like, self.rules))
                 else:
                     choice.offer(values, optimistic_criterion(values, codes_of(like), self.rules))
             yield xr.DataArray(choice.values, dims=("draw", "split", "neuroid"), coords=like.coords)
+
+
+def _mean_of_folds(r: Array) -> Array:
+    """Mean over the folds (…, n_folds, n_neuroids) that have one."""
+    valid = ~np.isnan(r)
+    n = valid.sum(axis=-2)
+    return np.where(n > 0, np.where(valid, r, 0.0).sum(axis=-2) / np.maximum(n, 1), np.nan)

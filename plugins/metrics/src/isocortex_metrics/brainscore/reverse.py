@@ -15,7 +15,8 @@ from isocortex.typing import Array
 from isocortex_metrics.brainscore.ceiling import aggregate_splits
 from isocortex_metrics.brainscore.compact import BLOCK_VALUES, centred_columns, compact_features
 from isocortex_metrics.brainscore.fits import correlations
-from isocortex_metrics.brainscore.pls import PlsComponents, pls_components
+from isocortex_metrics.brainscore.nipals import PlsComponents
+from isocortex_metrics.brainscore.pls import pls_components
 from isocortex_metrics.brainscore.regression_comparison import SplitMedians
 from isocortex_metrics.brainscore.splits import Rows, brainscore_splits
 from isocortex_metrics.numerics.arrays import on_device, to_numpy

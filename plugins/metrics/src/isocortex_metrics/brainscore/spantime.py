@@ -76,12 +76,21 @@ class SpantimePlsRegression(PlsRegression):
         self, prepared: Any, responses: Array, splits: Sequence[Split], *, inner: bool = False
     ) -> Iterator[Predicted]:
         """The same prediction for every bin of a site."""
-        n_neuroids = responses.shape[1]
-        of_site = np.empty(n_neuroids, dtype=np.intp)
-        of_site[self.places] = np.arange(len(self.places))[:, None]
+        of_site = self._site_of_neuroid
         mean = responses[:, self.places].mean(axis=2)  # (n_stimuli, n_sites)
         for part in super().predict(prepared, mean, splits, inner=inner):
             yield Predicted(part.deviation[:, of_site], np.asarray(part.offset)[of_site], part.facts)
+
+    def deviations(self, prepared: Any, brains: Array, splits: Sequence[Split], *, inner: bool = False) -> Array:
+        """The same for several sets of responses."""
+        mean = brains[:, :, self.places].mean(axis=3)
+        return super().deviations(prepared, mean, splits, inner=inner)[..., self._site_of_neuroid]
+
+    @property
+    def _site_of_neuroid(self) -> Array:
+        found = np.empty(self.places.size, dtype=np.intp)
+        found[self.places] = np.arange(len(self.places))[:, None]
+        return found
 
 
 class SpantimePls(MetricPlugin):

@@ -72,9 +72,9 @@ def _note(content: dict[str, Any], frame: pd.DataFrame) -> str:
     return (
         f"{len(models)} models of {len(families)} families, {n} simulated "
         f"brains at each reliability; bars: 95 % interval (Wilson); dotted line: one of {len(models)} by chance. The "
-        f"reliability of the recorded responses is {real}. Named: q ≤ .05 against every model of another family and a "
-        "value as the "
-        f"named model reaches as the truth; {question['n_samples']} bootstrap samples."
+        f"reliability of the recorded responses is {real}. Named: q ≤ .05 against every model of another family, and "
+        "values of all models as the named one gives as the truth, by further brains of it; "
+        f"{question['n_samples']} bootstrap samples."
     )
 
 

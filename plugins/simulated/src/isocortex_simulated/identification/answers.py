@@ -2,8 +2,8 @@ r"""Answers: which candidate a simulated brain is taken for, and how often that 
 
 Closed set: the candidate of the largest value. Open set: that candidate m is *named* where
 
-- its value lies within the central 95 % of the values that m itself reaches as the truth at the same reliability (the
-  truth never reaches its ceiling, so that reaching it cannot be the rule), and
+- the values of all candidates lie within the central 95 % of what they are where m itself is the truth at the same
+  reliability (``typical``; the truth never reaches its ceiling, so that reaching it cannot be the rule), and
 - it beats every candidate of another family: q ≤ .05 in paired comparisons over bootstrap samples, false discoveries
   controlled over these comparisons. As all of them are asked for, this is p ≤ .05 of the largest p.
 
@@ -23,10 +23,8 @@ import numpy as np
 from isocortex.typing import Array
 from isocortex_simulated.draws import Floats
 from isocortex_simulated.identification.comparing import LARGEST_Q
+from isocortex_simulated.identification.typical import FEWEST_REFERENCES, Typical
 
-CENTRAL = 0.95
-FEWEST_REFERENCES = 19
-"""Values of the truth without which its central 95 % are not known."""
 TOLD_APART = 0.95
 """Share of its own brains that a candidate has to be found in."""
 
@@ -62,6 +60,24 @@ class Share(NamedTuple):
         return self.n_right / self.n if self.n else float("nan")
 
 
+class References(NamedTuple):
+    """Brains that say what values a candidate gives as the truth; none of them is judged.
+
+    Attributes
+    ----------
+    truth
+        (n_references,) which candidate each was made of.
+    layer
+        (n_references,) of which of its layers.
+    values
+        (n_references, n_candidates).
+    """
+
+    truth: Array
+    layer: Array
+    values: Floats
+
+
 @dataclass(frozen=True, eq=False)
 class Answered:
     """What scoring said about the brains of one metric at one reliability.
@@ -76,6 +92,8 @@ class Answered:
         (n_brains, n_candidates).
     p, p_left_out
         (n_brains,) of `largest_p` among all candidates, and among those of other families than the truth's.
+    references
+        None where the open set was not asked.
     """
 
     names: Sequence[str]
@@ -84,6 +102,7 @@ class Answered:
     values: Floats
     p: Floats
     p_left_out: Floats
+    references: References | None = None
 
     @property
     def closed(self) -> Array:
@@ -138,7 +157,7 @@ class Answered:
 
         Returns
         -------
-        None where there is no comparison of models, or fewer than `FEWEST_REFERENCES` values of a truth.
+        None where there is no comparison of models, or fewer than `FEWEST_REFERENCES` references of a candidate.
         """
         p = self.p_left_out if left_out else self.p
         if np.isnan(self.p).all() or not self._known:
@@ -147,20 +166,33 @@ class Answered:
         hidden = (family[None, :] == family[self.truth][:, None]) if left_out else np.zeros(self.values.shape, bool)
         offered = np.where(np.isnan(self.values) | hidden, -np.inf, self.values)
         best = offered.argmax(axis=1)
-        plausible = np.array([self._plausible(row, int(k)) for row, k in enumerate(best)])
-        return np.where(plausible & (p <= LARGEST_Q), best, -1)
+        return np.where(self._typical(best, hidden) & (p <= LARGEST_Q), best, -1)
 
     @property
     def _known(self) -> bool:
-        return int(np.bincount(self.truth, minlength=len(self.names)).min()) > FEWEST_REFERENCES
+        if self.references is None:
+            return False
+        return int(np.bincount(self.references.truth, minlength=len(self.names)).min()) >= FEWEST_REFERENCES
 
-    def _plausible(self, row: int, candidate: int) -> bool:
-        """Whether a value lies within the central 95 % of those that the candidate reaches as the truth elsewhere."""
-        as_truth = np.flatnonzero(self.truth == candidate)
-        known = self.values[as_truth[as_truth != row], candidate]
-        tail = (1 - CENTRAL) / 2
-        low, high = np.nanquantile(known, [tail, 1 - tail])
-        return bool(low <= self.values[row, candidate] <= high)
+    def _typical(self, candidates: Array, hidden: Array) -> Array:
+        """Whether each brain is typical of a candidate, by the values of those that are not hidden, (n_brains,)."""
+        assert self.references is not None
+        found = np.zeros(len(candidates), dtype=bool)
+        alike = np.concatenate([candidates[:, None], hidden], axis=1)
+        for kind in np.unique(alike, axis=0):
+            rows = (alike == kind).all(axis=1)
+            own = self.references.truth == kind[0]
+            values = self.references.values[own]
+            offered = ~kind[1:].astype(bool) & ~np.isnan(values).any(axis=0)
+            found[rows] = Typical(values[:, offered], self.references.layer[own])(self.values[rows][:, offered])
+        return found
+
+    def typical_of_truth(self) -> Share | None:
+        """How often a brain is typical of the truth, which should be 95 %."""
+        if self.named() is None:
+            return None
+        hits = self._typical(self.truth, np.zeros(self.values.shape, dtype=bool))
+        return Share.of(int(hits.sum()), len(hits))
 
     def named_right(self) -> Share | None:
         """How often a candidate of the truth's family is named."""

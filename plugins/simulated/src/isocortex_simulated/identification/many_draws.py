@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from isocortex.interfaces import Preparation, Resampled, Rules
-from isocortex.scoring import measure_of, over_participants
+from isocortex.scoring import distinct_layers, measure_of, over_participants, unit_criterion
 from isocortex.typing import Array
+from isocortex_metrics.brainscore.regression_comparison import RegressionComparison
 from isocortex_simulated.draws import Floats
 from isocortex_simulated.identification.brains import Template, as_dataset, together
 
@@ -30,8 +31,8 @@ BY_NEUROID = ("ridge",)
 """Metrics that fit each neuroid by itself."""
 BY_PARTICIPANT = ("rsa", "cka", "procrustes")
 """Metrics that compare the geometry of each participant by itself."""
-ROTATED = ("pls", "brainscore-pls")
-"""Metrics that a rotation of the units changes not, and that fit all neuroids together."""
+BY_REGRESSION = ("pls", "brainscore-pls")
+"""Metrics that fit all neuroids of a brain together, and that a rotation of the units changes not."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,15 @@ class Protocol:
     def name(self) -> str:
         """ID of the metric."""
         return self.metric.card.id
+
+    def compares(self, template: Template) -> bool:
+        """Whether the metric has a bootstrap, with which candidates can be compared."""
+        from isocortex.interfaces import Comparison
+
+        prepared = self.against(
+            template, np.random.default_rng(0).normal(size=(len(template.stimulus_id), template.n_neuroids))
+        )
+        return type(prepared).resample is not Comparison.resample
 
     def against(self, template: Template, values: Floats) -> Comparison:
         """Prepare one simulated brain, as a run does."""
@@ -119,6 +129,8 @@ def readouts(protocol: Protocol, template: Template, brains: Sequence[Floats]) -
     plain = protocol.rules.measure is None
     if protocol.name in BY_PARTICIPANT and plain:
         return _Participants(protocol, template, brains)
+    if protocol.name in BY_REGRESSION and plain:
+        return _Regressed(protocol, template, brains)
     return _OneByOne(protocol, template, brains)
 
 
@@ -243,6 +255,37 @@ class _Predictions:
         )
 
 
+class _Regressed:
+    """Brains whose fits advance together: they share a layer's features and the splits, and are fitted apart."""
+
+    def __init__(self, protocol: Protocol, template: Template, brains: Sequence[Floats]) -> None:
+        prepared = [protocol.against(template, values) for values in brains]
+        first = prepared[0]
+        assert isinstance(first, RegressionComparison)
+        self.first = first
+        self.values = np.stack([one.rows.values for one in prepared if isinstance(one, RegressionComparison)])
+
+    def __call__(self, contender: Contender) -> Readouts:
+        import xarray as xr
+
+        first, names, like = self.first, list(contender.compact), self.first.rows.neuroid
+        layers = distinct_layers(contender.compact)
+        asked = first.searching(contender.compact)
+        shape = (len(self.values), len(first.splits), self.values.shape[2])
+        best, chosen, read = np.full(shape, -np.inf), np.zeros(shape, dtype=int), np.full(shape, np.nan)
+        for number, layer in enumerate(layers):
+            score, selection = asked.of_brains(first.regression.prepare(layer, first.rows.stimulus_id), self.values)
+            criterion = np.zeros(shape) if selection is None else unit_criterion(selection, like, first.rules)
+            criterion = np.where(np.isnan(criterion), -np.inf, criterion)
+            better = criterion > best if number else np.ones(shape, dtype=bool)
+            best, read = np.where(better, criterion, best), np.where(better, score, read)
+            chosen = np.where(better, names.index(layer.layer), chosen)
+        along = [xr.DataArray(one, dims=("split", "neuroid"), coords=like.coords) for one in read]
+        values = np.array([_value(first, one) for one in along])
+        most = [names[int(np.bincount(one.ravel()).argmax())] for one in chosen]
+        return Readouts(values, most, lambda _: None)
+
+
 class _OneByOne:
     """Brains one after the other, each as a run scores it."""
 
@@ -251,12 +294,11 @@ class _OneByOne:
         self.comparisons = [protocol.against(template, values) for values in brains]
 
     def __call__(self, contender: Contender) -> Readouts:
-        layers = contender.compact if self.protocol.name in ROTATED else contender.layers
         values: list[float] = []
         best: list[str] = []
         samples: list[Floats | None] = []
         for comparison in self.comparisons:
-            scores = comparison.layered(comparison.score_all(layers))
+            scores = comparison.layered(comparison.score_all(contender.layers))
             measure = str(scores.attrs["measure"])
             values.append(float(comparison.collapse(comparison.readout_of(scores, measure), measure)))
             best.append(str(scores["layer"].values[int(comparison.shares(scores).argmax())]))

@@ -13,13 +13,14 @@ from isocortex_simulated.identification.brains import Brain, Template, brain_of
 from isocortex_simulated.identification.contenders import Contender
 from isocortex_simulated.identification.many_draws import Protocol
 from isocortex_simulated.identification.spectrum import exponent_of, power_law, split_half_spectrum
+from isocortex_simulated.identification.typical import FEWEST_REFERENCES
 
 if TYPE_CHECKING:
     from isocortex.interfaces import BenchmarkCard
 
 CURVE = (0.1, 0.2, 0.4, 0.6, 0.8)
 """Reliabilities of the curve."""
-DECIDING = ("spectrum", "brains", "contenders", "many_draws", "comparing", "../cortex", "../draws")
+DECIDING = ("spectrum", "brains", "contenders", "many_draws", "comparing", "blocks", "../cortex", "../draws")
 """Modules that decide the numbers of a brain."""
 
 
@@ -47,6 +48,8 @@ class Question:
         Of everything that is drawn.
     n_samples
         Bootstrap samples with which candidates are compared.
+    n_references
+        Further brains that are made of each candidate, where the open set is asked: they say what is typical of it.
     open_levels
         Reliabilities at which the open set is asked; empty: at none, None: at all.
     """
@@ -59,6 +62,7 @@ class Question:
     exponent: float = 1.0
     seed: int = 0
     n_samples: int = 200
+    n_references: int = 60
     open_levels: tuple[float | None, ...] | None = None
 
     def n_draws(self, metric: str, level: float | None) -> int:
@@ -196,7 +200,7 @@ class Truths:
             raise UsageError(f"No brain can be made of {one.name}. {' '.join(self.left_out)} Leave it out.")
         return found
 
-    def drawn(self, place: int, number: int) -> tuple[str, Brain]:
+    def drawn(self, place: int, number: int | str) -> tuple[str, Brain]:
         """The layer and the brain of one draw of one candidate; the same at every reliability and for every metric."""
         one = self.contenders[place]
         name = f"{self.question.benchmark.partition('::')[2] or self.question.benchmark}/{one.name}/{number}"
@@ -206,7 +210,7 @@ class Truths:
         variances = power_law(self.exponents[one.name, layer], u.shape[1])
         return layer, brain_of(u, variances, self.template, self.question.seed, name)
 
-    def responses(self, place: int, number: int, level: float | None) -> tuple[str, Floats]:
+    def responses(self, place: int, number: int | str, level: float | None) -> tuple[str, Floats]:
         """The layer and the responses (n_stimuli, n_neuroids) of a draw at a reliability."""
         layer, brain = self.drawn(place, number)
         return layer, brain.at(self.template.levels(level))
@@ -239,7 +243,7 @@ def digest_of_question(
     from isocortex.files import digest_files, digest_of
 
     asked = asdict(question)
-    for name in ("metrics", "levels", "draws", "open_levels"):
+    for name in ("metrics", "levels", "draws", "n_references", "open_levels"):
         del asked[name]
     here = Path(__file__).parent
     code = [here / f"{name}.py" for name in DECIDING]
@@ -277,7 +281,12 @@ def refuse_few(question: Question) -> None:
     Raises
     ------
     UsageError
-        Fewer than one draw, or another word for the layer.
+        Fewer than one draw, bootstrap samples that cannot give a p of .05, or references that say nothing.
     """
     if min(n for _, n in question.draws) < 1 or question.n_samples < 40:
         raise UsageError("Ask for at least one draw, and for 40 bootstrap samples: fewer cannot give a p of .05.")
+    if question.n_references < FEWEST_REFERENCES:
+        raise UsageError(
+            f"Ask for {FEWEST_REFERENCES} references or more: of {question.n_references} the central 95 % are not "
+            "known."
+        )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isocortex_simulated.identification.answers import FEWEST_REFERENCES, Answered
+from isocortex_simulated.identification.answers import Answered
 from isocortex_simulated.identification.contenders import families_of
 from isocortex_simulated.identification.plan import name_of
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 COLUMNS = (
     *("benchmark", "metric", "c", "n", "right", "right_low", "right_high", "family", "family_low", "family_high"),
-    *("named_right", "named_wrong", "undecided", "left_out_named", "left_out_low", "left_out_high"),
+    *("named_right", "named_wrong", "undecided", "left_out_named", "left_out_low", "left_out_high", "typical"),
     *("told_apart", "n_models", "families_told_apart", "n_families"),
 )
 MOST_LETTERS = 12
@@ -36,6 +36,7 @@ def curve_rows(found: Found) -> list[Row]:
 def _numbers(answered: Answered) -> Row:
     right, family, n = answered.right, answered.right_family, len(answered.truth)
     named, wrong, left_out = answered.named_right(), answered.named_wrong(), answered.named_left_out()
+    typical = answered.typical_of_truth()
     undecided = None if named is None or wrong is None else 1 - named.value - wrong.value
     return {
         "n": n,
@@ -51,6 +52,7 @@ def _numbers(answered: Answered) -> Row:
         "left_out_named": left_out and left_out.value,
         "left_out_low": left_out and left_out.low,
         "left_out_high": left_out and left_out.high,
+        "typical": typical and typical.value,
         "told_apart": len(answered.told_apart),
         "n_models": len(answered.names),
         "families_told_apart": len(answered.families_told_apart),
@@ -126,9 +128,9 @@ def _curve(found: Found) -> str:
             )
         )
     lines += _filled(
-        "In brackets: 95 % interval (Wilson). Named: q ≤ .05 against every candidate of another family, and a value as "
-        "the named model reaches as the truth. Left out: the truth's whole family is no candidate. –: not asked, the "
-        f"metric has no bootstrap, or fewer than {FEWEST_REFERENCES + 1} brains of a candidate."
+        "In brackets: 95 % interval (Wilson). Named: q ≤ .05 against every candidate of another family, and values of "
+        "all candidates as the named model gives as the truth. Left out: the truth's whole family is no candidate. –: "
+        "not asked, or the metric has no bootstrap."
     )
     return "\n".join(lines)
 
