@@ -78,7 +78,9 @@ def _side_by_side(matrices: Array, vectors: Array, live: Array, *, stop_before: 
     size = np.linalg.norm(vectors, axis=1)
     places = np.flatnonzero(live & (size > 0))
     trace = np.trace(matrices[places], axis1=1, axis2=2)
-    A = np.ascontiguousarray((matrices[places] / np.where(trace > 0, trace, 1.0)[:, None, None]).transpose(1, 2, 0))
+    scaled = np.ascontiguousarray(
+        (matrices[places] / np.where(trace > 0, trace, 1.0)[:, None, None]).transpose(1, 2, 0)
+    )
     u = np.ascontiguousarray((vectors[places] / size[places, None]).T)
     before = trace / size[places] ** 2  # u_{−1}·u_0, as v = Cᵀw of unit weights w
     left = MAX_ITERATIONS - 1
@@ -88,9 +90,9 @@ def _side_by_side(matrices: Array, vectors: Array, live: Array, *, stop_before: 
         steps = np.empty((n_steps + 1, *u.shape))
         steps[0] = u
         for step in range(n_steps):
-            np.einsum("ijn,jn->in", A, steps[step], out=steps[step + 1])
+            np.einsum("ijn,jn->in", scaled, steps[step], out=steps[step + 1])
         squares = np.einsum("kin,kin->kn", steps, steps)
-        inner = np.einsum("kin,kin->kn", steps[:-1], steps[1:])
+        inner = np.maximum(np.einsum("kin,kin->kn", steps[:-1], steps[1:]), 0.0)
         if stop_before:
             above, below = squares[:-1], np.sqrt(np.concatenate([before[None], inner[:-1]])) * np.sqrt(inner)
         else:
@@ -102,7 +104,7 @@ def _side_by_side(matrices: Array, vectors: Array, live: Array, *, stop_before: 
         found = steps[at, :, np.flatnonzero(ends)]
         result[places[ends]] = found / np.maximum(np.linalg.norm(found, axis=1), _TINY)[:, None]
         going = ~ends
-        places, A = places[going], A if going.all() else np.ascontiguousarray(A[:, :, going])
+        places, scaled = places[going], scaled if going.all() else np.ascontiguousarray(scaled[:, :, going])
         scale = np.maximum(np.sqrt(squares[-1, going]), _TINY)
         u, before = steps[-1][:, going] / scale, inner[-1, going] / scale**2
     return result

@@ -61,7 +61,7 @@ class Typical:
         about = values - self.means[group]
         square = about.T @ about
         free = max(1, len(values) - len(sizes))
-        self.inverse = np.linalg.inv(_towards_diagonal(square / free))
+        self.inverse = _inverse(square / free)
         own = self._without_itself(values, about, square, group, sizes)
         rank = int(np.ceil(CENTRAL * (len(own) + 1)))
         self.limit = float("inf") if rank > len(own) else float(np.sort(own)[rank - 1])
@@ -71,7 +71,7 @@ class Typical:
         n = len(values)
         size = sizes[group].astype(float)
         squares = square - (size / (size - 1))[:, None, None] * about[:, :, None] * about[:, None, :]
-        inverses = np.linalg.inv(_towards_diagonal(squares / max(1, n - len(sizes) - 1)))
+        inverses = _inverse(squares / max(1, n - len(sizes) - 1))
         means = np.repeat(self.means[None], n, axis=0)
         means[np.arange(n), group] -= about / (size - 1)[:, None]
         return _closest(values[:, None, :] - means, inverses)
@@ -79,12 +79,14 @@ class Typical:
     def __call__(self, values: Floats) -> Array:
         """Whether brains with the values (n_brains, n_candidates) are typical, (n_brains,); with NaN they are not."""
         away = values[:, None, self.varies] - self.means
-        found = _closest(away, np.broadcast_to(self.inverse, (len(values), *self.inverse.shape)))
+        found = _closest(away, np.repeat(self.inverse[None], len(values), axis=0))
         return found <= self.limit
 
 
-def _towards_diagonal(covariance: Floats) -> Floats:
-    return (1 - _TO_DIAGONAL) * covariance + _TO_DIAGONAL * covariance * np.eye(covariance.shape[-1])
+def _inverse(covariance: Floats) -> Floats:
+    """Inverse of covariances (…, p, p), a tenth of the way to their diagonals."""
+    shrunken = (1 - _TO_DIAGONAL) * covariance + _TO_DIAGONAL * covariance * np.eye(covariance.shape[-1])
+    return np.linalg.inv(shrunken).astype(np.float64)
 
 
 def _closest(away: Floats, inverses: Floats) -> Floats:
