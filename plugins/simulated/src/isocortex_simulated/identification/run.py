@@ -109,8 +109,10 @@ def compute_part(question: Question, models: Sequence[str], out: Path, say: Say,
         k and n.
     """
     levels = _prepared(question, models, out, say).levels.values()
-    blocks = [(level, block) for level in levels for block in level.blocks]
-    for level, block in blocks[part[0] :: part[1]]:
+    blocks = [(level, block) for level in levels for block in level.blocks][part[0] :: part[1]]
+    n_brains = sum(len(block.brains) for _, block in blocks)
+    for level, block in blocks:
+        level.clock.n_brains = n_brains
         level.finished(block)
 
 
