@@ -133,15 +133,17 @@ def test_brains_that_advance_together_are_predicted_as_each_alone(monkeypatch, n
 
 
 def test_a_matrix_that_needs_every_step_stops_at_the_last_one() -> None:
-    """Two eigenvalues that hardly differ: small matrices several steps at a time, larger ones one by one."""
-    small, start = np.diag([1.0, 1.0 - 1e-9, 0.5]), np.array([0.6, 0.8, 1e-3])
+    """Eigenvalues that hardly differ turn weights by 1e-3 and more in each of 499 steps, small matrices and larger."""
+    small, weights = np.diag([1.0, 0.992]), np.array([np.cos(np.deg2rad(82.5)), np.sin(np.deg2rad(82.5))])
     large = np.zeros((20, 20))
-    large[:3, :3] = small
-    for stop_before in (True, False):
+    large[:2, :2] = small
+    for stop_before, n_products in ((True, 498), (False, 499)):
+        start = np.sqrt(small) @ weights if stop_before else weights
         few = power_iteration.power_iteration(small[None], start[None], np.array([True]), stop_before=stop_before)[0]
-        wide = np.r_[start, np.zeros(17)]
+        wide = np.r_[start, np.zeros(18)]
         many = power_iteration.power_iteration(large[None], wide[None], np.array([True]), stop_before=stop_before)[0]
-        np.testing.assert_allclose(few / np.linalg.norm(few), many[:3] / np.linalg.norm(many), atol=1e-12)
+        assert few[1] / few[0] == pytest.approx(start[1] / start[0] * 0.992**n_products, rel=1e-9)
+        assert many[1] / many[0] == pytest.approx(few[1] / few[0], rel=1e-9)
 
 
 # --- input that is not well behaved -----------------------------------------------------------------------------------

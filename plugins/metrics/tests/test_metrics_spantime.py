@@ -8,6 +8,7 @@ import xarray as xr
 from sklearn.cross_decomposition import PLSRegression
 
 import isocortex
+from isocortex.activations import Activations
 from isocortex.data import make_responses
 from isocortex.errors import DataError
 from isocortex.interfaces import Preparation, Rules
@@ -68,6 +69,14 @@ def test_equal_to_scikit_learn_on_stacked_bins(shuffled: bool) -> None:
                 np.testing.assert_allclose(
                     scores["prediction"][split, : len(test), column], predicted[:, number], rtol=0, atol=1e-9
                 )
+
+
+def test_permutations_are_predicted_from_the_mean_over_bins_as_well() -> None:
+    comparison = against(recorded(), n_components=8)
+    order = np.random.default_rng(0).permutation(N_STIMULI)
+    (found,) = comparison.permuted_readouts({"layer": Activations.from_xarray(layer())}, order[None])
+    expected = comparison.permuted(order).score(layer())["score"].values
+    np.testing.assert_allclose(found.values[0], expected, atol=1e-9)
 
 
 def test_every_bin_has_the_ceiling_of_its_own() -> None:
