@@ -126,10 +126,9 @@ def test_brains_that_advance_together_are_predicted_as_each_alone(monkeypatch, n
         assert found.shape == (5, 5, 6, n_neuroids)
         assert np.isnan(found[:, 4, 4:]).all(), "its test part is shorter"
         for brain, own in zip(found, expected, strict=True):
-            for part, (deviation, _) in zip(brain, own, strict=True):
-                np.testing.assert_allclose(
-                    part[: len(deviation)], deviation, atol=1e-9 * max(1, np.abs(deviation).max())
-                )
+            for part, one in zip(brain, own, strict=True):
+                tolerance = 1e-9 * max(1, np.abs(one.deviation).max())
+                np.testing.assert_allclose(part[: len(one.deviation)], one.deviation, atol=tolerance)
 
 
 def test_a_matrix_that_needs_every_step_stops_at_the_last_one() -> None:

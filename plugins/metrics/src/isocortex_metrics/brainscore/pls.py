@@ -151,8 +151,8 @@ def pls_of_brains(
     if n_neuroids > n_stimuli:
         for place, responses in enumerate(brains):
             parts = pls_predictions(features, responses, splits, n_components, device)
-            for number, part in enumerate(parts):
-                found[place, number, : len(part.deviation)] = part.deviation
+            for number, one in enumerate(parts):
+                found[place, number, : len(one.deviation)] = one.deviation
         return found
     _refuse_many(splits, n_components)
     targets = on_device(np.stack([centred_columns(responses) for responses in brains]), device)

@@ -89,10 +89,9 @@ class Level:
         self.level, self.place, self.clock = level, place, clock
         self.families = [one.family for one in truths.contenders]
         self.said, self.n_draws = name_of(level), question.n_draws(protocol.name, level)
-        is_open = question.is_open(level)
+        is_open = question.is_open(level) and protocol.compares(truths.template)
         self.judged = [Block("open" if is_open else "closed", part) for part in self._parts(self.n_draws)]
-        compared = is_open and protocol.compares(truths.template)
-        n_references = question.n_references if compared else 0
+        n_references = question.n_references if is_open else 0
         self.references = [Block("reference", part) for part in self._parts(n_references)]
         clock.n_brains += sum(len(block.brains) for block in self.blocks)
 

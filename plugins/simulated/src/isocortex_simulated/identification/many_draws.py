@@ -67,12 +67,17 @@ class Protocol:
         return self.metric.card.id
 
     def compares(self, template: Template) -> bool:
-        """Whether the metric has a bootstrap, with which candidates can be compared."""
+        """Whether candidates are compared: the metric has a bootstrap, and does not need a fit of its own for it.
+
+        One that fits all neuroids of a brain together does: comparisons and references would cost ten times what the
+        values do.
+        """
         from isocortex.interfaces import Comparison
 
-        prepared = self.against(
-            template, np.random.default_rng(0).normal(size=(len(template.stimulus_id), template.n_neuroids))
-        )
+        if self.name in BY_REGRESSION:
+            return False
+        shape = (len(template.stimulus_id), template.n_neuroids)
+        prepared = self.against(template, np.random.default_rng(0).normal(size=shape))
         return type(prepared).resample is not Comparison.resample
 
     def against(self, template: Template, values: Floats) -> Comparison:
@@ -259,11 +264,11 @@ class _Regressed:
     """Brains whose fits advance together: they share a layer's features and the splits, and are fitted apart."""
 
     def __init__(self, protocol: Protocol, template: Template, brains: Sequence[Floats]) -> None:
-        prepared = [protocol.against(template, values) for values in brains]
-        first = prepared[0]
+        self.alone = [protocol.against(template, values) for values in brains]
+        first = self.alone[0]
         assert isinstance(first, RegressionComparison)
-        self.first = first
-        self.values = np.stack([one.rows.values for one in prepared if isinstance(one, RegressionComparison)])
+        self.first, self.rules = first, protocol.rules
+        self.values = np.stack([one.rows.values for one in self.alone if isinstance(one, RegressionComparison)])
 
     def __call__(self, contender: Contender) -> Readouts:
         import xarray as xr
@@ -283,7 +288,12 @@ class _Regressed:
         along = [xr.DataArray(one, dims=("split", "neuroid"), coords=like.coords) for one in read]
         values = np.array([_value(first, one) for one in along])
         most = [names[int(np.bincount(one.ravel()).argmax())] for one in chosen]
-        return Readouts(values, most, lambda _: None)
+
+        def samples(k: int) -> Floats | None:
+            scores = self.alone[k].layered(self.alone[k].score_all(contender.compact))
+            return as_compared(self.alone[k].resample(scores, self.rules.n_draws, self.rules.seed))
+
+        return Readouts(values, most, samples)
 
 
 class _OneByOne:
