@@ -5,15 +5,17 @@ gives is not the singular vector. Every iterate lies in the cross-product C = X�
 same iterates, and the same stop, come from small matrices. Splits share XᵀY of all stimuli, less what they leave out,
 and advance together, one component at a time: the large matrices are read once for all of them.
 
-What ``_Group`` holds, with S splits that advance together, n stimuli, p columns of features, q columns of responses, m
-responses to start from and K components, of which k are found (arrays are filled up to there):
+Permuted responses are further sets Y, each with all splits. What ``_Group`` holds, with B sets of responses, S splits
+that advance together (those of the first set, of the second, …), n stimuli, p columns of features, q columns of
+responses, m responses to start from and K components, of which k are found (arrays are filled up to there):
 
 ==================  =============  ====================================================================================
 symbol              shape          what it is
 ==================  =============  ====================================================================================
 X                   (n, p)         features, centred over all stimuli; the same for all splits
-Y                   (n, q)         responses, centred alike, or a factor of their Gram matrix (``compact_features``)
+Y                   (B, n, q)      responses, centred alike, or a factor of their Gram matrix (``compact_features``)
 starts              (n, m)         responses that an iteration may start from, in order
+orders              (B, n)         the stimulus whose response stands at each place, in each set
 inside              (S, n)         1 where a stimulus is for training in the split, else 0
 n_train             (S,)           number of training stimuli
 cross               (S, p, q)      C = XᵀY over the training stimuli, both centred there, as it was last formed
@@ -95,7 +97,7 @@ class PlsComponents(NamedTuple):
         responses
             (n_train, n_responses) float64, any constant taken off or not.
         """
-        return self.test @ ((self.train.T @ responses) / self.norms[:, None])
+        return self.test @ ((self.train.swapaxes(-1, -2) @ responses) / self.norms[..., None])
 
     def training_role(self, responses: Any, gradient: Array) -> Array:
         """Influence of training stimuli on a statistic of the predictions, the components taken as given.
@@ -177,6 +179,23 @@ def pls_predictions(
         yield PlsPrediction(deviation, components.n_found, partial(components.training_role, training))
 
 
+def permuted_pls(
+    features: Any, responses: Array, orders: Array, splits: Sequence[Split], n_components: int, device: str = "cpu"
+) -> Iterator[Array]:
+    """As ``pls_predictions`` with the responses in other orders (n_orders, n_stimuli), which advance together.
+
+    Yields
+    ------
+    For each split the predictions less the training means, (n_orders, n_test, n_neuroids).
+    """
+    targets = on_device(centred_columns(responses), device)
+    compact = compact_features([responses], responses.shape[0], responses.shape[1], device)
+    found = _components(features, compact, splits, n_components, targets, orders)
+    for split, components in zip(splits, found, strict=True):
+        training, _ = centred_responses(targets[orders[:, split.train]])
+        yield to_numpy(components.deviations(training))
+
+
 def pls_components(
     features: Any, responses: Any, splits: Sequence[Split], n_components: int, *, starts: Any = None
 ) -> Iterator[PlsComponents]:
@@ -208,13 +227,21 @@ def pls_components(
             f"{smallest}. Use fewer components (setting n_components) or more stimuli."
         )
     starts = responses if starts is None else starts
+    alone = np.arange(len(features))[None]
+    for found in _components(features, responses, splits, n_components, starts, alone):
+        yield PlsComponents(found.train[0], found.test[0], found.norms[0])
+
+
+def _components(
+    features: Any, responses: Any, splits: Sequence[Split], n_components: int, starts: Any, orders: Array
+) -> Iterator[PlsComponents]:
+    """Components of each split for every order of the responses, along a first axis."""
     n_columns, n_responses = features.shape[1], responses.shape[1]
     per_split = n_columns * (n_responses + n_components) + min(n_columns, n_responses) ** 2
-    size = max(1, _GROUP_BYTES // (8 * (per_split + len(features) * (n_components + 3))))
-    cross = features.T @ responses
+    size = max(1, _GROUP_BYTES // (8 * len(orders) * (per_split + len(features) * (n_components + 3))))
     for first in range(0, len(splits), size):
         part = splits[first : first + size]
-        group = _Group(features, responses, cross, starts, part)
+        group = _Group(features, responses, starts, part, orders)
         group.extract(n_components)
         yield from group.components(part)
 
@@ -226,26 +253,27 @@ class _Group:
     out since, C − P Qᵀ being the present one. ``small`` is the smaller of CᵀC and CCᵀ at present.
     """
 
-    def __init__(self, features: Any, responses: Any, cross: Any, starts: Any, splits: Sequence[Split]) -> None:
+    def __init__(self, features: Any, responses: Any, starts: Any, splits: Sequence[Split], orders: Array) -> None:
         self.xp = xp = namespace(features)
-        self.X, self.Y, self.starts = features, responses, starts
+        self.X, self.Y, self.starts, self.orders = features, responses[orders], starts, orders
         self.single = starts.shape[1] == 1
         inside = np.zeros((len(splits), len(features)))
         for row, split in zip(inside, splits, strict=True):
             row[split.train] = 1.0
+        inside = np.tile(inside, (len(orders), 1))
         self.inside = _like(inside, features)  # (n_splits, n_stimuli)
         self.n_train = _like(inside.sum(axis=1), features)
-        self.cross = _zeros(features, len(splits), *cross.shape)
-        for place, split in enumerate(splits):
-            self.cross[place] = cross_product(features, responses, cross, split.train)
+        whole = features.T @ self.Y
+        cross = [cross_product(features, self.Y, whole, split.train) for split in splits]
+        self.cross = xp.stack(cross, axis=1).reshape(-1, *whole.shape[1:])
         self.by_response = responses.shape[1] <= features.shape[1]
         #: norms that tell covariance from rounding
         self.scale = xp.sqrt(xp.sum(features**2, axis=0)) * xp.sqrt(xp.sum(responses**2))
         self.live = self.n_train > 0
-        self.start = np.full(len(splits), -1)
-        self.silent = np.full(len(splits), _SILENT)
-        self.seed = _zeros(features, len(splits), len(features))
-        self.seed_weights = _zeros(features, len(splits), features.shape[1])
+        self.start = np.full(len(inside), -1)
+        self.silent = np.full(len(inside), _SILENT)
+        self.seed = _zeros(features, *inside.shape)
+        self.seed_weights = _zeros(features, len(inside), features.shape[1])
 
     def extract(self, n_components: int) -> None:
         """Take out components one by one."""
@@ -253,7 +281,7 @@ class _Group:
         self.T = _zeros(self.X, n_splits, n_stimuli, n_components)
         self.norms = _zeros(self.X, n_splits, n_components) + float("inf")
         self.P = _zeros(self.X, n_splits, self.X.shape[1], n_components)
-        self.Q = _zeros(self.X, n_splits, self.Y.shape[1], n_components)
+        self.Q = _zeros(self.X, n_splits, self.Y.shape[2], n_components)
         self._refresh(0)
         for k in range(n_components):
             self._find_starts(k)
@@ -262,18 +290,35 @@ class _Group:
             self._take(k, self._weights(k))
 
     def components(self, splits: Sequence[Split]) -> Iterator[PlsComponents]:
-        """What was found, split by split."""
+        """What was found, split by split, for all sets of responses."""
+        n_sets, n_components = len(self.orders), self.norms.shape[1]
+        T = self.T.reshape(n_sets, len(splits), -1, n_components)
+        norms = self.norms.reshape(n_sets, len(splits), n_components)
         for place, split in enumerate(splits):
-            yield PlsComponents(self.T[place][split.train], self.T[place][split.test], self.norms[place])
+            of_split = T[:, place]
+            yield PlsComponents(of_split[:, split.train], of_split[:, split.test], norms[:, place])
 
     # --- one component ------------------------------------------------------------------------------------------------
 
     def _find_starts(self, k: int) -> None:
         """Let each split start from the first response that is left, as scikit-learn does."""
+        if k == 0:
+            self._take_first()
         loud = to_numpy(self.xp.max(self.xp.abs(self.seed * self.inside), axis=1))
         for place in np.flatnonzero(to_numpy(self.live)):
             if self.start[place] < 0 or loud[place] < self.silent[place]:
                 self._find_start(int(place), k)
+
+    def _take_first(self) -> None:
+        """Let all splits start from the first response, where it varies over their training stimuli."""
+        xp, inside = self.xp, self.inside
+        first = xp.repeat(self.starts[:, 0][self.orders], len(inside) // len(self.orders), axis=0) * inside
+        self.silent = np.maximum(_SILENT, 64 * _EPS * to_numpy(xp.max(xp.abs(first), axis=1)))
+        residual = first - inside * (xp.sum(first, axis=1) / self.n_train)[:, None]
+        varies = to_numpy(xp.max(xp.abs(residual), axis=1)) >= self.silent
+        places = np.flatnonzero(varies & to_numpy(self.live))
+        self.start[places], self.seed[places] = 0, residual[places]
+        self.seed_weights = self.seed @ self.X
 
     def _find_start(self, place: int, k: int) -> None:
         for candidate in range(int(self.start[place]) + 1, self.starts.shape[1]):
@@ -287,7 +332,7 @@ class _Group:
     def _residual(self, place: int, candidate: int, k: int) -> Any:
         """What components leave of a response over the training stimuli; notes what is silence in it."""
         xp, inside = self.xp, self.inside[place]
-        y = self.starts[:, candidate] * inside
+        y = self.starts[self.orders[place // (len(self.inside) // len(self.orders))], candidate] * inside
         self.silent[place] = max(_SILENT, 64 * _EPS * float(xp.max(xp.abs(y))))
         values = y - inside * (xp.sum(y) / self.n_train[place])
         T = self.T[place][:, :k]
@@ -320,7 +365,8 @@ class _Group:
         t, norm = self._scores(k, weights)
         inner = t * self.inside
         loading = inner @ self.X  # XᵀT
-        q = (inner @ self.Y) / norm[:, None]
+        of_sets = inner.reshape(len(self.orders), -1, inner.shape[1]) @ self.Y
+        q = of_sets.reshape(len(inner), -1) / norm[:, None]
         self._down_date(k, loading, q)
         self.T[:, :, k], self.norms[:, k] = t, norm
         self.P[:, :, k], self.Q[:, :, k] = loading, q

@@ -24,7 +24,7 @@ from isocortex_metrics.brainscore.fits import (
     ridge_primal,
     searched_ridge,
 )
-from isocortex_metrics.brainscore.pls import pls_predictions
+from isocortex_metrics.brainscore.pls import permuted_pls, pls_predictions
 from isocortex_metrics.brainscore.regression_comparison import Predicted, Regression, RegressionComparison
 from isocortex_metrics.brainscore.reverse import ReverseComparison
 from isocortex_metrics.brainscore.splits import (
@@ -119,6 +119,15 @@ class PlsRegression(Regression):
         for split, part in zip(splits, found, strict=True):
             facts = {"n_components_found": part.n_found}
             yield Predicted(part.deviation, responses[split.train].mean(axis=0), facts, part.training_role)
+
+    def predict_permuted(
+        self, prepared: Any, responses: Array, rows: Array, splits: Sequence[Split], *, inner: bool = False
+    ) -> Iterator[Array]:
+        """All orders of the responses advance together, one component at a time."""
+        features, n_components = prepared
+        if inner:
+            n_components = min(n_components, min(len(split.train) for split in splits) - 1)
+        return permuted_pls(features, responses, rows, splits, n_components, self.device)
 
     def facts(self, layer: Activations) -> dict[str, float]:
         """How many components are asked for: never more than units."""

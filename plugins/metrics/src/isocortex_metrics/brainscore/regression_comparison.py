@@ -104,6 +104,17 @@ class Regression(ABC):
     ) -> Iterator[Predicted]:
         """Fit and predict each split; ``inner`` ones, within training stimuli, may be fitted with less."""
 
+    def predict_permuted(
+        self, prepared: Any, responses: Array, rows: Array, splits: Sequence[Split], *, inner: bool = False
+    ) -> Iterator[Array]:
+        """Of each split the ``deviation`` for the responses in other orders, (n_orders, n_test, n_neuroids).
+
+        By default they are predicted one by one; ``rows`` (n_orders, n_stimuli) are the rows that stand at each place.
+        """
+        parts = [list(self.predict(prepared, responses[order], splits, inner=inner)) for order in rows]
+        for place in range(len(splits)):
+            yield np.stack([part[place].deviation for part in parts])
+
     def size_of(self, prepared: Any) -> int:
         """Bytes of what ``prepare`` gives, where it may be kept for many permutations."""
         parts = prepared if isinstance(prepared, tuple) else (prepared,)
@@ -274,11 +285,15 @@ class RegressionComparison(SplitMedians):
         parts = self.regression.predict(prepared, self.rows.values, folds, inner=True)
         r = np.array(
             [correlations(part.deviation, self.rows.values[fold.test]) for fold, part in zip(folds, parts, strict=True)]
-        ).reshape(len(self.splits), self.inner_folds, -1)
-        valid = ~np.isnan(r)
-        return np.where(
-            valid.any(axis=1), np.where(valid, r, 0.0).sum(axis=1) / np.maximum(valid.sum(axis=1), 1), np.nan
         )
+        return self._over_folds(r)
+
+    def _over_folds(self, r: Array) -> Array:
+        """Mean r of each split over its folds: (…, n_splits · n_folds, n_neuroids) → (…, n_splits, n_neuroids)."""
+        r = r.reshape(*r.shape[:-2], len(self.splits), self.inner_folds, r.shape[-1])
+        valid = ~np.isnan(r)
+        n_valid = valid.sum(axis=-2)
+        return np.where(n_valid > 0, np.where(valid, r, 0.0).sum(axis=-2) / np.maximum(n_valid, 1), np.nan)
 
     @cached_property
     def _folds(self) -> list[Split]:
@@ -315,7 +330,7 @@ class RegressionComparison(SplitMedians):
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
         """A fit for each permutation; layers are read once where 256 MB hold what is made of them.
 
-        Memory beyond that: scores of 20 permutations and more, at most 64 MB of them.
+        Memory beyond that: scores of 20 permutations and more, at most 64 MB of them, and as much of predictions.
         """
         import xarray as xr
 
@@ -324,16 +339,35 @@ class RegressionComparison(SplitMedians):
             list(distinct_layers(layers)),
             lambda found: self.regression.size_of(found),
         )
-        choosing, like = self._choosing(layers), self.rows.neuroid
+        choosing, like = self._choosing(layers).choosing, self.rows.neuroid
         most = max(1, _BLOCK_BYTES // (8 * 4 * len(self.splits) * self.rows.values.shape[1]))
         for block in growing_blocks(orders, most):
             choice = PermutedChoice()
+            rows = np.stack([self.rows_of(order) for order in block])
             for found in prepared:
-                parts = [choosing.permuted(order).scores_of(found) for order in block]
-                values = np.stack([part["score"][1] for part in parts])
-                if choosing.choosing:
-                    selection = np.stack([part["selection"][1] for part in parts])
-                    choice.offer(values, unit_criterion(selection, like, self.rules))
+                values = self._permuted_r(found, rows, self.splits)
+                if choosing:
+                    of_folds = self._permuted_r(found, rows, self._folds, inner=True)
+                    choice.offer(values, unit_criterion(self._over_folds(of_folds), like, self.rules))
                 else:
                     choice.offer(values, optimistic_criterion(values, codes_of(like), self.rules))
             yield xr.DataArray(choice.values, dims=("draw", "split", "neuroid"), coords=like.coords)
+
+    def _permuted_r(self, prepared: Any, rows: Array, splits: Sequence[Split], *, inner: bool = False) -> Array:
+        """(n_permutations, n_splits, n_neuroids), as many permutations at a time as memory allows."""
+        responses = self.rows.values
+        each = 8 * responses.shape[1] * (4 * len(responses) + sum(len(split.test) for split in splits))
+        size = max(1, _BLOCK_BYTES // each)
+        found: list[Array] = []
+        for some in (rows[first : first + size] for first in range(0, len(rows), size)):
+            parts = self.regression.predict_permuted(prepared, responses, some, splits, inner=inner)
+            r = [_of_columns(part, responses[some[:, split.test]]) for split, part in zip(splits, parts, strict=True)]
+            found.append(np.stack(r, axis=1))
+        return np.concatenate(found)
+
+
+def _of_columns(predictions: Array, responses: Array) -> Array:
+    """Correlations (n_permutations, n_neuroids) of (n_permutations, n_test, n_neuroids) each."""
+    n_permutations, n_test, n_neuroids = predictions.shape
+    flat = (part.transpose(1, 0, 2).reshape(n_test, -1) for part in (predictions, responses))
+    return correlations(*flat).reshape(n_permutations, n_neuroids)

@@ -76,12 +76,27 @@ class SpantimePlsRegression(PlsRegression):
         self, prepared: Any, responses: Array, splits: Sequence[Split], *, inner: bool = False
     ) -> Iterator[Predicted]:
         """The same prediction for every bin of a site."""
-        n_neuroids = responses.shape[1]
-        of_site = np.empty(n_neuroids, dtype=np.intp)
-        of_site[self.places] = np.arange(len(self.places))[:, None]
-        mean = responses[:, self.places].mean(axis=2)  # (n_stimuli, n_sites)
-        for part in super().predict(prepared, mean, splits, inner=inner):
+        of_site = self._of_site(responses)
+        for part in super().predict(prepared, self._mean(responses), splits, inner=inner):
             yield Predicted(part.deviation[:, of_site], np.asarray(part.offset)[of_site], part.facts)
+
+    def predict_permuted(
+        self, prepared: Any, responses: Array, rows: Array, splits: Sequence[Split], *, inner: bool = False
+    ) -> Iterator[Array]:
+        """As ``predict``, for all orders of the responses."""
+        of_site = self._of_site(responses)
+        for part in super().predict_permuted(prepared, self._mean(responses), rows, splits, inner=inner):
+            yield part[:, :, of_site]
+
+    def _mean(self, responses: Array) -> Array:
+        """(n_stimuli, n_sites)."""
+        return responses[:, self.places].mean(axis=2)
+
+    def _of_site(self, responses: Array) -> Array:
+        """Number of the site of each neuroid."""
+        of_site = np.empty(responses.shape[1], dtype=np.intp)
+        of_site[self.places] = np.arange(len(self.places))[:, None]
+        return of_site
 
 
 class SpantimePls(MetricPlugin):
