@@ -70,6 +70,30 @@ def by_hand(r: np.ndarray, subjects: Sequence[str]) -> float:
 # --- value and counts -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("named", "expected"), [({}, "pooled"), ({"target": "group-mean"}, "group-mean")])
+def test_a_measure_of_all_participants_together_does_not_pass_for_a_mean_over_them(
+    named: dict[str, str], expected: str
+) -> None:
+    found = xr.Dataset(
+        {"r": ("subject", [0.1, 0.2, 0.3]), "together": ((), 0.5, named)},
+        coords={"subject": ["a", "b", "c"]},
+        attrs={"target": "participant"},
+    )
+    comparison = Prepared([found], rules=Rules(measure="together"))
+    summary = summarise(comparison, comparison.whole())
+    assert (summary.value, summary.statistic, summary.target, summary.n_subjects) == (0.5, "together", expected, 3)
+    of_each = Prepared([found])
+    summary = summarise(of_each, of_each.whole())
+    assert (round(summary.value or 0, 12), summary.target, summary.n_subjects) == (0.2, "participant", 3)
+
+
+def test_the_best_layer_of_an_error_is_the_one_with_the_smallest() -> None:
+    comparison = Prepared([xr.Dataset({"r": 0.3}), xr.Dataset({"r": 0.1}), xr.Dataset({"r": 0.2})])
+    comparison.smaller_is_better = frozenset({"r"})  # type: ignore[misc]
+    summary = summarise(comparison, comparison.whole())
+    assert (summary.best_layer, summary.value, summary.better) == ("l1", 0.1, "lower")
+
+
 @given(st.integers(0, 1000), st.lists(st.sampled_from(["S1", "S2", "S3"]), min_size=1, max_size=9), st.integers(1, 4))
 def test_value_against_loops(seed: int, subjects: list[str], n_splits: int) -> None:
     r = np.random.default_rng(seed).uniform(-1, 1, (n_splits, len(subjects)))

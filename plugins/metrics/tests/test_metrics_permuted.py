@@ -12,6 +12,7 @@ from isocortex.catalogue.cards import LayerRule
 from isocortex.data.dataset import make_responses
 from isocortex.interfaces import Preparation, Rules
 from isocortex.scoring import Exchangeable, values_of
+from isocortex_metrics.geometry.permuted_rdms import RanksWithin
 
 N_STIMULI = 40
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]
@@ -65,14 +66,17 @@ CASES = {
     "rsa by Pearson's r": ("rsa", {"comparison": "pearson", "dissimilarity": "euclidean", "n_halvings": 2}, {}),
     "rsa by tau-a": ("rsa", {"comparison": "kendall", "n_halvings": 2}, {}),
     "rsa by rho-a": ("rsa", {"comparison": "rho-a", "n_halvings": 2}, {}),
+    "rsa with the mean matrix": ("rsa", {}, {"measure": "group_rho"}),
     "cka": ("cka", {}, {}),
-    "procrustes": ("procrustes", {"n_permutations": 0}, {}),
-    "procrustes, a distance": ("procrustes", {"n_permutations": 0}, {"measure": "angle"}),
+    "procrustes": ("procrustes", {}, {}),
+    "procrustes, a distance": ("procrustes", {}, {"measure": "angle"}),
     "pls": ("pls", {"n_components": 3}, {}),
     "brainscore-neuron-to-neuron": ("brainscore-neuron-to-neuron", {}, {}),
+    "brainscore-cka": ("brainscore-cka", {}, {}),
     "brainscore-cka-biased": ("brainscore-cka-biased", {}, {}),
     "brainscore-cka-cv": ("brainscore-cka-cv", {}, {}),
     "pca-ridge on the test": ("pca-ridge", {"n_components": 4, "layer": "on-test"}, {}),
+    "pca-ridge on the test, an error": ("pca-ridge", {"n_components": 4, "layer": "on-test"}, {"measure": "mse"}),
 }
 
 
@@ -102,3 +106,46 @@ def test_feature_spaces_are_searched_for_each_permutation() -> None:
     for value, order in zip(found, ORDERS, strict=False):
         moved = metric.against(by_hand(responses, order), settings=settings, preparation=preparation)
         assert value == pytest.approx(moved.summarise(moved.score_all(spaces)).value, abs=1e-9)
+
+
+def test_more_neuroids_than_stimuli_and_one_that_is_constant_are_fitted_for_each_permutation() -> None:
+    """Partial least squares on a factor of the responses' Gram matrix; the iteration starts from the second neuroid."""
+    generator = np.random.default_rng(8)
+    values = np.concatenate([np.ones((N_STIMULI, 1)), generator.standard_normal((N_STIMULI, 60))], axis=1)
+    layers = {f"layer{width}": Activations(f"layer{width}", IDS, [values[:, 1:width]]) for width in (9, 20)}
+    metric, settings = isocortex.load_metric("pls"), {"n_components": 3}
+    preparation = Preparation(Rules(n_draws=2), keep=())
+    comparison = metric.against(make_responses(values, IDS), settings=settings, preparation=preparation)
+    found = [values_of(comparison, part)[None] for part in comparison.permuted_readouts(layers, ORDERS[:2])]
+    for value, order in zip(np.concatenate(found), ORDERS, strict=False):
+        moved = metric.against(make_responses(values[order], IDS), settings=settings, preparation=preparation)
+        assert value == pytest.approx(moved.summarise(moved.score_all(layers)).value, abs=1e-9)
+
+
+def test_ranks_within_a_part_tie_as_those_of_the_part() -> None:
+    from scipy.stats import rankdata
+
+    generator = np.random.default_rng(2)
+    for vector in (generator.standard_normal(50), generator.integers(0, 6, 50).astype(float)):
+        places = generator.permutation(50)[:17]
+        np.testing.assert_array_equal(RanksWithin(vector).of(places), rankdata(vector[places]))
+
+
+@pytest.mark.parametrize("comparison", ["spearman", "rho-a"])
+def test_dissimilarities_that_tie_are_ranked_within_the_halves_of_each_permutation(comparison: str) -> None:
+    generator = np.random.default_rng(4)
+    first, second = np.triu_indices(N_STIMULI, 1)
+    square = np.triu(generator.integers(1, 5, (N_STIMULI, N_STIMULI)), 1).astype(float)
+    square += square.T
+    ids = np.array(IDS, dtype=object)
+    coords = {"subject": ["s1"], "stimulus_a": ("pair", ids[first]), "stimulus_b": ("pair", ids[second])}
+    metric, layers = isocortex.load_metric("rsa"), brain()[1]
+
+    def against(matrix: np.ndarray):
+        rdm = xr.DataArray(matrix[first, second][None], coords, ("subject", "pair"))
+        return metric.against(rdm, settings={"comparison": comparison, "n_halvings": 2})
+
+    [found] = [values_of(against(square), part)[None] for part in against(square).permuted_readouts(layers, ORDERS[:3])]
+    for value, order in zip(found, ORDERS, strict=False):
+        moved = against(square[np.ix_(order, order)])
+        assert value == pytest.approx(moved.summarise(moved.score_all(layers)).value, abs=1e-9)

@@ -15,7 +15,7 @@ from isocortex.activations.layer import Activations
 from isocortex.data.dataset import Dataset, make_responses
 from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import DataError, SettingsError
-from isocortex.scoring.contract import Rules
+from isocortex.scoring.contract import Preparation, Rules
 from isocortex_metrics.geometry.dissimilarity import crossvalidated_distance
 
 N_STIMULI = 20
@@ -78,6 +78,20 @@ def test_value_is_the_mean_over_participants_with_a_band() -> None:
     assert summary.ceiled is None
     assert (summary.statistic, summary.target, summary.n_subjects) == ("rho", "participant", 4)
     assert summary.interval_low < summary.value < summary.interval_high
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_the_mean_matrix_may_be_the_measure_and_says_what_it_stands_for(n_layers) -> None:
+    data, metric = participants(4), isocortex.load_metric("rsa")
+    comparison = metric.against(data, preparation=Preparation(Rules(measure="group_rho", n_draws=20)))
+    layers = {f"layer{seed}": Activations(f"layer{seed}", IDS, [patterns(seed)]) for seed in range(n_layers)}
+    summary = comparison.summarise(comparison.score_all(layers))
+    group = data.rdm.mean(("session", "subject")).values
+    found = [spearmanr(pdist(patterns(seed), "correlation"), group).statistic for seed in range(n_layers)]
+    assert summary.value == pytest.approx(max(found), abs=1e-12)
+    assert (summary.statistic, summary.target, summary.n_subjects) == ("group_rho", "group-mean", 4)
+    assert summary.ceiling is None
+    assert summary.ceiling_lower is None, "the band is that of participants"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from isocortex.activations import Activations
 from isocortex.data import make_responses
 from isocortex.errors import DataError
 from isocortex.interfaces import Preparation, Rules
+from isocortex.scoring import Exchangeable, values_of
 
 N_STIMULI, N_SITES, N_BINS = 50, 5, 3
 IDS = [f"stimulus{number:02d}" for number in range(N_STIMULI)]
@@ -106,3 +107,15 @@ def test_responses_without_bins_are_one_bin() -> None:
 def test_sites_that_lack_a_bin_or_have_one_twice_are_refused(names: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         against(recorded(**names))
+
+
+def test_every_permutation_equals_scoring_rows_that_were_permuted_by_hand() -> None:
+    responses, features = recorded(), layer()
+    comparison = against(responses, n_components=4)
+    orders = Exchangeable.of(IDS).orders(3, seed=1)
+    layers = {"layer": Activations("layer", IDS, [features.values])}
+    blocks = [values_of(comparison, part)[None] for part in comparison.permuted_readouts(layers, orders)]
+    averaged = responses.values.reshape(3, N_STIMULI, -1)
+    for found, order in zip(np.concatenate(blocks), orders, strict=True):
+        moved = against(responses.copy(data=averaged[:, order].reshape(responses.shape)), n_components=4)
+        assert found == pytest.approx(moved.summarise(moved.score_all(layers)).value, abs=1e-9)

@@ -197,6 +197,7 @@ class _Readout:
     def __init__(self, comparison: Contract) -> None:
         self.rules = comparison.rules
         self.measure = measure_of(comparison)
+        self.sign = -1.0 if self.measure in comparison.smaller_is_better else 1.0
         self.best: Array | None = None
         self.chosen: Array | None = None
         self.arrays: dict[str, xr.DataArray] = {}
@@ -228,8 +229,8 @@ class _Readout:
             if "neuroid" in measure.dims:
                 codes = codes_of(measure)
                 values = measure.mean([dim for dim in measure.dims if dim != "neuroid"]).values
-                return np.asarray(aggregate(values, codes, how=self.rules.aggregate))
-            return np.asarray(float(measure.mean()))
+                return self.sign * np.asarray(aggregate(values, codes, how=self.rules.aggregate))
+            return np.asarray(self.sign * float(measure.mean()))
         selection = scores["selection"]
         return unit_criterion(selection.transpose("split", "neuroid").values, selection, self.rules)
 

@@ -221,9 +221,10 @@ def _number(value: xr.DataArray | float) -> float | None:
 
 
 def _target(scores: xr.Dataset, readout: xr.DataArray) -> str:
-    if "target" in scores.attrs:
-        return str(scores.attrs["target"])
-    return "participant" if "subject" in readout.coords else "pooled"
+    """What the value stands for: as its variable says, or else the scores; of participants only where it has theirs."""
+    of_people = "subject" in readout.coords
+    named = readout.attrs.get("target", scores.attrs.get("target", "participant"))
+    return str(named) if named != "participant" or of_people else "pooled"
 
 
 def _interval(
@@ -338,7 +339,10 @@ def _layer_fields(comparison: Contract, scores: xr.Dataset, measure: str) -> dic
 
 def _counts(comparison: Contract, scores: xr.Dataset, readout: xr.DataArray) -> dict[str, Any]:
     neuroids = readout.sizes.get("neuroid", comparison.n_neuroids)
-    subjects = readout["subject"].values if _target(scores, readout) == "participant" else None
+    # a measure that has no value for each participant is made of all of them
+    of_people = "participant" in (_target(scores, readout), scores.attrs.get("target"))
+    people = (item for item in (readout, scores) if of_people and "subject" in item.coords)
+    subjects = next((item["subject"].values for item in people), None)
     null = comparison.readout_of(scores, "null") if "null" in scores else None
     splits = [item.sizes.get("split") for item in (readout, scores["chosen"], null) if item is not None]
     return {

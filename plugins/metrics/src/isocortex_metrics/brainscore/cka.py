@@ -13,8 +13,9 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
-from isocortex.scoring import PermutedChoice, distinct_layers, growing_blocks, optimistic_criterion
+from isocortex.scoring import PermutedChoice, distinct_layers, optimistic_criterion
 from isocortex.typing import Array
+from isocortex_metrics.brainscore.permuted_cka import PermutedCka
 from isocortex_metrics.brainscore.splits import PermutedRows, Rows, brainscore_rows, brainscore_splits
 from isocortex_metrics.geometry.kernels import (
     MIN_STIMULI,
@@ -24,15 +25,12 @@ from isocortex_metrics.geometry.kernels import (
     unbiased_cka,
 )
 from isocortex_metrics.numerics.arrays import to_numpy
-from isocortex_metrics.numerics.per_layer import PerLayer
 from isocortex_metrics.target.responses import NoSettings, refuse_seed, responses_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-#: permutations of a block
-_MOST = 1000
 #: share of a score that the constant of the published definition may take without a word
 _SMALL = 1e-3
 
@@ -144,19 +142,15 @@ class BrainScoreComparison(Comparison):
         return other
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
-        """Kernels of layers stay; memory: those that 256 MB hold, others are made again for each block."""
+        """Kernels of layers stay; of those of the neuroids entries are gathered."""
         import xarray as xr
 
-        kernels = PerLayer(
-            lambda layer: to_numpy(kernel_of(layer, self.stimulus_id, self.device)[1]),
-            list(distinct_layers(layers)),
-            lambda kernel: kernel.nbytes,
-        )
         subsets = self.subsets or [np.arange(self.n_stimuli)]
-        for block in growing_blocks(orders, _MOST):
+        permuted = PermutedCka(self.brain, subsets, self._kernel, biased=self.alignment_of is biased_cka)
+        rows = np.stack([self.rows_of(order) for order in orders])
+        for block in permuted.values(list(distinct_layers(layers)), rows):
             choice = PermutedChoice()
-            for kernel in kernels:
-                values = np.array([self._aligned(kernel, self.rows_of(order), subsets) for order in block])
+            for values in block.transpose(1, 0, 2):
                 choice.offer(values, optimistic_criterion(values, None, self.rules))
             yield (
                 xr.DataArray(choice.values, dims=("draw", "split"))
@@ -164,11 +158,8 @@ class BrainScoreComparison(Comparison):
                 else xr.DataArray(choice.values[:, 0], dims=("draw",))
             )
 
-    def _aligned(self, layer: Array, rows: Array, subsets: Sequence[Array]) -> list[float]:
-        """CKA of a layer with the permuted responses on each of some sets of stimuli."""
-        return [
-            self.alignment_of(layer[np.ix_(part, part)], self.brain[np.ix_(rows[part], rows[part])]) for part in subsets
-        ]
+    def _kernel(self, layer: Activations) -> Array:
+        return to_numpy(kernel_of(layer, self.stimulus_id, self.device)[1])
 
     def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
         """The standard deviation over splits over the root of their number, as published."""

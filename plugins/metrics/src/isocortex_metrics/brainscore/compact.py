@@ -91,7 +91,8 @@ def cross_product(features: Any, responses: Any, whole: Any, train: Array) -> An
     Parameters
     ----------
     features, responses
-        (n_stimuli, n_columns) float64, numpy or torch, centred over all stimuli.
+        (n_stimuli, n_columns) float64, numpy or torch, centred over all stimuli; of the responses there may be several
+        sets along a first axis.
     whole
         Their XᵀY.
     train
@@ -105,7 +106,7 @@ def cross_product(features: Any, responses: Any, whole: Any, train: Array) -> An
     """
     rest = np.delete(np.arange(len(features)), train)
     few = rest if len(rest) < len(train) else train
-    x, y = features[few], responses[few]
+    x, y = features[few], responses[..., few, :]
     found = whole - x.T @ y if few is rest else x.T @ y
     # the sums over all stimuli are 0, so that those over the rest serve as well
-    return found - x.sum(0)[:, None] * (y.sum(0) / len(train))[None, :]
+    return found - x.sum(0)[:, None] * (y.sum(-2) / len(train))[..., None, :]

@@ -83,7 +83,8 @@ class PermutedFits:
         like, rules = self.comparison.neuroid, self.comparison.rules
         if self.nested:
             return unit_criterion(selection, like, rules)
-        return optimistic_criterion(values, codes_of(like), rules)
+        sign = -1.0 if measure_of(self.comparison) in self.comparison.smaller_is_better else 1.0
+        return sign * optimistic_criterion(values, codes_of(like), rules)
 
     def _scored(self, bases: Sequence[Basis], block: Array, source: str) -> tuple[Array, Array]:
         """Selection and measure of one layer, (n_permutations, n_splits, n_neuroids) each."""

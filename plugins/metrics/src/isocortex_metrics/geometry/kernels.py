@@ -27,7 +27,7 @@ MIN_STIMULI = 4
 #: alignment of a kernel with itself below this share of its entries is rounding
 _ROUNDING = 1e-12
 #: what Brain-Score adds to the denominator of its unbiased CKA
-_EPSILON = 1e-12
+EPSILON = 1e-12
 #: values of one block of features: 32 MB in float64
 _BLOCK_VALUES = 4_000_000
 
@@ -121,7 +121,7 @@ def unbiased_cka(kernel: Array, other: Array) -> float:
     1.0
     """
     product = unbiased_hsic(kernel, kernel) * unbiased_hsic(other, other)
-    return unbiased_hsic(kernel, other) / (product**0.5 + _EPSILON) if product > 0 else 0.0
+    return unbiased_hsic(kernel, other) / (product**0.5 + EPSILON) if product > 0 else 0.0
 
 
 def biased_cka(kernel: Array, other: Array) -> float:
@@ -224,6 +224,51 @@ def centre(kernel: Any, weights: Any) -> CentredKernel:
     known = enough & (squared > _ROUNDING * size)
     norm = xp.where(known, xp.sqrt(xp.where(known, squared, 1.0)), xp.nan)
     return CentredKernel(kernel, weights, sums, found.effects, norm)
+
+
+def lengths_of_halves(kernel: Array, inside: Array) -> tuple[Array, Array]:
+    r"""``centre(kernel, …).norm`` for some sets of stimuli and for the rest of each, at the cost of one of the two.
+
+    With r_i the sum of row i over the m stimuli of a set, the squared length is
+    Σ K_ij² − 2 Σ r_i² / (m − 2) + (Σ r_i)² / ((m − 1)(m − 2)).
+
+    Parameters
+    ----------
+    kernel
+        (n_stimuli, n_stimuli) float64, symmetric; its diagonal is not used.
+    inside
+        (n_sets, n_stimuli) float64, 1 for the stimuli of a set, else 0; at least four on either side.
+
+    Returns
+    -------
+    Of the sets, and of the rest, (n_sets,) each.
+
+    Examples
+    --------
+    >>> features, inside = np.random.default_rng(0).normal(size=(9, 5)), np.repeat([[1.0, 0.0]], [5, 4], axis=1)
+    >>> kernel = features @ features.T
+    >>> halves = np.concatenate([inside, 1 - inside])
+    >>> bool(np.allclose(np.concatenate(lengths_of_halves(kernel, inside)), centre(kernel, halves).norm))
+    True
+    """
+    kernel = _without_diagonal(kernel)
+    squares = kernel * kernel
+    with few_threads(len(kernel)):
+        sums, sums_of_squares = inside @ kernel, inside @ squares
+    size = (sums_of_squares * inside).sum(axis=1)
+    size_of_rest = squares.sum() - 2.0 * (inside @ squares.sum(axis=0)) + size
+    return (
+        _length(inside, sums, size),
+        _length(1.0 - inside, kernel.sum(axis=0) - sums, size_of_rest),
+    )
+
+
+def _length(inside: Array, sums: Array, size: Array) -> Array:
+    """Length of the rest of a kernel in each set, from sums of its rows and of its squared entries there."""
+    m, own = inside.sum(axis=1), sums * inside
+    squared = size - 2.0 * np.einsum("ij,ij->i", own, own) / (m - 2) + own.sum(axis=1) ** 2 / ((m - 1) * (m - 2))
+    known = squared > _ROUNDING * size
+    return np.where(known, np.sqrt(np.where(known, squared, 1.0)), np.nan)
 
 
 def alignment(kernel: CentredKernel, other: CentredKernel) -> Any:

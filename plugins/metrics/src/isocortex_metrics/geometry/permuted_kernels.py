@@ -13,7 +13,7 @@ import numpy as np
 
 from isocortex.typing import Array
 from isocortex_metrics.geometry.dissimilarity import upper_triangle
-from isocortex_metrics.geometry.kernels import centre
+from isocortex_metrics.geometry.kernels import centre, lengths_of_halves
 from isocortex_metrics.geometry.permuted_pairs import PermutedPairs
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ class PermutedKernels:
         whole = np.ones((1, len(brains[0])))
         self.weights = whole if inside is None else np.concatenate([whole, inside.astype(np.float64)])
         self.entries = np.stack([upper_triangle(brain) for brain in brains])
-        self._norms = np.empty((len(brains), 0, len(self.weights)))
 
     def pairs(self) -> PermutedPairs:
         """Products with layers, on all pairs and within the halves."""
-        return PermutedPairs(len(self.brains[0]), self.inside, self._of_layer, self._of_brains, prepare=self._lengths)
+        n_stimuli, n_participants = len(self.brains[0]), len(self.brains)
+        return PermutedPairs(
+            n_stimuli, self.inside, self._of_layer, self._of_brains, n_participants, lengths=self._lengths
+        )
 
     def _of_layer(self, layer: Activations) -> Iterator[Array]:
         """The kernel less effects of single stimuli, of length 1, above the diagonal; for all pairs and each half."""
@@ -54,16 +56,23 @@ class PermutedKernels:
             rest = centred.kernel[np.ix_(places, places)] - effects[places][:, None] - effects[places]
             yield upper_triangle(rest) * (2.0 / norm)  # each pair counts in both orders
 
-    def _lengths(self, block: Array) -> None:
-        """Lengths of the participants' kernels in what each permutation of a block brings to each half."""
-        moved = np.empty((len(block), *self.weights.shape))
-        for own, order in zip(moved, block, strict=True):
-            own[:, order] = self.weights  # the stimuli whose responses stand in a half
-        flat = moved.reshape(-1, moved.shape[-1])
-        self._norms = np.stack([centre(brain, flat).norm.reshape(moved.shape[:2]) for brain in self.brains])
-
-    def _of_brains(self, half: int, pairs: Array, number: int) -> Array:
-        """Entries at some pairs over the length of what the half holds after the permutation."""
-        found = np.take(self.entries, pairs, axis=1)
-        found /= self._norms[:, number, half, None]
+    def _lengths(self, block: Array) -> Array:
+        """Lengths of the participants' kernels in what each permutation of a block brings to all and to each half."""
+        found = np.empty((len(self.brains), len(block), len(self.weights)))
+        whole = self.weights[:1]
+        first = self.weights[1 : 1 + len(self.weights) // 2]
+        moved = np.empty((len(block), *first.shape))
+        for number, order in enumerate(block):
+            moved[number][:, order] = first  # the stimuli whose responses stand in a half
+        flat = moved.reshape(-1, whole.shape[1])
+        for place, brain in enumerate(self.brains):
+            found[place, :, 0] = centre(brain, whole).norm
+            if len(flat):
+                halves = lengths_of_halves(brain, flat)  # of the halves, and of the rest of each
+                found[place, :, 1:] = np.concatenate([half.reshape(moved.shape[:2]) for half in halves], axis=1)
         return found
+
+    def _of_brains(self, half: int, pairs: Array) -> Array:
+        """Entries at some pairs."""
+        del half
+        return np.take(self.entries, pairs, axis=1)

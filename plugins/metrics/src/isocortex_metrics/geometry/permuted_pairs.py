@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 #: bytes of layers' vectors that are held at once
 _LAYER_BYTES = 256 * 1024**2
+#: bytes of what a few permutations bring to a half, which a cache holds
+_BRAIN_BYTES = 8 * 1024**2
 #: permutations of a block at most
 _MOST = 200
 
-#: (place of the half, 0 for all pairs, places of its pairs after the permutation, its number in the block) →
-#: (n_participants, n_pairs), of which products with the layers' vectors are the statistic
-Brains = Callable[[int, Array, int], Array]
+#: (place of the half, 0 for all pairs, places (n_permutations, n_pairs) of its pairs after each permutation) →
+#: (n_participants, n_permutations, n_pairs), of which products with the layers' vectors are the statistic
+Brains = Callable[[int, Array], Array]
 #: vectors of a layer on all pairs and within each half
 Vectors = Callable[["Activations"], Iterable[Array]]
 
@@ -50,10 +52,13 @@ class PermutedPairs:
         Of a layer: all pairs, and those within each half.
     brains
         What a permutation brings to a half.
+    n_participants
+        How many there are.
     compare
-        (brains, layers (n_layers, n_pairs)) → (n_participants, n_layers); default: products.
-    prepare
-        Called with each block of permutations before their brains are asked for.
+        (brains, layers (n_layers, n_pairs)) → (n_participants, n_permutations, n_layers); default: products.
+    lengths
+        Called with each block of permutations; gives what their products are divided by, (n_participants,
+        n_permutations, 1 + n_splits). Default: 1.
     """
 
     def __init__(
@@ -62,12 +67,13 @@ class PermutedPairs:
         inside: Array | None,
         vectors: Vectors,
         brains: Brains,
+        n_participants: int,
+        *,
         compare: Callable[[Array, Array], Array] | None = None,
-        prepare: Callable[[Array], object] | None = None,
+        lengths: Callable[[Array], Array] | None = None,
     ) -> None:
         self.n_stimuli, self.inside, self.vectors, self.brains = n_stimuli, inside, vectors, brains
-        self.compare = compare or (lambda brain, layers: brain @ layers.T)
-        self.prepare = prepare
+        self.n_participants, self.compare, self.lengths = n_participants, compare or _products, lengths
         halves = () if inside is None else tuple(inside)
         self.places = [
             pairs_among(np.flatnonzero(half), n_stimuli) for half in (np.ones(n_stimuli, dtype=bool), *halves)
@@ -87,16 +93,14 @@ class PermutedPairs:
         batches = [layers[start : start + size] for start in range(0, len(layers), size)]
         only = self._together(batches[0]) if len(batches) == 1 else None
         for block in growing_blocks(orders, _MOST):
-            if self.prepare is not None:
-                self.prepare(block)
             parts: list[Array] = []
             for batch in batches:
                 together = self._together(batch) if only is None else only
                 with few_threads(0):
-                    parts.append(
-                        np.stack([self._products(together, order, number) for number, order in enumerate(block)])
-                    )
+                    parts.append(self._compared(together, block))
             found = np.concatenate(parts, axis=1)  # (n_permutations, n_layers, 1 + n_splits, n_participants)
+            if self.lengths is not None:
+                found /= self.lengths(block).transpose(1, 2, 0)[:, None]
             if fill is not None and self.inside is None:
                 found = np.nan_to_num(found, nan=fill)
             values = self._read_out(found)
@@ -111,15 +115,21 @@ class PermutedPairs:
                 vectors[row] = vector
         return found
 
-    def _products(self, layers: Sequence[Array], order: Array, number: int) -> Array:
-        """(n_layers, 1 + n_splits, n_participants) of one permutation."""
-        # ``take`` of places of this type is several times as fast as an index
-        pairs = np.take(self._number, np.take(order * self.n_stimuli, self._first) + np.take(order, self._second))
-        found: list[Array] = []
-        for half, (places, vectors) in enumerate(zip(self.places, layers, strict=True)):
-            brain = self.brains(half, pairs if half == 0 else np.take(pairs, places), number)
-            found.append(self.compare(brain, vectors).T)
-        return np.stack(found, axis=1)
+    def _compared(self, layers: Sequence[Array], block: Array) -> Array:
+        """(n_permutations, n_layers, 1 + n_splits, n_participants) of a block, a few permutations at a time."""
+        found = np.empty((len(block), len(layers[0]), len(self.places), self.n_participants))
+        size = max(1, _BRAIN_BYTES // (8 * self.n_participants * len(self._first)))
+        for start in range(0, len(block), size):
+            some = slice(start, start + size)
+            orders = block[some]
+            # ``take`` of places of this type is several times as fast as an index
+            first = np.take(orders * self.n_stimuli, self._first, axis=1)
+            first += np.take(orders, self._second, axis=1)
+            pairs = np.take(self._number, first)
+            for half, (places, vectors) in enumerate(zip(self.places, layers, strict=True)):
+                brains = self.brains(half, pairs if half == 0 else np.take(pairs, places, axis=1))
+                found[some, :, half] = self.compare(brains, vectors).transpose(1, 2, 0)
+        return found
 
     def _read_out(self, found: Array) -> Array:
         """(n_permutations[, n_splits], n_participants): the layer best on a half, on the other; or best of all."""
@@ -130,6 +140,11 @@ class PermutedPairs:
         chosen = _best(mean_of_valid(found[:, :, 1:]))  # (n_permutations, n_splits)
         other_half = 1 + np.roll(np.arange(n_splits), n_splits // 2)
         return found[np.arange(len(found))[:, None], chosen, other_half]
+
+
+def _products(brains: Array, layers: Array) -> Array:
+    """(n_participants, n_permutations, n_layers) in one matrix product."""
+    return (brains.reshape(-1, brains.shape[2]) @ layers.T).reshape(*brains.shape[:2], -1)
 
 
 def _best(criterion: Array) -> Array:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from isocortex.activations import Activations
 from isocortex.data import Dataset
@@ -20,7 +19,7 @@ from isocortex_metrics.geometry.participants import Participants, participants_o
 from isocortex_metrics.geometry.shape_distance import procrustes_similarities, procrustes_similarity, unit_factor
 from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.per_layer import PerLayer
-from isocortex_metrics.target.responses import responses_of
+from isocortex_metrics.target.responses import NoSettings, responses_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,15 +29,6 @@ if TYPE_CHECKING:
 _CLOUD_BYTES = 256 * 1024**2
 #: three points always make a flat cloud, which fits any other well
 _MIN_STIMULI = 4
-
-
-class ProcrustesSettings(BaseModel):
-    """Settings of ``procrustes``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    n_permutations: int = Field(
-        default=10, ge=0, description="permutations of the stimuli whose mean similarity is reported as chance"
-    )
 
 
 class Procrustes(MetricPlugin):
@@ -53,16 +43,17 @@ class Procrustes(MetricPlugin):
         device: str = "cpu",
         preparation: Preparation = Preparation(),
     ) -> Comparison:
-        """Average repetitions, bring each participant's cloud to size 1, and draw the permutations.
+        """Average repetitions and bring each participant's cloud to size 1; nothing is drawn.
 
         Raises
         ------
         SettingsError, DataError
-            Settings that are not valid, no responses, fewer than four stimuli, or responses that do not vary.
+            Any setting, no responses, fewer than four stimuli, or responses that do not vary.
         """
-        chosen = check_settings(ProcrustesSettings, settings, self.card.id)
+        del seed
+        check_settings(NoSettings, settings, self.card.id)
         people = participants_of(responses_of(target, self.card.id))
-        return ProcrustesComparison(people, chosen.n_permutations, seed, device, preparation)
+        return ProcrustesComparison(people, device, preparation)
 
 
 class ProcrustesComparison(Comparison):
@@ -72,10 +63,6 @@ class ProcrustesComparison(Comparison):
     ----------
     people
         Mean responses of each participant.
-    n_permutations
-        How often the stimuli are permuted for the level of chance.
-    seed
-        Draws the permutations.
     device
         Where products are formed.
     preparation
@@ -92,8 +79,6 @@ class ProcrustesComparison(Comparison):
     def __init__(
         self,
         people: Participants,
-        n_permutations: int,
-        seed: int,
         device: str = "cpu",
         preparation: Preparation = Preparation(),
     ) -> None:
@@ -106,9 +91,6 @@ class ProcrustesComparison(Comparison):
         if not any(factor.any() for factor in factors):
             raise DataError(f"No response varies over the {self.n_stimuli} stimuli, so that there is no cloud of them.")
         self.brains = [on_device(factor, device) for factor in factors]
-        # the stream of RandomState is frozen, so that permutations outlive versions of numpy
-        stream = np.random.RandomState([seed, self.n_stimuli])
-        self.permutations = [stream.permutation(self.n_stimuli) for _ in range(n_permutations)]
 
     def score(self, activations: Activations | xr.DataArray) -> xr.Dataset:
         """Compare the cloud of one layer with each participant's.
@@ -116,18 +98,13 @@ class ProcrustesComparison(Comparison):
         Returns
         -------
         procrustes ("subject",), from 0 to 1; angle: its arccos, in radians, a distance; null: where layer or
-        participant does not vary, and procrustes is NaN. With permutations also chance: the mean similarity with the
-        stimuli of one side permuted, and above_chance = (procrustes − chance) / (1 − chance).
+        participant does not vary, and procrustes is NaN.
         """
         import xarray as xr
 
         name, kernel = kernel_of(activations, self.people.stimulus_id, self.device)
         value = np.array([procrustes_similarity(kernel, brain) for brain in self.brains])
         found: dict[str, Array] = {"procrustes": value, "angle": np.arccos(value), "null": np.isnan(value)}
-        if self.permutations:
-            chance = np.array([self._chance(kernel, brain) for brain in self.brains])
-            found["chance"] = chance
-            found["above_chance"] = (value - chance) / np.where(chance < 1, 1 - chance, np.nan)
         return xr.Dataset(
             {key: ("subject", values) for key, values in found.items()},
             coords={"subject": list(self.people.names)},
@@ -139,7 +116,7 @@ class ProcrustesComparison(Comparison):
     def permuted(self, order: Array) -> ProcrustesComparison:
         """The clouds of the participants with their stimuli permuted."""
         other = copy(self)
-        other.brains, other.permutations = [brain[order] for brain in self.brains], []
+        other.brains = [brain[order] for brain in self.brains]
         return other
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
@@ -162,6 +139,3 @@ class ProcrustesComparison(Comparison):
                 values = np.stack(found, axis=1)  # (n_permutations, n_participants)
                 choice.offer(values, optimistic_criterion(values, None, self.rules))
             yield xr.DataArray(choice.values, dims=("draw", "subject"))
-
-    def _chance(self, kernel: Any, brain: Any) -> float:
-        return float(np.mean([procrustes_similarity(kernel, brain[order]) for order in self.permutations]))

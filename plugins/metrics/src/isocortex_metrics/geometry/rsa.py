@@ -49,6 +49,8 @@ _MIN_STIMULI = 4
 _BLOCK_VALUES = 250_000
 #: ranks of brains within halves of the stimuli that are kept from layer to layer
 _READY_BYTES = 50_000_000
+#: what the mean of all matrices stands for
+_OF_GROUP = {"participant": "group-mean"}
 _Half = tuple[Array, Array, Array]
 
 
@@ -178,9 +180,10 @@ class RsaComparison(Comparison):
         rdm = self._rdm(layer)
         found, of_group = self._compared(rdm, self.brains, self.group)
         null = bool(np.isnan(of_group))
+        of_mean = {"target": _OF_GROUP.get(self.target, self.target)}
         variables: dict[str, Any] = {
             self.statistic: ("subject", np.nan_to_num(found)),
-            f"group_{self.statistic}": ((), np.nan_to_num(of_group)),
+            f"group_{self.statistic}": ((), np.nan_to_num(of_group), of_mean),
             "null": ("subject", np.full(len(self.subjects), null)),
         }
         if "prediction" in self.keep:
@@ -296,11 +299,13 @@ class RsaComparison(Comparison):
 
     def permuted_readouts(self, layers: Mapping[str, Activations], orders: Array) -> Iterator[xr.DataArray]:
         """Layers are ranked once, in all and in each half; the participants' permuted ranks are found by counting."""
-        if measure_of(self) != self.statistic:
+        if measure_of(self) not in (self.statistic, f"group_{self.statistic}"):
             return super().permuted_readouts(layers, orders)
         inside = self._inside if self._nests(layers) else None
-        rdms = PermutedRdms(self.kind, self.brains, self._rdm)
-        return rdms.pairs(self.n_stimuli, inside).readouts(list(distinct_layers(layers)), orders, fill=0.0)
+        of_group = measure_of(self) != self.statistic
+        rdms = PermutedRdms(self.kind, self.group[None] if of_group else self.brains, self._rdm)
+        found = rdms.pairs(self.n_stimuli, inside).readouts(list(distinct_layers(layers)), orders, fill=0.0)
+        return (part.isel(subject=0) for part in found) if of_group else found
 
     # --- interval and value -------------------------------------------------------------------------------------------
 

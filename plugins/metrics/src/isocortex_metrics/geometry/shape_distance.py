@@ -79,8 +79,11 @@ def procrustes_similarities(kernel: Any, factors: Any) -> Array:
     if size <= 0:
         return np.full(len(factors), np.nan)
     with few_threads(len(kernel)):
-        turned = xp.permute_dims(factors, (0, 2, 1))
-        inner = turned @ (kernel @ factors)
+        n_factors, n_stimuli, rank = factors.shape
+        # one product for all of them
+        side_by_side = xp.reshape(xp.permute_dims(factors, (1, 0, 2)), (n_stimuli, -1))
+        turned = xp.permute_dims(xp.reshape(kernel @ side_by_side, (n_stimuli, n_factors, rank)), (1, 0, 2))
+        inner = xp.permute_dims(factors, (0, 2, 1)) @ turned
         squared = xp.linalg.eigvalsh((inner + xp.permute_dims(inner, (0, 2, 1))) / 2.0)
     kept = xp.where(squared > len(kernel) * _EPS * squared[:, -1:], squared, 0.0)
     found = to_numpy(xp.sum(xp.sqrt(kept), axis=1)) / size**0.5
