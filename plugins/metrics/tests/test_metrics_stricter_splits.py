@@ -9,6 +9,7 @@ import isocortex
 from isocortex.activations import Activations
 from isocortex.data import make_responses
 from isocortex.interfaces import Preparation, Split
+from isocortex.scoring.drop import with_drop
 from isocortex.scoring.left_out_splits import left_out_splits
 
 N_KINDS, OF_EACH, N_UNITS = 6, 20, 12
@@ -74,3 +75,33 @@ def test_every_metric_that_says_so_takes_splits(metric: str) -> None:
     assert [tuple(map(list, one)) for one in comparison.splits] == [tuple(map(list, one)) for one in given]
     scores = comparison.score_all({"x": Activations("x", IDS, [x])})
     assert scores.sizes["split"] == len(given)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("own_share", [0.0, 0.7])
+def test_the_interval_of_the_drop_covers_its_mean(own_share: float) -> None:
+    """Over 100 samples of stimuli and noise from one brain, with nothing and with something that is of a kind alone."""
+    found = np.array([drawn_drop(seed, own_share) for seed in range(100)])
+    mean = found[:, 0].mean()
+    assert ((found[:, 1] <= mean) & (mean <= found[:, 2])).mean() >= 0.95
+    assert (mean > 0.03) == (own_share > 0)
+
+
+def drawn_drop(seed: int, own_share: float) -> tuple[float, float, float]:
+    """Drop and interval; features are those of all kinds and, beside them, a copy for each kind alone."""
+    x, stream = features(seed), np.random.default_rng([seed, 1])
+    brain = np.random.default_rng(1)
+    y = x @ brain.normal(size=(N_UNITS, 8))
+    y += own_share * np.concatenate([part @ brain.normal(size=(N_UNITS, 8)) for part in np.split(x, N_KINDS)])
+    alone = [np.where((kind == KINDS)[:, None], x, 0.0) for kind in dict.fromkeys(KINDS)]
+    x = np.concatenate([x, *alone], axis=1)
+    y += stream.normal(0, 4, y.shape)
+    splits = left_out_splits(KINDS.tolist(), IDS, seed=seed)
+    rows = []
+    for given in (splits.stricter, splits.ordinary):
+        preparation = Preparation(splits=given, keep=("prediction",))
+        comparison = isocortex.load_metric("ridge").against(make_responses(y, IDS), preparation=preparation)
+        rows.append(comparison.summarise(comparison.score(Activations("x", IDS, [x]))))
+    row = with_drop(*rows)
+    assert None not in (row.drop, row.drop_low, row.drop_high)
+    return row.drop, row.drop_low, row.drop_high  # type: ignore[return-value]
