@@ -170,7 +170,7 @@ def test_interval_of_a_perfect_model_has_a_width() -> None:
 
 def test_draws_equal_resampled_stimuli() -> None:
     comparison = against(table())
-    draws, resampled, _ = comparison.resample(comparison.score(layer(outputs())), 5, 3)
+    draws, resampled, *_ = comparison.resample(comparison.score(layer(outputs())), 5, 3)
     right = outputs().argmax(axis=1) == numbers()
     counts = draw_counts(N_STIMULI, 5, 3, "stimuli").astype(int)
     np.testing.assert_allclose(draws, [np.repeat(right, count).mean() for count in counts], **EXACT)

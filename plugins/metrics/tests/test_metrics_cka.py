@@ -272,7 +272,7 @@ def test_draws_are_weighted_by_how_often_a_layer_is_read_out() -> None:
 def test_draws_of_one_participant_equal_samples_written_out() -> None:
     y = features(5)[:, :8] + features(6, 8)
     comparison = against(make_responses(y, IDS))
-    draws, resampled, _ = comparison.resample(comparison.score(layer(5)), 10, seed=4)
+    draws, resampled, *_ = comparison.resample(comparison.score(layer(5)), 10, seed=4)
     counts = draw_counts(N_STIMULI, 10, 4, "stimuli").astype(int)
     k, l = linear_kernel([features(5)], N_STIMULI), linear_kernel([y], N_STIMULI)  # noqa: E741
     everything = np.arange(N_STIMULI)

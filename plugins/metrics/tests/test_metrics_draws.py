@@ -43,7 +43,7 @@ def test_more_draws_leave_the_first_as_they_are(metric: str, n_subjects: int) ->
     found = [comparison.resample(scores, n_draws, 0) for n_draws in (1000, 2300)]
     if found[0] is None:
         pytest.skip(f"{metric} draws nothing")
-    (few, what, _), (many, also, _) = (item for item in found if item is not None)
+    (few, what, *_), (many, also, *_) = (item for item in found if item is not None)
     assert what == also == ("stimuli" if n_subjects == 1 else "stimuli × participants")
     assert many.shape == (2300,)
     np.testing.assert_array_equal(many[:1000], few)

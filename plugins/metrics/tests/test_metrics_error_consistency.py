@@ -251,7 +251,7 @@ def test_draws_equal_resampled_trials() -> None:
     table, values = observers(0), outputs(1)
     comparison = against(table)
     scores = comparison.score(layer(values))
-    draws, resampled, _ = comparison.resample(scores, 6, 9)
+    draws, resampled, *_ = comparison.resample(scores, 6, 9)
     assert resampled == "stimuli × participants"
     chosen = np.array(LABELS)[values.argmax(axis=1)]
     counts, weights = draw_counts(N_STIMULI, 6, 9, "stimuli"), draw_counts(3, 6, 9, "participants")

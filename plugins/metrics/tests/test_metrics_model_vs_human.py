@@ -151,7 +151,7 @@ def test_draws_equal_resampled_trials_of_each_data_set() -> None:
     for measure in ("kappa", "accuracy_difference"):
         comparison = against(measure=measure)
         scores = comparison.score_all({"logits": layer(values)})
-        draws, resampled, _ = comparison.resample(scores, 3, 7)
+        draws, resampled, *_ = comparison.resample(scores, 3, 7)
         assert resampled == "stimuli × participants"
         for draw in range(3):
             by_set = []

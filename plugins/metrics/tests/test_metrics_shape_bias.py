@@ -87,7 +87,7 @@ def test_it_equals_counted_decisions() -> None:
 
 def test_draws_equal_resampled_stimuli() -> None:
     kept, comparison = conflicts(), against(trials())
-    draws, resampled, _ = comparison.resample(comparison.score(layer()), 5, 3)
+    draws, resampled, *_ = comparison.resample(comparison.score(layer()), 5, 3)
     assert resampled == "stimuli"
     decisions = [LABELS[place] for place in layer().array(IDS)[kept].argmax(axis=1)]
     for draw, counts in enumerate(draw_counts(48, 5, 3, "stimuli").astype(int)):

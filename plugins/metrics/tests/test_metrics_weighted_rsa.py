@@ -322,7 +322,7 @@ def test_test_pairs_that_are_all_equal_have_no_correlation() -> None:
 def test_draws_equal_correlations_over_pairs_written_out() -> None:
     metric = against(make_responses(mixed(), IDS), n_folds=2, n_repeats=1, comparison="pearson")
     scores = metric.score_all({"a": layer(1, "a"), "b": layer(2, "b")})
-    draws, resampled, _ = metric.resample(scores, 6, seed=3)
+    draws, resampled, *_ = metric.resample(scores, 6, seed=3)
     left_out = 1 - np.eye(N_STIMULI, dtype=int)
     counts = np.concatenate([isocortex.scoring.draw_counts(N_STIMULI, 6, 3, "stimuli").astype(int), left_out])
     brain = squareform(pdist(mixed(), "correlation"))
