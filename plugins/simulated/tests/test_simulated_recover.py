@@ -246,7 +246,7 @@ def test_what_cannot_be_answered_is_refused_in_a_line(
 @pytest.mark.long
 def test_two_processes_give_the_bytes_of_one(isocortex_process: Any, tmp_path: Path) -> None:
     base = ("recover", "simulated-auditory.ridge", "--metric", "ridge,pls", "-m", "noise/2,category", "-m", "log-mel")
-    asked = (*base, "--draws", "30", "--references", "20", "--reliability", ".4,recorded", "--samples", "40")
+    asked = (*base, "--draws", "6", "--references", "20", "--reliability", ".4,recorded", "--samples", "40")
     one = isocortex_process(*asked, "--out", "one")
     two = isocortex_process(*asked, "--out", "two", "--jobs", "2")
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
