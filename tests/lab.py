@@ -37,7 +37,7 @@ from isocortex.data.stimuli import Stimulus, StimulusSet
 from isocortex.errors import FilesError
 from isocortex.files.disk import data_folder
 from isocortex.interfaces import (
-    Ceiling, Comparison, DatasetPlugin, Executor, LoadedModel, MetricPlugin, ModelPlugin, StimuliPlugin
+    Ceiling, Comparison, DatasetPlugin, Executor, LoadedModel, MetricPlugin, ModelPlugin, Resampled, StimuliPlugin
 )
 from isocortex.progress import Reporter
 from isocortex.run.tasks import run_tasks
@@ -165,7 +165,7 @@ class Fitted(Comparison):
 
     def resample(self, scores, n_draws, seed):
         value = float(scores["readout"].mean())
-        return value + np.random.default_rng(seed).normal(0, 0.1, n_draws), "stimuli"
+        return Resampled(value + np.random.default_rng(seed).normal(0, 0.1, n_draws), "stimuli")
 
 
 class Fit(MetricPlugin):
