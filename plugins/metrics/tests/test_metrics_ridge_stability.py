@@ -185,7 +185,7 @@ def test_nothing_is_computed_that_is_not_kept() -> None:
     whole = comparison.score(Activations("layer", IDS, [features]))
     comparison.keep = ()
     bare = comparison.score(Activations("layer", IDS, [features]))
-    assert set(whole) - set(bare) == {"prediction", "alpha", "alpha_at_bound", "training_r2"}
+    assert set(whole) - set(bare) == {"prediction", "influence", "alpha", "alpha_at_bound", "training_r2"}
     np.testing.assert_allclose(bare["r"], whole["r"], rtol=0, atol=1e-12)
     summary = comparison.summarise(bare)
     assert summary.value == pytest.approx(comparison.summarise(whole).value, abs=1e-12)
@@ -207,7 +207,7 @@ def test_leaving_out_one_category_at_a_time() -> None:
     dataset = labelled(responses)
     comparison = metric().against(dataset, settings={"scheme": "leave-one-group-out", "group": "category"}, seed=0)
     scores = comparison.score(Activations("layer", IDS, [features]))
-    assert dict(scores.sizes) == {"split": 5, "neuroid": 9, "test": 12}
+    assert dict(scores.sizes) == {"split": 5, "neuroid": 9, "test": 12, "stimulus": 60}
     expected = {tuple(test): train for train, test in LeaveOneGroupOut().split(features, groups=CATEGORIES)}
     for split in range(5):
         test = scores["test_stimulus"].values[split]

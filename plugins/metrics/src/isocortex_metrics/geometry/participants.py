@@ -45,6 +45,7 @@ def participants_of(responses: xr.DataArray) -> Participants:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from isocortex.data import make_responses
     >>> people = participants_of(make_responses(np.ones((2, 3)), ["x", "y"], neuroid={"subject": ["b", "a", "b"]}))
     >>> people.names, [part.shape for part in people.values]
