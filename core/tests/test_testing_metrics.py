@@ -16,7 +16,7 @@ from isocortex.catalogue.cards import MetricCard
 from isocortex.data.dataset import Dataset, averaged, stimulus_order
 from isocortex.data.response_checks import check_responses
 from isocortex.errors import DataError, SettingsError
-from isocortex.interfaces import Comparison, MetricPlugin, Preparation, check_settings
+from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Resampled, check_settings
 from isocortex.testing import CheckFailed, check_metric
 from isocortex.testing.metric_runs import MetricUnderTest
 from isocortex.testing.metrics import METRIC_CHECKS
@@ -186,7 +186,7 @@ class DrawsByNumber(Fit):
 
     def resample(self, scores, n_draws, seed):
         draws = np.random.default_rng(seed).standard_normal(n_draws)
-        return draws - draws.mean(), "stimuli"
+        return Resampled(draws - draws.mean(), "stimuli")
 
 
 class TakesNoArrays(Metric):

@@ -207,7 +207,8 @@ def space_duals(kernels: Sequence[Array], penalties: Array, train: Array, respon
     Examples
     --------
     >>> x = np.array([[-1.0], [1.0]])
-    >>> (x.T @ space_duals([x @ x.T], np.array([[2.0]]), np.arange(2), x)[0]).tolist()  # slope 2 / (2 + 2)
+    >>> duals = space_duals([x @ x.T], np.array([[2.0]]), np.arange(2), x)[0]
+    >>> (x.T @ duals).round(12).tolist()  # slope 2 / (2 + 2)
     [[0.5]]
     """
     found = np.zeros((len(kernels), len(train), responses.shape[1]))

@@ -142,7 +142,7 @@ def draws_over_participants(draws: Array, values: Array, n_stimuli: int, seed: i
     Examples
     --------
     >>> draws_over_participants(np.array([[0.1, np.nan], [0.3, np.nan]]), np.array([0.2, np.nan]), 9, seed=0)
-    Resampled(draws=array([0.1, 0.3]), resampled='stimuli', reaching=None)
+    Resampled(draws=array([0.1, 0.3]), resampled='stimuli', reaching=None, error_kind=None)
     """
     known = np.isfinite(values) & np.isfinite(draws[:DRAWS]).any(axis=0)
     draws, values = draws[:, known], values[known]

@@ -1,4 +1,4 @@
-r"""How much each stimulus bears on a correlation, as a test of the fits and as a part of their training.
+"""How much each stimulus bears on a correlation, as a test of the fits and as a part of their training.
 
 The infinitesimal jackknife (Jaeckel 1972; Efron 1982, *The jackknife, the bootstrap and other resampling plans*,
 chapter 6) follows a statistic to first order in the weights of the stimuli. A test stimulus enters the correlation of
