@@ -165,21 +165,37 @@ def test_choosing_on_what_is_tested_would_leak(noise) -> None:
 # --- interval ---------------------------------------------------------------------------------------------------------
 
 
+def ranks(layer, brains, inside) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks of a layer and of the participants among some stimuli."""
+    model = unit_ranks(pdist(layer.array()[inside], "correlation"))
+    return model, unit_ranks(np.stack([pdist(brain[inside], "correlation") for brain in brains]))
+
+
 def test_draws_are_those_of_the_halves_that_test() -> None:
     brains, layers = related()
     comparison = against(*brains, n_halvings=3)
     comparison.rules = replace(comparison.rules, n_draws=40)
     scores = comparison.score_all(layers)
     counts = draw_counts(N_STIMULI, 40, 0, "stimuli")
-    drawn, without = [], []
+    everything = np.ones((1, N_STIMULI)) - np.eye(N_STIMULI)
+    parts: dict[str, list[np.ndarray]] = {"drawn": [], "without": [], "anew": []}
+    n_halves = len(scores["test_stimulus"])
+    ranked = [[ranks(layers[name], brains, inside) for name in layers] for inside in scores["test_stimulus"].values]
     for split, inside in enumerate(scores["test_stimulus"].values):
-        layer = layers[str(scores["layer"].values[int(scores["chosen"][split])])]
-        model = unit_ranks(pdist(layer.array()[inside], "correlation"))
-        rdms = unit_ranks(np.stack([pdist(brain[inside], "correlation") for brain in brains]))
-        drawn.append(weighted_rho(model, rdms, counts[:, inside]))
-        without.append(weighted_rho(model, rdms, (1.0 - np.eye(N_STIMULI))[:, inside]))
+        own, other = ranked[split], ranked[(split + n_halves // 2) % n_halves]
+        chosen = int(scores["chosen"][split])
+        parts["drawn"].append(weighted_rho(*own[chosen], counts[:, inside]))
+        parts["without"].append(weighted_rho(*own[chosen], everything[:, inside]))
+        choosing = scores["test_stimulus"].values[(split + n_halves // 2) % n_halves]
+        kept = sorted(set(scores["chosen"].values.tolist()))
+        best = np.stack([weighted_rho(*other[place], counts[:, choosing]).mean(axis=1) for place in kept]).argmax(
+            axis=0
+        )
+        tested = np.stack([weighted_rho(*own[place], counts[:, inside]) for place in kept])
+        parts["anew"].append(tested[best, np.arange(len(counts))])
     values = scores["readout"].values.mean(axis=0)
-    draws = of_pairs(np.mean(drawn, axis=0), values, np.mean(without, axis=0), chosen=True)
+    drawn, without, anew = (np.mean(part, axis=0) for part in parts.values())
+    draws = of_pairs(drawn, values, without, anew)
     expected = crossed_draws(draws, values, draw_counts(2, 40, 0, "participants"), N_STIMULI)
     summary = comparison.summarise(scores)
     np.testing.assert_allclose(summary.draws, expected.draws, atol=1e-12)

@@ -227,7 +227,7 @@ class CkaComparison(Comparison):
         readout = as_layered(self, scores)["readout"]
         values = (readout.mean("split") if "split" in readout.dims else readout).values
         left_out = by_blocks(draw, leaving_one_out(self.n_stimuli))
-        draws = of_pairs(by_blocks(draw, counts) + values, values, left_out + values, chosen=len(pairs) > 1)
+        draws = of_pairs(by_blocks(draw, counts) + values, values, left_out + values, choice_stays=len(pairs) > 1)
         return draws_over_participants(draws, values, self.n_stimuli, seed)
 
     def _moved(self, pairs: Array, shares: Array, counts: Array) -> Array:

@@ -312,21 +312,21 @@ class RsaComparison(Comparison):
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli and participants, with ranks of the whole sample (of each half that tests).
 
-        Where a layer was chosen the choice is not repeated: each half that tests keeps its layer.
+        Where a layer was chosen, the choice among those that are read out is repeated in each draw.
         """
         if "prediction" not in scores or scores.attrs.get("measure", self.statistic) != self.statistic:
             return None
         scores = as_layered(self, scores)
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
-        draw = partial(self._drawn, scores["prediction"].values, self.brains)
-        if "readout_layer" in scores.dims:
-            draw = partial(self._drawn_halves, scores)
         values = scores["readout"].transpose(..., "subject").values.reshape(-1, len(self.subjects)).mean(axis=0)
-        left_out = by_blocks(draw, leaving_one_out(self.n_stimuli))
-        draws = of_pairs(by_blocks(draw, counts), values, left_out, chosen="readout_layer" in scores.dims)
-        return draws_over_participants(draws, values, self.n_stimuli, seed)
+        chosen = "readout_layer" in scores.dims
+        fixed = partial(self._drawn_halves, scores) if chosen else partial(self._drawn, scores["prediction"].values)
+        drawn, left_out = by_blocks(fixed, counts), by_blocks(fixed, leaving_one_out(self.n_stimuli))
+        anew = by_blocks(partial(self._chosen_halves, scores), counts) if chosen else None
+        return draws_over_participants(of_pairs(drawn, values, left_out, anew), values, self.n_stimuli, seed)
 
-    def _drawn(self, rdm: Array, brains: Array, counts: Array) -> Array:
+    def _drawn(self, rdm: Array, counts: Array, brains: Array | None = None) -> Array:
+        brains = self.brains if brains is None else brains
         if not varies(rdm):
             return np.zeros((len(counts), len(brains)))
         return self.kind.draws(self.kind.transform(rdm), brains, counts)
@@ -338,7 +338,25 @@ class RsaComparison(Comparison):
         total, n_valid = np.zeros((2, len(counts), len(self.subjects)))
         for name, tested in zip(chosen, np.roll(np.arange(len(chosen)), len(chosen) // 2), strict=True):
             places, brains, _ = self._half(int(tested))
-            drawn = self._drawn(rdms[name][places], brains, counts[:, self._inside[tested]])
+            drawn = self._drawn(rdms[name][places], counts[:, self._inside[tested]], brains)
+            valid = np.isfinite(drawn)
+            total += np.where(valid, drawn, 0.0)
+            n_valid += valid
+        return np.where(n_valid > 0, total / np.maximum(n_valid, 1), np.nan)
+
+    def _chosen_halves(self, scores: xr.Dataset, counts: Array) -> Array:
+        """As ``_drawn_halves``, each draw with the layer that is best there in the half that chooses."""
+        rdms, n_halves = scores["prediction"].values, len(self._inside)
+        total, n_valid = np.zeros((2, len(counts), len(self.subjects)))
+        rows = np.arange(len(counts))
+        for tested in range(n_halves):
+            found = []
+            for half in ((tested + n_halves // 2) % n_halves, tested):
+                places, brains, _ = self._half(half)
+                inside = counts[:, self._inside[half]]
+                found.append(np.stack([self._drawn(rdm[places], inside, brains) for rdm in rdms]))
+            best = np.nan_to_num(found[0], nan=-np.inf).mean(axis=-1).argmax(axis=0)
+            drawn = found[1][best, rows]
             valid = np.isfinite(drawn)
             total += np.where(valid, drawn, 0.0)
             n_valid += valid

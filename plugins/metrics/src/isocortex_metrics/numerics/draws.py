@@ -61,17 +61,23 @@ def first_order_share(draws: Array, value: Array) -> Array:
     [0.866, 0.999]
     """
     variance = _variance(draws[:DRAWS])
-    certain = value**2 / np.where(variance + value**2 > 0, variance + value**2, 1.0)
-    return np.sqrt((3 + certain) / 4)
+    return np.sqrt((3 + _certain(value, variance)) / 4)
 
 
-def of_pairs(draws: Array, value: Array, left_out: Array, *, chosen: bool = False) -> Array:
+def _certain(value: Array, variance: Array) -> Array:
+    """How far a value is from noise: value² / (value² + variance), between 0 and 1."""
+    whole = variance + value**2
+    return value**2 / np.where(whole > 0, whole, 1.0)
+
+
+def of_pairs(
+    draws: Array, value: Array, left_out: Array, anew: Array | None = None, *, choice_stays: bool = False
+) -> Array:
     r"""Draws of a statistic of pairs of stimuli, brought to the variance 2 V_left-out − V_draws around the value.
 
     With V_1 what stimuli do one by one and V_2 what pairs do beside, the bootstrap has V_1 + 3 V_2, since a pair is
     drawn by way of either stimulus and of both; leaving out one stimulus after the other (the jackknife) has V_1 + 2
-    V_2. The difference is V_2. Not less than a third of the bootstrap's, where there is nothing but pairs. Where a
-    layer was chosen, the choice varies with the stimuli, too, and is not drawn: there the variance is V_left-out.
+    V_2. The difference is V_2. Not less than a third of the bootstrap's, where there is nothing but pairs.
 
     Parameters
     ----------
@@ -81,8 +87,11 @@ def of_pairs(draws: Array, value: Array, left_out: Array, *, chosen: bool = Fals
         (n_participants,).
     left_out
         (n_stimuli, n_participants), the statistic without each of the stimuli.
-    chosen
-        Whether a layer was chosen among several.
+    anew
+        Like ``draws``, with a layer that is chosen anew in each of them; what they vary more is added, as far as the
+        value is not noise, of which layers are no better than each other: s of ``first_order_share``.
+    choice_stays
+        A layer was chosen, and the choice cannot be drawn: the variance is V_left-out, which is larger.
 
     Returns
     -------
@@ -94,12 +103,13 @@ def of_pairs(draws: Array, value: Array, left_out: Array, *, chosen: bool = Fals
     >>> of_pairs(draws, np.array([0.0]), left_out).round(3).tolist()  # a third of the variance
     [[0.177], [-0.177]]
     """
-    n_stimuli = len(left_out)
-    of_draws = _variance(draws[:DRAWS])
+    n_stimuli, drawn = len(left_out), draws if anew is None else anew
+    of_draws, of_drawn = _variance(draws[:DRAWS]), _variance(drawn[:DRAWS])
     jackknife = (n_stimuli - 1) * _variance(left_out)
-    wanted = jackknife if chosen else 2 * jackknife - of_draws
-    share = wanted / np.where(of_draws > 0, of_draws, 1.0)
-    return widened(draws, value, np.sqrt(np.clip(share, 1 / 3, 1.0)))
+    once = jackknife if choice_stays else 2 * jackknife - of_draws
+    wanted = np.clip(once, of_draws / 3, of_draws)
+    wanted = wanted + _certain(value, wanted) * np.maximum(of_drawn - of_draws, 0.0)
+    return widened(drawn, value, np.sqrt(wanted / np.where(of_drawn > 0, of_drawn, 1.0)))
 
 
 def _variance(values: Array) -> Array:
