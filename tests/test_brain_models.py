@@ -189,6 +189,15 @@ def test_a_brain_is_compared_with_models_on_the_same_draws(folders: Path) -> Non
     assert table["p"].notna().all()
 
 
+def test_the_interval_of_a_brain_is_made_as_that_of_a_model(folders: Path) -> None:
+    """Draws of participants are joined by the metric, whose interval reaches as far as Student's t."""
+    summary = scored("brain:own:made", people(0.5), "rsa").summary
+    assert summary is not None
+    assert summary.resampled == "stimuli × participants"
+    percentiles = 2 * 1.96 * summary.error
+    assert summary.interval_high - summary.interval_low > 1.05 * percentiles
+
+
 def test_copies_are_found_among_matrices_too() -> None:
     shown = stimuli(n=12)
     first, second = np.triu_indices(12, 1)

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from isocortex.scoring import Resampled
-from isocortex_metrics.geometry import rsa
+from isocortex_metrics.geometry import participants
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def test_half_an_interval_is_found_too_narrow(proof: ModuleType, monkeypatch: py
         found = whole(*given)
         return Resampled(found.draws.mean() + (found.draws - found.draws.mean()) / 3, found.resampled)
 
-    whole = rsa.draws_over_participants
-    monkeypatch.setattr(rsa, "draws_over_participants", halved)
+    whole = participants.draws_over_participants
+    monkeypatch.setattr(participants, "draws_over_participants", halved)
     row = proof.coverage(proof.Cell("rsa", 80, 20, "strong", 1, 6, "normal", 1), 15)
     assert row["value_inside"] / row["value_n"] < 0.85
     assert row["ratio"] < 0.7

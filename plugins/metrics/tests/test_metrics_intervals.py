@@ -142,3 +142,17 @@ def test_intervals_of_few_participants_reach_as_far_as_student_says() -> None:
     assert ratio == pytest.approx(student.ppf(0.975, n_people - 1) / 1.959964, rel=0.03)
     same = crossed_draws(draws + 0.1 * generator.standard_normal((4000, 1)), values, np.ones((4000, 5)), 10_000)
     assert same.reaching.std() / same.draws.std() < 1.1, "where stimuli matter most there are many of them"
+
+
+def test_first_draws_stay_where_later_ones_leave_the_range_of_a_correlation() -> None:
+    """An r² over its reliability may exceed 1, in a later draw first."""
+    generator = np.random.default_rng(0)
+    values = np.array([0.97, 0.95, 0.96])
+    draws = values + 0.01 * generator.standard_normal((2000, 3))
+    draws[1500] = 1.2
+    weights = draw_counts(3, 2000, 0, "participants")
+    many = crossed_draws(draws, values, weights, 50, bounded=False)
+    few = crossed_draws(draws[:1000], values, weights[:1000], 50, bounded=False)
+    np.testing.assert_array_equal(many.draws[:1000], few.draws)
+    np.testing.assert_array_equal(many.reaching[:1000], few.reaching)
+    assert many.draws.max() > 1

@@ -111,7 +111,7 @@ def test_a_declared_split_is_taken_as_it_is_by_name() -> None:
     (split,) = draw_splits(responses, responses, settings, seed=7)
     assert split.train.tolist() == [1, 2, 4, 6, 7, 8]
     assert split.test.tolist() == [0, 3, 5]
-    with pytest.raises(SettingsError, match="no column 'split' to draw splits by"):
+    with pytest.raises(SettingsError, match="no column 'split'"):
         draw_splits(responses, responses, SplitSettings(scheme="fixed"), seed=0)
 
 

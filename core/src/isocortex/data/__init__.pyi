@@ -11,3 +11,4 @@ from .pictures import read_image as read_image
 from .response_checks import check_responses as check_responses
 from .sounds import read_audio as read_audio
 from .stimuli import Stimulus as Stimulus, StimulusBatch as StimulusBatch, StimulusSet as StimulusSet
+from .stimulus_labels import labels_of_stimuli as labels_of_stimuli

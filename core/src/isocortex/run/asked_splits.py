@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isocortex.data.stimulus_labels import labels_of_dataset
 from isocortex.errors import SettingsError, UsageError, shorten
-from isocortex.run.stimulus_labels import labels_of_stimuli
 from isocortex.scoring.clusters import squared_distances, ward_clusters
 from isocortex.scoring.left_out_splits import LeftOutSplits, left_out_splits
 from isocortex.scoring.permutations import joined
@@ -97,11 +97,11 @@ class StricterSplits:
         if group and group == self.column:
             raise UsageError(f"The benchmark keeps stimuli of one {group!r} on one side of every split already.")
         if group:
-            blocks = joined(labels_of_stimuli(dataset, group), blocks)
+            blocks = joined(labels_of_dataset(dataset, group), blocks)
         if self.model:
             assert features is not None
             return left_out_splits(self._clusters(features, ids), blocks, seed=seed)
-        return left_out_splits(labels_of_stimuli(dataset, self.column), blocks, only=self.value, seed=seed)
+        return left_out_splits(labels_of_dataset(dataset, self.column), blocks, only=self.value, seed=seed)
 
     def _clusters(self, features: Mapping[str, Activations], ids: list[str]) -> list[str]:
         if len(features) != 1:

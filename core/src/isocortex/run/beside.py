@@ -26,7 +26,9 @@ def model_beside(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Varia
     plugin = resolver.model(model)
     found = variant_of(plugin.card, variant)
     if found.kind == "trained":
-        raise UsageError(f"{name} learns from each split of a benchmark, and cannot be a baseline.")
+        raise UsageError(
+            f"{name} learns from each split of a benchmark, and can be no baseline, nor what stimuli are clustered by."
+        )
     return name, plugin, found
 
 

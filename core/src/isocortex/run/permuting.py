@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isocortex.data.stimulus_labels import labels_of_dataset
 from isocortex.results.kept_arrays import refuse_other_values
 from isocortex.results.records import write_record
 from isocortex.run.asked_null import NOT_OFFERED, Null
-from isocortex.run.stimulus_labels import labels_of_stimuli
 from isocortex.scoring.calibrated_zero import calibrated
 from isocortex.scoring.permutations import Exchangeable, joined
 from isocortex.scoring.summary import OF_NULL, Summary
@@ -38,8 +38,8 @@ def exchangeable_of(dataset: Dataset, comparison: Contract, within: str = "") ->
     blocks = [first.get(name, name) for name in ids]
     column = comparison.split_columns.get("group") or str(dataset.attrs.get("group") or "")
     if column:
-        blocks = joined(labels_of_stimuli(dataset, column), blocks)
-    found = Exchangeable.of(blocks, labels_of_stimuli(dataset, within) if within else None)
+        blocks = joined(labels_of_dataset(dataset, column), blocks)
+    found = Exchangeable.of(blocks, labels_of_dataset(dataset, within) if within else None)
     said: list[str] = []
     if 0 < found.n_fixed < len(ids):
         said.append(

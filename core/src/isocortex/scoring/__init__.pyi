@@ -25,6 +25,7 @@ from .layer_choice import (
     score_layers as score_layers,
     unit_criterion as unit_criterion,
 )
+from .left_out_splits import MIN_TEST as MIN_TEST
 from .mapping import (
     LayerMap as LayerMap,
     LinearMapping as LinearMapping,

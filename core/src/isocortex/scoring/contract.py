@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from isocortex.catalogue.cards import Aggregate, BenchmarkCard, CeilingName, LayerRule
-from isocortex.scoring.stats import DRAWS
+from isocortex.scoring.stats import DRAWS, draw_counts, over_participants
 from isocortex.typing import Array
 
 if TYPE_CHECKING:
@@ -294,6 +294,19 @@ class Contract(ABC):
         """
         del scores, n_draws, seed
         return None
+
+    def joined_draws(self, draws: Array, values: Array, seed: int) -> Resampled | None:
+        """Draws of the value from those of participants, who are drawn as well.
+
+        Parameters
+        ----------
+        draws
+            (n_draws, n_participants), in the same samples of stimuli.
+        values
+            (n_participants,).
+        """
+        weights = draw_counts(len(values), len(draws), seed, "participants")
+        return Resampled(over_participants(draws, weights), "stimuli × participants")
 
     def spread(self, readout: xr.DataArray, measure: str) -> tuple[float, str] | None:
         """An error that is not the standard deviation of the draws, with its kind; for published metrics."""

@@ -16,7 +16,7 @@ from isocortex.errors import DataError, shorten
 from isocortex.scoring.contract import Split
 from isocortex.typing import Array
 
-#: a correlation over fewer stimuli means nothing
+#: a correlation over fewer stimuli means nothing: two points always give 1 or -1
 MIN_TEST = 3
 
 

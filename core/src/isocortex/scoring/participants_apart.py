@@ -12,8 +12,8 @@ from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.files.digests import digest_of
 from isocortex.scoring.contract import Resampled
 from isocortex.scoring.layer_choice import measure_of
-from isocortex.scoring.stats import draw_counts, over_participants
 from isocortex.scoring.summary import region_rows
+from isocortex.typing import Array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +82,8 @@ def scored_apart(
     other = copy(whole)
     changed: dict[str, object] = {"stage": _no_stage}
     if "neuroid" not in merged.dims:
-        changed |= {"resample": _Draws(parts, found), "parts": {}}
+        values = merged["participant_value"].sel(participant_row="").values
+        changed |= {"resample": _Draws(whole, parts, found, values), "parts": {}}
     vars(other).update(changed)
     return other, merged
 
@@ -121,8 +122,14 @@ def _together(measure: str, found: Sequence[xr.Dataset], n_layers: int) -> xr.Da
     drop = ["prediction"] if dim == "subject" else []
     sides = [one[kept].drop_vars(drop, errors="ignore") for one in found]
     merged = xr.concat(
-        sides, dim=dim, data_vars="minimal", coords="minimal", compat="override", join="override", combine_attrs="override"  # noqa: E501
-    )  # fmt: skip
+        sides,
+        dim=dim,
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
     merged = merged.assign({name: found[0][name] for name in alone})
     said = dict.fromkeys(str(one.attrs["identical_layers"]) for one in found if "identical_layers" in one.attrs)
     return merged.assign_attrs(identical_layers=shorten(said, 1)) if said else merged
@@ -155,10 +162,12 @@ def _no_stage(scores: xr.Dataset) -> None:
 
 
 class _Draws:
-    """Bootstrap draws over stimuli of each participant, put together over participants that are drawn as well."""
+    """Bootstrap draws over stimuli of each participant, put together as the metric does it."""
 
-    def __init__(self, parts: Mapping[str, Comparison], scores: Mapping[str, xr.Dataset]) -> None:
-        self.parts, self.scores = parts, scores
+    def __init__(
+        self, whole: Comparison, parts: Mapping[str, Comparison], scores: Mapping[str, xr.Dataset], values: Array
+    ) -> None:
+        self.whole, self.parts, self.scores, self.values = whole, parts, scores, values
 
     def __call__(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         del scores
@@ -169,5 +178,4 @@ class _Draws:
         if len(known) == 1:
             return known[0]
         columns = np.stack([one.draws for one in known], axis=1)  # (n_draws, n_participants), over the same stimuli
-        weights = draw_counts(len(known), n_draws, seed, "participants")
-        return Resampled(over_participants(columns, weights), "stimuli × participants")
+        return self.whole.joined_draws(columns, self.values, seed)

@@ -36,7 +36,7 @@ def agreement(results: Path, regions: tuple[str, ...], as_json: bool, as_csv: bo
 
     if as_json and as_csv:
         raise UsageError("Give --json or --csv, not both.")
-    found = found_in(results, chosen["benchmarks"], chosen["models"], regions or ("all",), also=chosen["also"], controls=chosen["controls"])  # noqa: E501  # fmt: skip
+    found = found_in(results, regions=regions or ("all",), **chosen)
     if as_json or as_csv:
         for text in found.said:
             print(text, file=sys.stderr)

@@ -40,9 +40,8 @@ def ceiling(benchmark: str, pairs: bool, as_json: bool, as_csv: bool, **chosen: 
     if as_csv:
         found.frame.to_csv(sys.stdout, index=False, lineterminator="\n")
     elif as_json:
-        parts = {"values": found.frame, "spread": found.spread}
-        as_text = {name: json.loads(frame.to_json(orient="records", double_precision=15)) for name, frame in parts.items()}  # noqa: E501  # fmt: skip
-        print(json.dumps(as_text, indent=1))
+        texts = [part.to_json(orient="records", double_precision=15) for part in (found.frame, found.spread)]
+        print(json.dumps(dict(zip(("values", "spread"), map(json.loads, texts), strict=True)), indent=1))
     else:
         _print_spread(benchmark, found)
     for text in found.said:
@@ -61,8 +60,18 @@ def _print_spread(benchmark: str, found: InterSubject) -> None:
     for name in ("region", "predicted by", "median", "quartiles", "range", "mean", "n"):
         table.add_column(name, overflow="fold", justify="left" if name in ("region", "predicted by") else "right")
     for row in found.spread.to_dict("records"):
-        quartiles = f"{row['quartile_low']:.3f} … {row['quartile_high']:.3f}"
-        texts = (row["region"], row["predicted_by"], f"{row['median']:.3f}", quartiles, f"{row['lowest']:.3f} … {row['highest']:.3f}", f"{row['mean']:.3f}", str(row["n"]))  # noqa: E501  # fmt: skip
+        ranges = [
+            f"{row[low]:.3f} … {row[high]:.3f}"
+            for low, high in (("quartile_low", "quartile_high"), ("lowest", "highest"))
+        ]
+        texts = (
+            row["region"],
+            row["predicted_by"],
+            f"{row['median']:.3f}",
+            *ranges,
+            f"{row['mean']:.3f}",
+            str(row["n"]),
+        )
         table.add_row(*map(escape, texts))
     console.print(table)
     console.print(

@@ -282,9 +282,10 @@ def correlations(x: Array, y: Array, families: Sequence[str]) -> dict[str, Any]:
         why = why if tau > 0 else why.replace("the same", "the opposite")
     else:
         drawn = kendall(x, y, drawn_counts(families))
+        why = "none: most draws of families hold models of one value"
         if np.isfinite(drawn).mean() >= 0.5:
             tau_low, tau_high = (float(end) for end in np.nanquantile(drawn, [0.025, 0.975]))
-        why = f"95 % of 1,000 draws of {n_families} families"
+            why = f"95 % of 1,000 draws of {n_families} families"
     found = {"tau_b": tau, "tau_b_low": tau_low, "tau_b_high": tau_high, "rho": rho, "rho_low": rho_low}
     return {**found, "rho_high": rho_high, "interval": why}
 

@@ -10,9 +10,9 @@ import numpy as np
 from isocortex.data import Dataset, averaged, stimulus_order
 from isocortex.errors import DataError, SettingsError
 from isocortex.interfaces import Split
+from isocortex.scoring import MIN_TEST
 from isocortex.typing import Array
 from isocortex_metrics.target.responses import labels_of, responses_of
-from isocortex_metrics.target.splits import MIN_TEST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -139,13 +139,8 @@ def _labels(
         if stratify is None:
             return None
         raise
-    if table is not None and column in table.columns:
-        # the table is in canonical order, the rows are not
-        of_stimulus = dict(zip(map(str, table.index), labels, strict=True))
-        labels = [of_stimulus[name] for name in stimulus_id]
-        kind = np.asarray(table[column]).dtype
-    else:
-        kind = responses[column].values.dtype
+    found = table[column] if table is not None and column in table.columns else responses[column]
+    kind = np.asarray(found).dtype
     return np.array(labels).astype(kind) if np.issubdtype(kind, np.number) else np.array(labels)
 
 

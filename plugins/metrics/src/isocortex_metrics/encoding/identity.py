@@ -18,12 +18,13 @@ from isocortex.activations import Activations
 from isocortex.data import Dataset
 from isocortex.errors import AlignmentError, DataError, shorten
 from isocortex.interfaces import Comparison, MetricPlugin, Preparation, Split, check_settings
+from isocortex.scoring import MIN_TEST
 from isocortex.typing import Array
 from isocortex_metrics.encoding.linear_comparison import WIDENED, LinearComparison, NoiseCorrection
 from isocortex_metrics.numerics.correlation import pearson
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.target.responses import responses_of
-from isocortex_metrics.target.splits import MIN_TEST, SplitSettings, columns_of, draw_splits
+from isocortex_metrics.target.splits import SplitSettings, columns_of, draw_splits
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,7 +12,6 @@ from isocortex.activations import Activations
 from isocortex.data import averaged, stimulus_order
 from isocortex.interfaces import Ceiling, Comparison, Preparation, Resampled, Split
 from isocortex.scoring import (
-    DRAWS,
     as_layered,
     by_blocks,
     by_participant,
@@ -34,7 +33,7 @@ from isocortex_metrics.ceilings.reliability import (
 )
 from isocortex_metrics.numerics.arrays import on_device
 from isocortex_metrics.numerics.correlation import signed_square, weighted_pearson
-from isocortex_metrics.numerics.draws import draws_over_participants, first_order_share, moved
+from isocortex_metrics.numerics.draws import draws_over_participants, first_order_share, moved, spread_apart
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.numerics.gram import gram_matrix
 from isocortex_metrics.numerics.primal_ridge import Units
@@ -236,19 +235,20 @@ class LinearComparison(Comparison):
         scores = as_layered(self, scores)
         measure, readout = str(scores.attrs["measure"]), scores["readout"]
         counts = draw_counts(self.n_stimuli, n_draws, seed, "stimuli")
+        joined = partial(draws_over_participants, n_stimuli=self.n_stimuli, seed=seed, bounded=measure == "r")
         if measure in ("r", *SQUARED) and "influence" in scores:
-            found = draws_over_participants(*self._by_role(scores, measure, counts), self.n_stimuli, seed)
+            found = joined(*self._by_role(scores, measure, counts))
             return found and found._replace(error_kind=REFITTED)
         if measure not in self.drawn or "prediction" not in scores:
             return None
         prediction = _by_split(scores["prediction"]).values  # (n_splits, n_test, n_neuroids)
         per_neuroid = _by_split(self.readout_of(scores, "r") if measure in SQUARED else readout)
         value = self._participants(per_neuroid.mean("split").values, measure, readout)
-        spread = widened if measure == "r" else _spread_apart
+        spread = widened if measure == "r" else spread_apart
         drawn = by_blocks(
             lambda some: self._participants(self._drawn(scores, prediction, some, measure), measure, readout), counts
         )
-        return draws_over_participants(spread(drawn, value, self._widening()), value, self.n_stimuli, seed)
+        return joined(spread(drawn, value, self._widening()), value)
 
     def _by_role(self, scores: xr.Dataset, measure: str, counts: Array) -> tuple[Array, Array]:
         """Draws (n_draws, n_participants) by the influence of stimuli on r, and values (n_participants,)."""
@@ -262,9 +262,8 @@ class LinearComparison(Comparison):
         if measure == "r":
             return widened(draws, value, factor), value
         of_measure = partial(self._participants, measure=measure, like=like)
-        return _spread_apart(
-            by_blocks(lambda some: of_measure(drawn(some)), counts), of_measure(r), factor
-        ), of_measure(r)
+        draws, value = by_blocks(lambda some: of_measure(drawn(some)), counts), of_measure(r)
+        return spread_apart(draws, value, factor), value
 
     def _widening(self) -> float:
         n_test = np.mean([len(split.test) for split in self.splits])
@@ -313,8 +312,3 @@ def _by_split(values: xr.DataArray) -> xr.DataArray:
 
 def _blocks(n_neuroids: int) -> Iterator[slice]:
     return (slice(start, start + _BOOTSTRAP_BLOCK) for start in range(0, n_neuroids, _BOOTSTRAP_BLOCK))
-
-
-def _spread_apart(draws: Array, value: Array, factor: Array | float) -> Array:
-    """As ``widened``, for a statistic that is not bound to (−1, 1)."""
-    return value + factor * (draws - np.nanmean(draws[:DRAWS], axis=0))

@@ -29,10 +29,10 @@ from isocortex_metrics.geometry.kernels import (
     participant_band,
 )
 from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
-from isocortex_metrics.geometry.participants import Participants, participants_of
+from isocortex_metrics.geometry.participants import OfParticipants, Participants, participants_of
 from isocortex_metrics.geometry.permuted_kernels import PermutedKernels
 from isocortex_metrics.numerics.arrays import on_device, to_numpy
-from isocortex_metrics.numerics.draws import draws_over_participants, leaving_one_out, of_pairs
+from isocortex_metrics.numerics.draws import leaving_one_out, of_pairs
 from isocortex_metrics.target.responses import responses_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Cka(MetricPlugin):
         return CkaComparison(people, chosen, seed, device, preparation)
 
 
-class CkaComparison(Comparison):
+class CkaComparison(OfParticipants):
     """Kernels of participants.
 
     Parameters
@@ -228,7 +228,7 @@ class CkaComparison(Comparison):
         values = (readout.mean("split") if "split" in readout.dims else readout).values
         left_out = by_blocks(draw, leaving_one_out(self.n_stimuli))
         draws = of_pairs(by_blocks(draw, counts) + values, values, left_out + values, choice_stays=len(pairs) > 1)
-        return draws_over_participants(draws, values, self.n_stimuli, seed)
+        return self.joined_draws(draws, values, seed)
 
     def _moved(self, pairs: Array, shares: Array, counts: Array) -> Array:
         """(n_draws, n_participants): how far the value of a draw lies from that of the whole sample."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isocortex.data import averaged, stimulus_order
+from isocortex.interfaces import Comparison, Resampled
 from isocortex.scoring import subject_codes
 from isocortex.typing import Array
+from isocortex_metrics.numerics.draws import draws_over_participants
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,3 +59,11 @@ def participants_of(responses: xr.DataArray) -> Participants:
     codes = subject_codes(responses["subject"].values if known else None, values.shape[1])
     parts = tuple(values[:, codes == code] for code in range(len(names)))
     return Participants(names, parts, stimulus_order(responses), "participant" if known else "pooled")
+
+
+class OfParticipants(Comparison):
+    """A comparison of whole patterns, whose value is the mean over participants."""
+
+    def joined_draws(self, draws: Array, values: Array, seed: int) -> Resampled | None:
+        """As any metric, with what varies with stimuli and participants counted once (``draws_over_participants``)."""
+        return draws_over_participants(draws, values, self.n_stimuli, seed)

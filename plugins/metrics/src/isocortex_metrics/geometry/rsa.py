@@ -32,9 +32,10 @@ from isocortex_metrics.geometry.dissimilarity import (
 from isocortex_metrics.geometry.layer_halves import HalvesChoice, halves
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, TIE_SHARE, varies
 from isocortex_metrics.geometry.participant_rdms import ParticipantRdms, participant_rdms, rdm_of
+from isocortex_metrics.geometry.participants import OfParticipants
 from isocortex_metrics.geometry.permuted_rdms import PermutedRdms
 from isocortex_metrics.geometry.rdm_ceilings import brainscore_upper_bound, leave_one_out, pairwise_agreement
-from isocortex_metrics.numerics.draws import draws_over_participants, leaving_one_out, of_pairs
+from isocortex_metrics.numerics.draws import leaving_one_out, of_pairs
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Rsa(MetricPlugin):
         return _KINDS[chosen.comparison](brains, chosen, seed=seed, device=device, preparation=preparation)
 
 
-class RsaComparison(Comparison):
+class RsaComparison(OfParticipants):
     """Dissimilarity matrices of participants, ranked.
 
     Parameters
@@ -323,7 +324,7 @@ class RsaComparison(Comparison):
         fixed = partial(self._drawn_halves, scores) if chosen else partial(self._drawn, scores["prediction"].values)
         drawn, left_out = by_blocks(fixed, counts), by_blocks(fixed, leaving_one_out(self.n_stimuli))
         anew = by_blocks(partial(self._chosen_halves, scores), counts) if chosen else None
-        return draws_over_participants(of_pairs(drawn, values, left_out, anew), values, self.n_stimuli, seed)
+        return self.joined_draws(of_pairs(drawn, values, left_out, anew), values, seed)
 
     def _drawn(self, rdm: Array, counts: Array, brains: Array | None = None) -> Array:
         brains = self.brains if brains is None else brains

@@ -25,8 +25,9 @@ from isocortex_metrics.geometry.dissimilarity import DISSIMILARITIES, FlatPatter
 from isocortex_metrics.geometry.layer_weights import held_out_predictions, padded, pair_table
 from isocortex_metrics.geometry.pair_statistics import COMPARISONS, varies, weighted_rho
 from isocortex_metrics.geometry.participant_rdms import ParticipantRdms, participant_rdms
+from isocortex_metrics.geometry.participants import OfParticipants
 from isocortex_metrics.geometry.rdm_ceilings import leave_one_out
-from isocortex_metrics.numerics.draws import draws_over_participants, leaving_one_out, of_pairs
+from isocortex_metrics.numerics.draws import leaving_one_out, of_pairs
 from isocortex_metrics.target.splits import folds
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class _Combined:
     predictions: list[Array]
 
 
-class WeightedRsaComparison(Comparison):
+class WeightedRsaComparison(OfParticipants):
     """Dissimilarity matrices of participants, and folds of the stimuli.
 
     Parameters
@@ -316,7 +317,7 @@ class WeightedRsaComparison(Comparison):
         draw = partial(self._over_folds, prediction)
         values = as_layered(self, scores)["readout"].mean("split").values
         draws = of_pairs(by_blocks(draw, counts), values, by_blocks(draw, leaving_one_out(self.n_stimuli)))
-        return draws_over_participants(draws, values, self.n_stimuli, seed)
+        return self.joined_draws(draws, values, seed)
 
     def _over_folds(self, prediction: Array, counts: Array) -> Array:
         """(n_draws, n_participants): the mean over test folds in which a draw has a value."""

@@ -131,7 +131,9 @@ def leaving_one_out(n_stimuli: int) -> Array:
     return 1.0 - np.eye(n_stimuli)
 
 
-def draws_over_participants(draws: Array, values: Array, n_stimuli: int, seed: int) -> Resampled | None:
+def draws_over_participants(
+    draws: Array, values: Array, n_stimuli: int, seed: int, *, bounded: bool = True
+) -> Resampled | None:
     """Draws of the mean over participants, who are drawn too where there are several, and what was resampled.
 
     Parameters
@@ -144,6 +146,8 @@ def draws_over_participants(draws: Array, values: Array, n_stimuli: int, seed: i
         In the whole sample.
     seed
         Draws the participants.
+    bounded
+        Whether the statistic lies within (−1, 1), so that draws are spread on Fisher's z scale.
 
     Returns
     -------
@@ -161,10 +165,10 @@ def draws_over_participants(draws: Array, values: Array, n_stimuli: int, seed: i
     if len(values) == 1:
         return Resampled(draws[:, 0], "stimuli")
     weights = draw_counts(len(values), len(draws), seed, "participants")
-    return crossed_draws(draws, values, weights, n_stimuli)
+    return crossed_draws(draws, values, weights, n_stimuli, bounded=bounded)
 
 
-def crossed_draws(draws: Array, values: Array, weights: Array, n_stimuli: int) -> Resampled:
+def crossed_draws(draws: Array, values: Array, weights: Array, n_stimuli: int, *, bounded: bool = True) -> Resampled:
     r"""Bootstrap of the mean over participants, over stimuli and participants at once, with the right spread.
 
     The variance is V_stimuli + V_participants − V_both. V_stimuli is that of the draws' mean over P participants,
@@ -181,8 +185,8 @@ def crossed_draws(draws: Array, values: Array, weights: Array, n_stimuli: int) -
         (n_participants,), the statistic in the whole sample.
     weights
         (n_draws, n_participants), how often each participant is drawn.
-    n_stimuli
-        In the whole sample.
+    n_stimuli, bounded
+        As for ``draws_over_participants``.
 
     Examples
     --------
@@ -200,7 +204,7 @@ def crossed_draws(draws: Array, values: Array, weights: Array, n_stimuli: int) -
     total, drawn = of_stimuli + of_people - shared, float(np.nanvar(both[:DRAWS]))
     factor = np.sqrt(total / drawn) if drawn > 0 else 1.0
     reach = _student(of_people - shared, n_people - 1, of_stimuli, n_stimuli - 1)
-    spread = widened if np.nanmax(np.abs(both)) < 1 else _apart
+    spread = widened if bounded else spread_apart
     return Resampled(spread(both, value, factor), "stimuli × participants", spread(both, value, factor * reach))
 
 
@@ -214,6 +218,12 @@ def _student(of_people: float, df_people: int, of_stimuli: float, df_stimuli: in
     return float(stdtrit(total**2 / (of_people**2 / df_people + of_stimuli**2 / df_stimuli), 0.975)) / _NORMAL
 
 
-def _apart(draws: Array, value: Array | float, factor: float) -> Array:
-    """As ``widened``, for a statistic that is not bound to (−1, 1)."""
+def spread_apart(draws: Array, value: Array | float, factor: Array | float) -> Array:
+    """As ``widened``, for a statistic that is not bound to (−1, 1).
+
+    Examples
+    --------
+    >>> spread_apart(np.array([1.0, 3.0]), 5.0, 2.0).tolist()
+    [3.0, 7.0]
+    """
     return value + factor * (draws - np.nanmean(draws[:DRAWS], axis=0))

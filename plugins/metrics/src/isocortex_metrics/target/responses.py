@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from isocortex.data import Dataset, check_responses
-from isocortex.errors import DataError, SettingsError, shorten, suggest
+from isocortex.data import Dataset, check_responses, labels_of_stimuli
+from isocortex.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,25 +48,7 @@ def labels_of(
         Stimuli without a label, or with two.
     """
     table = target.stimuli.table if isinstance(target, Dataset) else None
-    if table is not None and column in table.columns:
-        labels = table[column]
-        absent = [str(name) for name, missing in zip(table.index, labels.isna(), strict=True) if missing]
-        if absent:
-            raise DataError(f"{len(absent)} stimuli have no {column!r}: {shorten(absent)}. Fill the column.")
-        return [str(label) for label in labels]
-    names = [str(name) for name in responses.coords if responses[name].dims == ("presentation",)]
-    if column not in names:
-        known = [*([] if table is None else map(str, table.columns)), *names]
-        raise SettingsError(
-            f"Stimuli have no column {column!r} to draw splits by.{suggest(column, known)} Known: {shorten(known)}."
-        )
-    found: dict[str, str] = {}
-    for name, label in zip(responses["stimulus_id"].values, responses[column].values, strict=True):
-        if found.setdefault(str(name), str(label)) != str(label):
-            raise DataError(
-                f"Stimulus {str(name)!r} has two values of {column!r}: {found[str(name)]!r}, {str(label)!r}."
-            )
-    return [found[name] for name in stimulus_id]
+    return labels_of_stimuli(column, stimulus_id, table, responses)
 
 
 def rdm_pairs(rdm: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:

@@ -11,15 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from isocortex.data import Dataset, stimulus_order
 from isocortex.errors import DataError, SettingsError, shorten
 from isocortex.interfaces import Split
-from isocortex.scoring import joined
+from isocortex.scoring import MIN_TEST, joined
 from isocortex.typing import Array
 from isocortex_metrics.target.responses import labels_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: a correlation over fewer stimuli means nothing: two points always give 1 or -1
-MIN_TEST = 3
 
 Labels = Mapping[str, Sequence[object] | Array]
 

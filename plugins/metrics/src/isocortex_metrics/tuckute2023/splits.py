@@ -6,7 +6,7 @@ import numpy as np
 
 from isocortex.errors import DataError
 from isocortex.interfaces import Split
-from isocortex_metrics.target.splits import MIN_TEST
+from isocortex.scoring import MIN_TEST
 
 #: as published
 N_SPLITS = 10
