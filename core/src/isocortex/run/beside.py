@@ -27,7 +27,7 @@ def model_beside(resolver: Resolver, name: str) -> tuple[str, ModelPlugin, Varia
     found = variant_of(plugin.card, variant)
     if found.kind == "trained":
         raise UsageError(
-            f"{name} learns from each split of a benchmark, and can be no baseline, nor what stimuli are clustered by."
+            f"{name} learns from each split of a benchmark: it cannot be a baseline, nor what stimuli are clustered by."
         )
     return name, plugin, found
 
