@@ -116,6 +116,7 @@ def print_ratios(
     clock: Clock = "cpu",
     floor: float | None = None,
     bounds: Mapping[str, float] | None = None,
+    at_most: Mapping[str, float] | None = None,
 ) -> None:
     """Print one line per case: seconds, multiple of the reference, multiple of the floor, and how a bound is met.
 
@@ -126,6 +127,8 @@ def print_ratios(
     bounds
         Name → multiple of the reference that the case should take at least (a rival), or for the reference itself the
         multiple of the floor that it may take at most.
+    at_most
+        Name → multiple of the reference that the case may take at most.
     """
     of_reference = times[reference].median(clock)
     print(f"{'case':44} {'CPU s':>10} {'wall s':>10} {'× ' + reference:>12} {'× floor':>9}  target")
@@ -133,7 +136,11 @@ def print_ratios(
         seconds = case.median(clock)
         over_floor = f"{seconds / floor:9.1f}" if floor else f"{'':9}"
         line = f"{name:44} {case.median('cpu'):10.3f} {case.median('wall'):10.3f} {seconds / of_reference:12.2f} "
-        print(line + over_floor + _verdict(name, reference, seconds, of_reference, floor, bounds or {}))
+        verdict = _verdict(name, reference, seconds, of_reference, floor, bounds or {})
+        if at_most and name in at_most:
+            met = "met" if seconds <= at_most[name] * of_reference else "NOT MET"
+            verdict = f"  ≤ {at_most[name]:g} × {reference}: {met}"
+        print(line + over_floor + verdict)
     if floor:
         print(f"{'floor (operations / measured speed)':44} {floor:10.3f} {'':10} {floor / of_reference:12.2f} {1:9.1f}")
 

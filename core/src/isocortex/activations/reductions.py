@@ -80,7 +80,7 @@ def reduce_output(output: LayerOutput, reduction: str, layer: str) -> Array:
     output = replace(output, array=real_numbers(array, layer))
     is_double = output.array.dtype.itemsize == 8
     projection: re.Match[str] | None = None
-    for step in parse_reduction(reduction):
+    for step in _steps(reduction):
         if step in STEPS:
             output = STEPS[step](output)
         elif grid := _GRID.fullmatch(step):
@@ -137,6 +137,11 @@ def parse_reduction(reduction: str) -> list[str]:
     >>> parse_reduction("time-mean+projection-4096")
     ['time-mean', 'projection-4096']
     """
+    return list(_steps(reduction))
+
+
+@lru_cache
+def _steps(reduction: str) -> tuple[str, ...]:
     steps = reduction.split("+")
     for step in steps:
         if step not in STEPS and not _GRID.fullmatch(step) and not _PROJECTION.fullmatch(step):
@@ -144,7 +149,7 @@ def parse_reduction(reduction: str) -> list[str]:
             raise SettingsError(f"{step!r} is no reduction.{suggest(step, known)} Known: {', '.join(known)}.")
     if sum(_PROJECTION.fullmatch(step) is not None for step in steps) > 1:
         raise SettingsError(f"{reduction!r} projects more than once; keep one of its projections.")
-    return steps
+    return tuple(steps)
 
 
 def _over_time(

@@ -66,8 +66,8 @@ class Collector:
             self.units[layer] = unit_names(output, self.reduction, layer, values.shape[1])
         if values.shape[1] != self.n_units[layer]:
             raise varying_units(layer, values.shape[1], self.n_units[layer])
-        bad = [self.ids[place] for place, row in zip(self.places, values, strict=True) if not np.isfinite(row).all()]
-        if bad:
+        if not (finite := np.isfinite(values)).all():
+            bad = [self.ids[place] for place, row in zip(self.places, finite, strict=True) if not row.all()]
             self.not_finite.setdefault(layer, {}).update(dict.fromkeys(bad))
         if self.watch is not None:
             self.watch.see(layer, self.places, values, output.array.dtype)

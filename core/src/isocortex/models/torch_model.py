@@ -140,6 +140,7 @@ class TorchModel(LoadedModel):
         _refuse_training(module)
         self._said: dict[str, None] = {}
         self._needs_gradients = False
+        self._known_axes: dict[tuple[str, int], tuple[tuple[str, ...], str | None]] = {}
         self._paths = self._find_paths(self.module)
         self._names = list(self._calls(recipe.example)) if recipe.example else list(self._modules())
         self.layers = [name for pattern in recipe.layers for name in self._default(pattern)]
@@ -266,7 +267,10 @@ class TorchModel(LoadedModel):
         tensor = _dense(tensor.detach())
         if not tensor.ndim:
             raise PluginError(f"Layer {layer!r} gave one number for a batch; expected (n_stimuli, …).")
-        axes, inferred_from = self._axes(layer, parts, tensor.ndim)
+        known = layer, tensor.ndim
+        if known not in self._known_axes:
+            self._known_axes[known] = self._axes(layer, parts, tensor.ndim)
+        axes, inferred_from = self._known_axes[known]
         if "batch" in axes:
             if len(axes) != tensor.ndim:
                 raise PluginError(f"Layer {layer!r} gave shape {tuple(tensor.shape)}, but its axes are named {axes}.")
