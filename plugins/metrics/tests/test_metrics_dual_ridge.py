@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, fit_split, largest_of_the_best
-from isocortex_metrics.numerics.gram import complement_of_constant, gram_matrix, split_basis
+from isocortex_metrics.numerics.gram import gram_matrix, split_basis
 from isocortex_metrics.numerics.leave_one_out import BLOCK, leave_one_out_errors
 from isocortex_metrics.target.splits import stack_tests
 
@@ -151,11 +151,15 @@ def test_ties_go_to_the_largest_alpha() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 3, 50])
-def test_complement_of_the_constant_is_orthonormal(n: int) -> None:
-    basis = complement_of_constant(n)
-    assert basis.shape == (n, n - 1)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(n - 1), atol=1e-14)
-    np.testing.assert_allclose(basis.sum(axis=0), 0, atol=1e-14)
+def test_directions_of_a_split_are_orthonormal_and_off_the_constant(n: int) -> None:
+    features = np.random.default_rng(n).standard_normal((n + 1, 2 * n))
+    basis = split_basis(gram_matrix([features], n + 1), np.arange(n), np.array([n]))
+    assert basis.vectors.shape == (n, n - 1)
+    np.testing.assert_allclose(basis.vectors.T @ basis.vectors, np.eye(n - 1), atol=1e-13)
+    np.testing.assert_allclose(basis.vectors.sum(axis=0), 0, atol=1e-13)
+    centred = features[:n] - features[:n].mean(axis=0)
+    rebuilt = (basis.vectors * basis.values) @ basis.vectors.T
+    np.testing.assert_allclose(rebuilt, centred @ centred.T, atol=1e-12 * basis.values[-1])
 
 
 def test_unequal_tests_are_filled() -> None:

@@ -12,7 +12,7 @@ from isocortex_metrics.numerics.correlation import weighted_pearson
 from isocortex_metrics.numerics.draws import crossed_draws, first_order_share, leaving_one_out, moved, of_pairs
 from isocortex_metrics.numerics.gram import gram_matrix, split_basis
 from isocortex_metrics.numerics.influence import role_in_test, role_in_training, role_of_smoother
-from isocortex_metrics.numerics.primal_ridge import primal_basis
+from isocortex_metrics.numerics.primal_ridge import Units, primal_basis
 
 N_TRAIN, N_TEST = 30, 12
 
@@ -63,7 +63,7 @@ def test_training_stimuli_move_predictions_as_refits_without_them_do(n_units: in
         without = Ridge(alpha, solver="svd").fit(features[rest], responses[rest]).predict(features[test])
         expected[left_out] = (gradient * (whole - without)).sum(axis=0)
     bases = [split_basis(gram_matrix([features], len(features)), train, test)]
-    bases += [primal_basis(features, train, test)] if n_units < N_TRAIN - 1 else []
+    bases += [primal_basis(Units(features.__getitem__, n_units), train, test)] if n_units < N_TRAIN - 1 else []
     centred = responses[train] - responses[train].mean(axis=0)
     for basis in bases:
         found = role_in_training(basis, centred, np.full(3, alpha), gradient)

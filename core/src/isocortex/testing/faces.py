@@ -10,7 +10,7 @@ import isocortex
 
 #: what a plugin may import beside ``isocortex`` itself; everything else may move without a word
 FACES = (
-    *("activations", "data", "errors", "files", "hooks", "interfaces", "models", "results", "scoring"),
+    *("activations", "data", "devices", "errors", "files", "hooks", "interfaces", "models", "results", "scoring"),
     *("testing", "training", "typing"),
 )
 _CORE = Path(isocortex.__file__).parent

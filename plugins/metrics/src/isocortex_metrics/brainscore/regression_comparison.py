@@ -30,7 +30,7 @@ from isocortex_metrics.brainscore.ceiling import InternalConsistency, aggregate_
 from isocortex_metrics.brainscore.fits import correlations
 from isocortex_metrics.brainscore.splits import SEED, PermutedRows, Rows, brainscore_splits
 from isocortex_metrics.numerics.draws import first_order_share, moved
-from isocortex_metrics.numerics.influence import role_in_test
+from isocortex_metrics.numerics.influence import holds_influence, role_in_test
 from isocortex_metrics.numerics.per_layer import PerLayer
 from isocortex_metrics.target.splits import stack_tests
 
@@ -245,7 +245,7 @@ class RegressionComparison(SplitMedians):
                 facts.setdefault(name, []).append(value)
             if "prediction" in self.keep:
                 predictions.append(part.deviation + part.offset)
-                if part.training_role is not None:
+                if part.training_role is not None and holds_influence(len(self.splits), *self.rows.values.shape):
                     influences.append(self._influence(split, part))
         r = np.stack(scores)
         found["score"] = (("split", "neuroid"), r)
@@ -268,6 +268,7 @@ class RegressionComparison(SplitMedians):
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli, of regressions that say what each does to r; participants are pooled, as published.
 
+        None where what stimuli do is too much to be held (``holds_influence``).
         Each draw is the mean over splits of the median over neuroids, as the value is.
         """
         scores = self.layered(scores)

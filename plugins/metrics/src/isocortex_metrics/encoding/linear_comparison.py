@@ -36,6 +36,7 @@ from isocortex_metrics.numerics.correlation import signed_square, weighted_pears
 from isocortex_metrics.numerics.draws import draws_over_participants, first_order_share, moved, spread_apart
 from isocortex_metrics.numerics.explained import explained_variance, mean_squared_error
 from isocortex_metrics.numerics.gram import gram_matrix
+from isocortex_metrics.numerics.influence import holds_influence
 from isocortex_metrics.numerics.primal_ridge import Units
 from isocortex_metrics.target.splits import stack_tests
 
@@ -216,8 +217,9 @@ class LinearComparison(Comparison):
 
     @property
     def _by_influence(self) -> bool:
-        """Whether the fits of this metric say what each stimulus does to the measure."""
-        return self.knows_influence and measure_of(self) in ("r", *SQUARED)
+        """Whether the fits of this metric say what each stimulus does to the measure, and it can be held."""
+        shape = len(self.splits), *self.responses.shape
+        return self.knows_influence and measure_of(self) in ("r", *SQUARED) and holds_influence(*shape)
 
     @property
     def kept_of_fits(self) -> tuple[str, ...]:
@@ -227,10 +229,10 @@ class LinearComparison(Comparison):
     def resample(self, scores: xr.Dataset, n_draws: int, seed: int) -> Resampled | None:
         """Bootstrap over stimuli and participants; reliabilities stay as they are.
 
-        Where fits say what each stimulus does to r, as a test and as a part of the training, draws follow that. Of
-        others they repeat the test alone, and their spread is multiplied by the square root of (1/J + n_test/n_train) /
-        (n_test/n_tested) for J splits in which n_tested stimuli are tested in all: the variance of Nadeau & Bengio
-        2003, Machine Learning 52, section 3, over that of independent tests.
+        Where fits say what each stimulus does to r, as a test and as a part of the training, draws follow that, up to
+        1 GB of it (``holds_influence``). Of others they repeat the test alone, and their spread is multiplied by the
+        square root of (1/J + n_test/n_train) / (n_test/n_tested) for J splits in which n_tested stimuli are tested in
+        all: the variance of Nadeau & Bengio 2003, Machine Learning 52, section 3, over that of independent tests.
         """
         scores = as_layered(self, scores)
         measure, readout = str(scores.attrs["measure"]), scores["readout"]

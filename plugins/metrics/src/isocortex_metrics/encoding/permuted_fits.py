@@ -57,7 +57,7 @@ class PermutedFits:
         self.comparison, self.plan, self.nested = comparison, plan, nested
         # other devices do one thing at a time
         self.n_threads = blas_threads() if comparison.device == "cpu" else 1
-        self.bases = PerLayer(self._of_layer, layers, lambda found: sum(map(_bytes_of, found)))
+        self.bases = PerLayer(self._of_layer, layers, lambda found: sum(basis.n_bytes for basis in found))
 
     def readouts(self, orders: Array) -> Iterator[xr.DataArray]:
         """What is read out, ("draw", "split", "neuroid"), in blocks of permutations (n_permutations, n_stimuli)."""
@@ -119,7 +119,3 @@ class PermutedFits:
 
 def _of_split(features: Array | Units, split: Split) -> Basis:
     return decomposed(features, split.train, split.test)
-
-
-def _bytes_of(basis: Basis) -> int:
-    return 8 * (basis.vectors.shape[0] + basis.cross.shape[0]) * basis.vectors.shape[1]

@@ -169,8 +169,12 @@ class RidgeComparison(LinearComparison):
         smallest = min(len(split.train) for split in self.splits)
         if self.device != "cpu" or self.plan.n_components or activations.n_units > FEW_UNITS * smallest:
             return self.gram(activations)
-        values = activations.array(self.stimulus_id)
-        return Units(np.subtract(values, values[:1], dtype=np.float64))
+        first = activations.array(self.stimulus_id[:1])
+        return Units.held_if_small(partial(self._read, activations, first), self.n_stimuli, activations.n_units)
+
+    def _read(self, activations: Activations, first: Array, places: Array) -> Array:
+        """Features of some stimuli, less those of the first."""
+        return np.subtract(activations.array([self.stimulus_id[place] for place in places]), first, dtype=np.float64)
 
     @property
     def plan(self) -> FitPlan:

@@ -19,6 +19,8 @@ from isocortex_metrics.numerics.primal_ridge import PrimalBasis, Units, fit_prim
 
 #: what tells how far predictions are from responses, and not only how they vary together
 ERRORS = ("explained_variance", "r2_score", "mse")
+#: of responses that are fitted at once; what is beyond follows
+_RESPONSE_BYTES = 256 * 1024**2
 _EPS = float(np.finfo(np.float64).eps)
 
 Basis = SplitBasis | PrimalBasis
@@ -51,7 +53,7 @@ class FitPlan:
 def decomposed(features: Array | Units, train: Array, test: Array) -> Basis:
     """What a split needs of the features: from their Gram matrix, or from few units themselves."""
     if isinstance(features, Units):
-        return primal_basis(features.values, train, test)
+        return primal_basis(features, train, test)
     return split_basis(features, train, test)
 
 
@@ -88,7 +90,18 @@ def score_split(features: Array | Units, responses: Array, split: Split, plan: F
     train, test = split
     # predictions for the training stimuli come from the same product as those for the test stimuli
     predicted = np.concatenate([test, train]) if "training_r2" in plan.keep else test
-    return score_basis(decomposed(features, train, predicted), responses, split, plan)
+    basis = decomposed(features, train, predicted)
+    step = responses.shape[1]
+    if len(plan.n_components or ()) <= 1:  # of several numbers one is chosen by all neuroids
+        step = max(1, min(step, _RESPONSE_BYTES // (8 * len(responses))))
+    parts = [
+        score_basis(basis, responses[:, first : first + step], split, plan)
+        for first in range(0, responses.shape[1], step)
+    ]
+    return {
+        name: np.concatenate([part[name] for part in parts], axis=-1) if value.ndim else value
+        for name, value in parts[0].items()
+    }
 
 
 def score_basis(basis: Basis, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:
@@ -128,7 +141,7 @@ def score_basis(basis: Basis, responses: Array, split: Split, plan: FitPlan) -> 
 
 def _tested(basis: Basis, n_test: int) -> Basis:
     """The basis without the training stimuli that may stand behind those of the test."""
-    return replace(basis, cross=basis.cross[:n_test])
+    return basis.of_tests(n_test) if isinstance(basis, PrimalBasis) else replace(basis, cross=basis.cross[:n_test])
 
 
 def _influence(basis: Basis, responses: Array, split: Split, deviation: Array, alpha: Array) -> Array:

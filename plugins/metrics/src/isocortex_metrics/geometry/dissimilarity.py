@@ -17,7 +17,7 @@ from isocortex.activations import namespace
 from isocortex.errors import DataError
 from isocortex.typing import Array
 from isocortex_metrics.geometry.kernels import linear_kernel
-from isocortex_metrics.numerics.arrays import on_device, to_numpy
+from isocortex_metrics.numerics.arrays import on_device, square_of_zeros, to_numpy
 from isocortex_metrics.numerics.ranks import stable_order
 from isocortex_metrics.numerics.threads import few_threads
 
@@ -80,7 +80,7 @@ class _Products:
     @classmethod
     def none(cls, n_stimuli: int, device: str = "cpu") -> _Products:
         """Before the first unit."""
-        return cls(on_device(np.zeros((n_stimuli, n_stimuli)), device), on_device(np.zeros(n_stimuli), device))
+        return cls(square_of_zeros(n_stimuli, device), on_device(np.zeros(n_stimuli), device))
 
     def add(self, shifted: Any) -> None:
         """Take units into the sums, in double precision."""

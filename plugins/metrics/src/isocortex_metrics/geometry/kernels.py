@@ -16,7 +16,7 @@ import numpy as np
 from isocortex.activations import Activations, namespace
 from isocortex.errors import DataError
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import on_device
+from isocortex_metrics.numerics.arrays import on_device, square_of_zeros
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def linear_kernel(blocks: Iterable[Array], n_stimuli: int, *, device: str = "cpu
     >>> linear_kernel([np.array([[1.0], [3.0]])], 2).tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
     """
-    kernel = on_device(np.zeros((n_stimuli, n_stimuli)), device)
+    kernel = square_of_zeros(n_stimuli, device)
     for block in blocks:
         values = block if np.issubdtype(block.dtype, np.floating) else block.astype(np.float64)
         centred = on_device(values, device)

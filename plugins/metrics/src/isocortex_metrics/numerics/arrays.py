@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from isocortex.activations import namespace
-from isocortex.errors import SettingsError
+from isocortex.devices import free_memory
+from isocortex.errors import DataError, SettingsError
 from isocortex.typing import Array
 
 
@@ -50,6 +51,37 @@ def on_device(array: Any, device: str = "cpu") -> Any:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"The device {device!r} cannot be used ({reason}). Use --device cpu.") from error
     return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
+
+
+#: of a matrix of stimuli × stimuli; smaller ones are formed without looking at what is free
+_ALWAYS_BYTES = 256 * 1024**2
+#: such matrices that a metric holds while it works on one: itself, centred, decomposed or ranked
+_AT_WORK = 4
+
+
+def square_of_zeros(n_stimuli: int, device: str = "cpu") -> Any:
+    """Zeros (n_stimuli, n_stimuli) float64 on a device, to form sums of products of stimuli in.
+
+    Raises
+    ------
+    DataError
+        Memory would not hold what is done with them: four such matrices.
+
+    Examples
+    --------
+    >>> square_of_zeros(2).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    n_bytes = 8 * n_stimuli**2
+    free = free_memory("cpu" if device == "torch" else device) if n_bytes > _ALWAYS_BYTES else None
+    if free is not None and _AT_WORK * n_bytes > free:
+        raise DataError(
+            f"A matrix of {n_stimuli:,} × {n_stimuli:,} stimuli takes {n_bytes / 1e9:,.1f} GB and the work on it about "
+            f"{_AT_WORK * n_bytes / 1e9:,.1f} GB, but {free / 1e9:,.1f} GB are free. Use fewer stimuli, or a metric "
+            "that needs no such matrix: ridge with at most half as many units as training stimuli (--reduction "
+            "srp-4096), or pls with fewer units than stimuli."
+        )
+    return on_device(np.zeros((n_stimuli, n_stimuli)), device)
 
 
 def to_numpy(array: Any) -> np.ndarray[Any, Any]:

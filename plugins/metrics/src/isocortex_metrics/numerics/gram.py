@@ -9,7 +9,7 @@ import numpy as np
 
 from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import like, on_device, to_numpy
+from isocortex_metrics.numerics.arrays import like, on_device, square_of_zeros, to_numpy
 from isocortex_metrics.numerics.correlation import ROUNDING
 from isocortex_metrics.numerics.threads import few_threads
 
@@ -37,7 +37,7 @@ def gram_matrix(blocks: Iterable[Array], n_stimuli: int, device: str = "cpu") ->
     >>> gram_matrix([np.array([[1.0], [3.0]])], 2).tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
     """
-    gram = on_device(np.zeros((n_stimuli, n_stimuli)), device)
+    gram = square_of_zeros(n_stimuli, device)
     for block in blocks:
         # the first row goes before the mean does, because the rounded mean of equal values may differ from them
         if device == "cpu":
@@ -73,6 +73,11 @@ class SplitBasis:
         """Scale of the alphas, so that rescaling the features changes nothing; 0 for features that do not vary."""
         return float(self.values.mean())
 
+    @property
+    def n_bytes(self) -> int:
+        """What it holds."""
+        return 8 * (self.vectors.shape[0] + self.cross.shape[0]) * self.vectors.shape[1]
+
 
 def split_basis(gram: Array, train: Array, test: Array, *, rounding: float | None = None) -> SplitBasis:
     """Centre the Gram matrix by the training mean and decompose it.
@@ -94,10 +99,11 @@ def split_basis(gram: Array, train: Array, test: Array, *, rounding: float | Non
     mean = xp.mean(to_train[train])
     inner = gram[train[:, None], train[None, :]] - to_train[train][:, None] - to_train[train][None, :] + mean
     outer = gram[test[:, None], train[None, :]] - to_train[test][:, None] - to_train[train][None, :] + mean
-    basis = like(complement_of_constant(len(train)), gram)
+    mirror = like(_mirror(len(train)), gram)
     with few_threads(len(train)):
-        values, rotation = xp.linalg.eigh(basis.T @ inner @ basis)
-        vectors, cross = basis @ rotation, outer @ (basis @ rotation)
+        values, rotation = xp.linalg.eigh(_mirrored(inner, mirror)[1:, 1:])
+        vectors = _off_constant(rotation, mirror)
+        cross = outer @ vectors
     precision = 2 * len(train) * _EPS
     # features may vary over all stimuli and yet not over these; what centring leaves of them is rounding
     if values.sum() <= 10 * precision * gram[train, train].sum():
@@ -119,18 +125,28 @@ def _determined(vectors: Array, values: Array, precision: float) -> Array:
     return xp.where(free[None, :] & (share <= precision)[:, None], xp.zeros_like(vectors), vectors)
 
 
-def complement_of_constant(n: int) -> Array:
-    """Orthonormal columns (n, n − 1) that are orthogonal to the constant vector (a Householder reflection).
+def _mirror(n: int) -> Array:
+    """m (n,) with mᵀm = 2: the reflection H = I − m mᵀ (Householder) turns the constant into the first axis.
 
-    Examples
-    --------
-    >>> bool(np.allclose(complement_of_constant(4).sum(axis=0), 0))
-    True
+    The other columns of H are an orthonormal basis of what is orthogonal to the constant.
     """
     mirror = np.full(n, 1 / np.sqrt(n))
     mirror[0] += 1.0
-    reflection = np.eye(n) - 2.0 * np.outer(mirror, mirror) / (mirror @ mirror)
-    return reflection[:, 1:]
+    return mirror * np.sqrt(2.0 / (mirror @ mirror))
+
+
+def _mirrored(matrix: Array, mirror: Array) -> Array:
+    """H A H of a symmetric A, without a product of matrices."""
+    seen = matrix @ mirror
+    change = mirror[:, None] * (seen - 0.5 * (mirror @ seen) * mirror)[None, :]
+    return matrix - change - change.T
+
+
+def _off_constant(columns: Array, mirror: Array) -> Array:
+    """The columns of H but the first, times a matrix: (n − 1, k) → (n, k)."""
+    seen = mirror[1:] @ columns
+    rest = columns - mirror[1:, None] * seen[None, :]
+    return namespace(columns).concat([-mirror[0] * seen[None, :], rest], axis=0)
 
 
 def centred_responses(responses: Array) -> tuple[Array, Array]:

@@ -17,14 +17,29 @@ from isocortex.typing import Array
 from isocortex_metrics.numerics.arrays import like, to_numpy
 from isocortex_metrics.numerics.correlation import unit_columns
 from isocortex_metrics.numerics.leave_one_out import neuroid_blocks
+from isocortex_metrics.numerics.primal_ridge import PrimalBasis
 from isocortex_metrics.numerics.threads import few_threads
 
 if TYPE_CHECKING:
     from isocortex_metrics.numerics.gram import SplitBasis
-    from isocortex_metrics.numerics.primal_ridge import PrimalBasis
 
 #: a stimulus that is nearly all of a correlation, or of its own prediction, counts at most this many times over
 _MOST = 10.0
+#: influences of all splits of a layer that are held; a larger problem does without
+_HELD_BYTES = 1024**3
+#: of the largest leverage that is left: less is rounding
+_LEAST = 1e-12
+
+
+def holds_influence(n_splits: int, n_stimuli: int, n_neuroids: int) -> bool:
+    """Whether the influence of every stimulus on every neuroid's correlation is held for each split: up to 1 GB.
+
+    Examples
+    --------
+    >>> holds_influence(10, 165, 7_694), holds_influence(10, 10_000, 15_000)
+    (True, False)
+    """
+    return 4 * n_splits * n_stimuli * n_neuroids <= _HELD_BYTES
 
 
 class TestRole(NamedTuple):
@@ -90,25 +105,43 @@ def role_in_training(basis: SplitBasis | PrimalBasis, centred: Array, alpha: Arr
     -------
     (n_train, n_columns) numpy.
     """
-    xp = namespace(basis.vectors)
     found = np.zeros(tuple(centred.shape))
     if basis.mean_eigenvalue == 0.0 or not len(basis.values):
         return found
-    squared, column = basis.vectors**2, basis.values[:, None]
-    # what the directions do not explain, which is nothing where there are as many as stimuli allow
-    free, beside = getattr(basis, "free", None), None
     with few_threads(len(found)):
-        rotated = basis.vectors.T @ centred
+        return (
+            _of_units(basis, centred, alpha, gradient)
+            if isinstance(basis, PrimalBasis)
+            else _of_gram(basis, centred, alpha, gradient)
+        )
+
+
+def _of_gram(basis: SplitBasis, centred: Array, alpha: Array, gradient: Array) -> Array:
+    xp, found = namespace(basis.vectors), np.zeros(tuple(centred.shape))
+    squared, column = basis.vectors**2, basis.values[:, None]
+    rotated = basis.vectors.T @ centred
+    for part in neuroid_blocks(rotated):
+        own, towards = like(alpha[part], basis.vectors), like(gradient[:, part], basis.vectors)
+        shrunk = 1.0 / (column + own)
+        residual, left = basis.vectors @ (shrunk * rotated[:, part]), squared @ shrunk
+        moved = basis.vectors @ ((basis.cross.T @ towards) * shrunk)
+        found[:, part] = to_numpy(moved * residual / xp.maximum(left, xp.max(left, axis=0) * _LEAST))
+    return found
+
+
+def _of_units(basis: PrimalBasis, centred: Array, alpha: Array, gradient: Array) -> Array:
+    """The same, with what the directions do not explain, which is nothing where they are as many as stimuli allow."""
+    found, left = np.zeros(centred.shape), np.zeros(centred.shape)
+    rotated, towards = basis.onto_directions(centred), basis.towards_directions(gradient)
+    for rows, vectors in basis.vectors:
+        squared = vectors**2
         for part in neuroid_blocks(rotated):
-            own, towards = like(alpha[part], basis.vectors), like(gradient[:, part], basis.vectors)
-            shrunk = 1.0 / (column + own)
-            residual, left = basis.vectors @ (shrunk * rotated[:, part]), squared @ shrunk
-            if free is not None:
-                beside = centred[:, part] - basis.vectors @ rotated[:, part]
-                residual, left = residual + beside / own, left + free[:, None] / own
-            smallest = xp.max(left, axis=0) / 1e12
-            moved = basis.vectors @ ((basis.cross.T @ towards) * shrunk)
-            found[:, part] = to_numpy(moved * residual / xp.maximum(left, smallest))
+            shrunk = 1.0 / (basis.values[:, None] + alpha[part])
+            beside = centred[rows, part] - vectors @ rotated[:, part]
+            residual = vectors @ (shrunk * rotated[:, part]) + beside / alpha[part]
+            left[rows, part] = squared @ shrunk + basis.free[rows, None] / alpha[part]
+            found[rows, part] = (vectors @ (towards[:, part] * shrunk)) * residual
+    found /= np.maximum(left, left.max(axis=0) * _LEAST)
     return found
 
 

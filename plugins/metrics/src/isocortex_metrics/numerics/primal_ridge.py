@@ -2,18 +2,18 @@
 
 With X̃ the training features less their mean and X̃ᵀX̃ = V Λ Vᵀ, the directions U = X̃ V Λ^−½ are the eigenvectors of the
 Gram matrix whose eigenvalues are above 0; all others leave a response as it is. One decomposition of (n_units, n_units)
-per split takes the place of one of (n_train, n_train). numpy arrays, or torch tensors on another device.
+per split takes the place of one of (n_train, n_train). Where there are many stimuli, features are read and turned into
+these directions anew, some rows at a time, whenever a sum over stimuli is formed: nothing grows with stimuli × units.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from isocortex.activations import namespace
 from isocortex.typing import Array
-from isocortex_metrics.numerics.arrays import like, to_numpy
 from isocortex_metrics.numerics.dual_ridge import ALPHA_GRID, SplitFit, largest_of_the_best
 from isocortex_metrics.numerics.gram import centred_responses
 from isocortex_metrics.numerics.leave_one_out import distinct_alphas, neuroid_blocks
@@ -22,18 +22,89 @@ from isocortex_metrics.numerics.threads import few_threads
 _EPS = float(np.finfo(np.float64).eps)
 #: of the training stimuli: with this share of units or fewer, the units themselves cost less than a Gram matrix
 FEW_UNITS = 0.5
+#: rows of this size are kept; larger ones are formed anew for each pass, so many bytes at a time
+HELD_BYTES, _BLOCK_BYTES = 256 * 1024**2, 32 * 1024**2
+
+
+class Rows:
+    """Rows of a matrix that may be too large to hold: an iteration gives (slice, block), in order.
+
+    Parameters
+    ----------
+    form
+        (n,) places → (n, n_columns) float64.
+    places
+        Of all rows.
+    n_columns
+        Of the matrix.
+
+    Examples
+    --------
+    >>> rows = Rows(lambda places: places[:, None] * 2.0, np.array([3, 5]), 1)
+    >>> [(part.start, block.tolist()) for part, block in rows]
+    [(0, [[6.0], [10.0]])]
+    """
+
+    def __init__(self, form: Callable[[Array], Array], places: Array, n_columns: int) -> None:
+        self.form, self.places, self.n_columns = form, places, n_columns
+        self._kept: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def n_bytes(self) -> int:
+        """What is kept of them between iterations."""
+        whole = 8 * len(self) * self.n_columns
+        return whole if whole <= HELD_BYTES else 0
+
+    def __iter__(self) -> Iterator[tuple[slice, Array]]:
+        if self._kept is None and 8 * len(self) * self.n_columns <= HELD_BYTES:
+            self._kept = self.form(self.places)
+        if self._kept is not None:
+            yield slice(0, len(self)), self._kept
+            return
+        step = max(1, _BLOCK_BYTES // (8 * self.n_columns))
+        for start in range(0, len(self), step):
+            part = slice(start, min(start + step, len(self)))
+            yield part, self.form(self.places[part])
+
+    def first(self, n_rows: int) -> Rows:
+        """The leading rows alone."""
+        found = Rows(self.form, self.places[:n_rows], self.n_columns)
+        found._kept = None if self._kept is None else self._kept[:n_rows]
+        return found
 
 
 @dataclass(frozen=True)
 class Units:
-    """Features whose units are few: (n_stimuli, n_units) float64, less any constant row."""
+    """Features whose units are few.
 
-    values: Array
+    Attributes
+    ----------
+    read
+        (n,) places of stimuli → their features (n, n_units) float64, less any constant row.
+    n_units
+        Number of units.
+    """
+
+    read: Callable[[Array], Array]
+    n_units: int
+
+    @classmethod
+    def held_if_small(cls, read: Callable[[Array], Array], n_stimuli: int, n_units: int) -> Units:
+        """Features that are read once, or where they are large whenever they are needed."""
+        small = 8 * n_stimuli * n_units <= HELD_BYTES
+        return cls(read(np.arange(n_stimuli)).__getitem__ if small else read, n_units)
+
+    def rows(self, places: Array) -> Rows:
+        """The features of some stimuli."""
+        return Rows(self.read, places, self.n_units)
 
 
 @dataclass(frozen=True)
 class PrimalBasis:
-    """What a split needs of the features; arrays lie where these lay.
+    """What a split needs of the features.
 
     Attributes
     ----------
@@ -47,9 +118,9 @@ class PrimalBasis:
         (n_train,) the share of each stimulus that no direction explains, 1 − 1/n − Σ U²; exactly 0 for rounding.
     """
 
-    vectors: Array
+    vectors: Rows
     values: Array
-    cross: Array
+    cross: Rows
     free: Array
 
     @property
@@ -57,40 +128,73 @@ class PrimalBasis:
         """Scale of the alphas: the mean over all n_train − 1 eigenvalues of the Gram matrix, zeros included."""
         return float(self.values.sum()) / max(1, len(self.vectors) - 1)
 
+    @property
+    def n_bytes(self) -> int:
+        """What it holds, or its rotation where rows are formed anew."""
+        return self.vectors.n_bytes + self.cross.n_bytes + 8 * len(self.values) ** 2
 
-def primal_basis(features: Array, train: Array, test: Array) -> PrimalBasis:
+    def of_tests(self, n_test: int) -> PrimalBasis:
+        """Without what stands behind the first test stimuli."""
+        return replace(self, cross=self.cross.first(n_test))
+
+    def onto_directions(self, values: Array) -> Array:
+        """Uᵀ times (n_train, n_columns)."""
+        return _transposed_product(self.vectors, values)
+
+    def towards_directions(self, values: Array) -> Array:
+        """``cross``ᵀ times (n_test, n_columns)."""
+        return _transposed_product(self.cross, values)
+
+
+def _transposed_product(rows: Rows, values: Array) -> Array:
+    """Sum over blocks of rows, so that one block alone is multiplied as it is."""
+    parts = (block.T @ values[part] for part, block in rows)
+    total = next(parts)
+    for part in parts:
+        total += part
+    return total
+
+
+def primal_basis(units: Units, train: Array, test: Array) -> PrimalBasis:
     """Centre the features by the training mean and decompose what their units share.
 
     Parameters
     ----------
-    features
-        (n_stimuli, n_units) float64, less any constant row.
+    units
+        Features of all stimuli.
     train, test
         Places of the training and the test stimuli.
 
     Notes
     -----
     Eigenvalues are squares of singular values, and below twice the training stimuli times the precision of the largest
-    they are rounding, as in the Gram matrix. Memory: twice the training features, and (n_units, n_units).
+    they are rounding, as in the Gram matrix. Memory: (n_units, n_units) some times over, and of features 256 MB.
     """
-    xp = namespace(features)
-    mean = xp.mean(features[train], axis=0)
-    inner, outer = features[train] - mean, features[test] - mean
-    with few_threads(features.shape[1]):
-        values, rotation = xp.linalg.eigh(inner.T @ inner)
+    features = units.rows(train)
+    mean = np.sum([block.sum(axis=0) for _, block in features], axis=0) / len(train)
+    products, all_of_it = np.zeros((units.n_units, units.n_units)), 0.0
+    with few_threads(units.n_units):
+        for _, block in features:
+            inner = block - mean
+            products += inner.T @ inner
+            all_of_it += float((block**2).sum())
+        del features
+        values, rotation = np.linalg.eigh(products)
     precision = 2 * len(train) * _EPS
     # features may vary over all stimuli and yet not over these; what centring leaves of them is rounding
-    all_of_it = float((features[train] ** 2).sum())
-    real = to_numpy(values) > precision * max(float(values[-1]), 0.0)
+    real = values > precision * max(float(values[-1]), 0.0)
     if float(values.sum()) <= 10 * precision * all_of_it:
         real[:] = False
-    kept = np.flatnonzero(real)
-    values, rotation = values[kept], rotation[:, kept]
-    scale = xp.sqrt(values)
-    vectors = (inner @ rotation) / scale
-    free = 1.0 - 1.0 / len(train) - xp.sum(vectors**2, axis=1)
-    free = xp.where(free <= precision, xp.zeros_like(free), free)
-    return PrimalBasis(vectors, values, (outer @ rotation) * scale, free)
+    values, rotation = values[real], rotation[:, real]
+    vectors = Rows(_turned(units, mean, rotation / np.sqrt(values)), train, len(values))
+    cross = Rows(_turned(units, mean, rotation * np.sqrt(values)), test, len(values))
+    free = 1.0 - 1.0 / len(train) - np.concatenate([(block**2).sum(axis=1) for _, block in vectors])
+    return PrimalBasis(vectors, values, cross, np.where(free <= precision, 0.0, free))
+
+
+def _turned(units: Units, mean: Array, rotation: Array) -> Callable[[Array], Array]:
+    """Features less a mean, times a rotation."""
+    return lambda places: (units.read(places) - mean) @ rotation
 
 
 def fit_primal(basis: PrimalBasis, responses: Array, grid: Array = ALPHA_GRID) -> SplitFit:
@@ -102,48 +206,48 @@ def fit_primal(basis: PrimalBasis, responses: Array, grid: Array = ALPHA_GRID) -
     Parameters
     ----------
     responses
-        (n_train, n_neuroids) float64, where the features lay.
+        (n_train, n_neuroids) float64.
     grid
         Ascending multiples of the mean eigenvalue.
 
     Examples
     --------
     >>> stimuli = np.arange(5.0)[:, None]
-    >>> fit = fit_primal(primal_basis(stimuli, np.arange(4), np.array([4])), 3 * stimuli[:4] + 1)
+    >>> units = Units(stimuli.__getitem__, 1)
+    >>> fit = fit_primal(primal_basis(units, np.arange(4), np.array([4])), 3 * stimuli[:4] + 1)
     >>> fit.prediction.round(3).tolist(), fit.selection.round(3).tolist()
     ([[13.0]], [1.0])
     """
-    xp = namespace(responses)
     centred, mean = centred_responses(responses)
     if not len(basis.values):
-        nothing = like(np.zeros((len(basis.cross), len(mean))), responses)
-        return SplitFit(nothing, mean, like(np.full(len(mean), len(grid) - 1), responses), xp.zeros_like(mean))
+        nothing = np.zeros((len(basis.cross), len(mean)))
+        return SplitFit(nothing, mean, np.full(len(mean), len(grid) - 1), np.zeros_like(mean))
     alphas = grid * basis.mean_eigenvalue
-    with few_threads(basis.vectors.shape[1]):
-        rotated = basis.vectors.T @ centred
+    with few_threads(len(basis.values)):
+        rotated = basis.onto_directions(centred)
         chosen, best, without = _chosen(basis, centred, rotated, alphas)
-        alpha = like(alphas, responses)[chosen]
-        deviation = basis.cross @ (rotated / (basis.values[:, None] + alpha[None, :]))
+        shrunk = rotated / (basis.values[:, None] + alphas[chosen][None, :])
+        deviation = np.concatenate([block @ shrunk for _, block in basis.cross])
     varies = without > 0
-    selection = xp.where(varies, 1.0 - best / xp.where(varies, without, xp.ones_like(without)), xp.zeros_like(best))
+    selection = np.where(varies, 1.0 - best / np.where(varies, without, 1.0), 0.0)
     return SplitFit(deviation, mean, chosen, selection)
 
 
 def _chosen(basis: PrimalBasis, centred: Array, rotated: Array, alphas: Array) -> tuple[Array, Array, Array]:
     """Place of the alpha with the smallest leave-one-out error, ties to the largest; its error; of infinite alpha."""
-    xp = namespace(centred)
     distinct, place = distinct_alphas(basis.values, np.append(alphas, np.inf))
-    errors = like(np.empty((len(distinct), centred.shape[1])), centred)
-    squared = basis.vectors**2
-    for number, alpha in enumerate(distinct):
-        explained = basis.values / (basis.values + float(alpha))
-        left = basis.free + squared @ (1.0 - explained)
-        weights = xp.where(left > 0, 1.0 / xp.where(left > 0, left, xp.ones_like(left)), xp.zeros_like(left))
-        shrunk = basis.vectors * explained
-        for part in neuroid_blocks(centred):
-            residual = centred[:, part] - shrunk @ rotated[:, part]
-            errors[number, part] = xp.sum((residual * weights[:, None]) ** 2, axis=0)
+    errors = np.zeros((len(distinct), centred.shape[1]))
+    for rows, vectors in basis.vectors:
+        squared = vectors**2
+        for number, alpha in enumerate(distinct):
+            explained = basis.values / (basis.values + float(alpha))
+            left = basis.free[rows] + squared @ (1.0 - explained)
+            weights = np.where(left > 0, 1.0 / np.where(left > 0, left, 1.0), 0.0)
+            shrunk = vectors * explained
+            for part in neuroid_blocks(centred):
+                residual = centred[rows, part] - shrunk @ rotated[:, part]
+                errors[number, part] += np.sum((residual * weights[:, None]) ** 2, axis=0)
     last = int(place[-2]) + 1
     best = largest_of_the_best(errors[:last])
     largest_like = np.array([np.flatnonzero(place[:-1] == group)[-1] for group in range(last)])
-    return like(largest_like, centred)[best], xp.take_along_axis(errors, best[None], axis=0)[0], errors[int(place[-1])]
+    return largest_like[best], np.take_along_axis(errors, best[None], axis=0)[0], errors[int(place[-1])]
