@@ -1,7 +1,8 @@
-"""Small data set folders that the tests write."""
+"""Small data set folders that the tests write, and folders of results that they compare."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image
 
 N_IMAGES = 24
 N_NEUROIDS = 4
+#: what tells when, where and by which command a result was made, and the seal over it
+_PROVENANCE = ("provenance", "sha256")
 
 
 def image_folder(folder: Path, *, n_images: int = N_IMAGES, seed: int = 0) -> Path:
@@ -61,3 +64,15 @@ def sound_folder(folder: Path, *, n_sounds: int = 20, seed: int = 0) -> Path:
         )
     write_responses(folder, ids, 10 * levels[:, None] + generator.normal(0, 0.1, (n_sounds, N_NEUROIDS)))
     return folder
+
+
+def results_of(folder: Path) -> dict[str, object]:
+    """What a folder of results holds, file by file, but for provenance and the seal over it."""
+    found: dict[str, object] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        found[name] = path.read_bytes()
+        if path.suffix == ".json":
+            record = json.loads(path.read_bytes())
+            found[name] = {key: value for key, value in record.items() if key not in _PROVENANCE}
+    return found

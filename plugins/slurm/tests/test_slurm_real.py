@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ import pytest
 
 from isocortex.results import read_results
 from plugins.slurm.tests.made_up import write_made_up
+from tests.folders import results_of
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("slurm")]
 
@@ -132,18 +132,6 @@ def cluster(tmp_path: Path, slurm: dict[str, str]) -> Cluster:
     return Cluster(tmp_path, slurm)
 
 
-def contents(results: Path) -> dict[str, object]:
-    """What a results folder holds, file by file, but for provenance and the seal over it."""
-    found: dict[str, object] = {}
-    for path in sorted(path for path in results.rglob("*") if path.is_file()):
-        name = str(path.relative_to(results))
-        found[name] = path.read_bytes()
-        if path.suffix == ".json":
-            record = json.loads(path.read_bytes())
-            found[name] = {key: value for key, value in record.items() if key not in ("provenance", "sha256")}
-    return found
-
-
 def test_forty_cells_on_two_nodes_of_which_one_dies_and_a_model_that_takes_too_much_memory(cluster: Cluster) -> None:
     asked = ("-m", "lab-net@random:0..18", "-m", "hungry", "-b", "lab.fit", "-b", "lab.again")
     cluster.settings()
@@ -183,8 +171,8 @@ def test_forty_cells_on_two_nodes_of_which_one_dies_and_a_model_that_takes_too_m
 
     code, here = cluster.run(*asked, "--jobs", "2", "--out", "here", ISOCORTEX_CACHE=str(cluster.folder / "cache-here"))
     assert code == 0, here
-    assert contents(cluster.folder / "results") == contents(cluster.folder / "here")
-    assert len(contents(cluster.folder / "results")) == 80
+    assert results_of(cluster.folder / "results") == results_of(cluster.folder / "here")
+    assert len(results_of(cluster.folder / "results")) == 80
 
 
 def test_ctrl_c_cancels_the_arrays(cluster: Cluster) -> None:

@@ -20,7 +20,7 @@ from isocortex_metrics.numerics.primal_ridge import PrimalBasis, Units, fit_prim
 #: what tells how far predictions are from responses, and not only how they vary together
 ERRORS = ("explained_variance", "r2_score", "mse")
 #: of responses that are fitted at once; what is beyond follows
-_RESPONSE_BYTES = 256 * 1024**2
+_RESPONSE_BYTES = 64 * 1024**2
 _EPS = float(np.finfo(np.float64).eps)
 
 Basis = SplitBasis | PrimalBasis

@@ -23,7 +23,7 @@ _EPS = float(np.finfo(np.float64).eps)
 #: of the training stimuli: with this share of units or fewer, the units themselves cost less than a Gram matrix
 FEW_UNITS = 0.5
 #: rows of this size are kept; larger ones are formed anew for each pass, so many bytes at a time
-HELD_BYTES, _BLOCK_BYTES = 256 * 1024**2, 32 * 1024**2
+HELD_BYTES, _BLOCK_BYTES = 128 * 1024**2, 32 * 1024**2
 
 
 class Rows:
@@ -168,7 +168,7 @@ def primal_basis(units: Units, train: Array, test: Array) -> PrimalBasis:
     Notes
     -----
     Eigenvalues are squares of singular values, and below twice the training stimuli times the precision of the largest
-    they are rounding, as in the Gram matrix. Memory: (n_units, n_units) some times over, and of features 256 MB.
+    they are rounding, as in the Gram matrix. Memory: (n_units, n_units) some times over, and of features 128 MB.
     """
     features = units.rows(train)
     mean = np.sum([block.sum(axis=0) for _, block in features], axis=0) / len(train)
