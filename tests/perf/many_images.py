@@ -61,7 +61,7 @@ class Case:
 
 #: the images, the units and the voxels grow in turn
 MEASURED = [
-    *(Case(images, 1_024, 375) for images in (3_650, 7_300, 14_600)),
+    *(Case(images, 1_024, 375) for images in (3_650, 7_300, 14_600, 29_200)),
     Case(7_300, 2_048, 375),
     Case(7_300, 1_024, 1_500),
     *(Case(images, 4_096, 375) for images in (1_825, 3_650, 7_300)),
