@@ -13,6 +13,7 @@ from isocortex.activations import Activations
 from isocortex.data import make_responses
 from isocortex.errors import DataError
 from isocortex.interfaces import Comparison
+from isocortex_metrics.encoding import ridge
 from isocortex_metrics.encoding.linear_comparison import REFITTED, WIDENED
 from isocortex_metrics.numerics import arrays, influence, primal_ridge
 
@@ -37,7 +38,7 @@ def against(metric: str, responses: Any) -> Comparison:
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which a matrix of 60 × 60 stimuli cannot be worked on."""
     monkeypatch.setattr(arrays, "_ALWAYS_BYTES", 0)
-    monkeypatch.setattr(arrays, "free_memory", lambda _: 4 * 8 * 60**2 - 1)
+    monkeypatch.setattr(arrays, "free_memory", lambda _: 5 * 8 * 60**2 - 1)
 
 
 @pytest.mark.usefixtures("full")
@@ -90,3 +91,10 @@ def test_memory_of_ridge_does_not_grow_with_stimuli_times_units(monkeypatch: pyt
         tracemalloc.stop()
     beside = 3_000 * 8 * 100  # what the features themselves grow by, in double precision
     assert most[1] - most[0] < beside / 2, most
+
+
+def test_splits_that_are_scored_one_after_the_other_score_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    activations, responses = problem(60, 50)
+    together = against("ridge", responses).score(activations)
+    monkeypatch.setattr(ridge, "_MANY_STIMULI", 0)
+    np.testing.assert_allclose(against("ridge", responses).score(activations)["r"], together["r"], atol=1e-12)

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+#: with so many, one split at a time has all threads of BLAS, and memory is that of one
+_MANY_STIMULI = 4_000
+
+
 class RidgeSettings(SplitSettings):
     """Settings of ``ridge``."""
 
@@ -160,8 +164,10 @@ class RidgeComparison(LinearComparison):
     def _scored(self, activations: Activations | xr.DataArray, splits: Sequence[Split]) -> xr.Dataset:
         layer = activations if isinstance(activations, Activations) else Activations.from_xarray(activations)
         fit = partial(score_split, self.features(layer), self.responses, plan=self.plan)
-        # other devices do one thing at a time
-        parts = in_threads(fit, splits, n_threads=None if self.device == "cpu" else 1)
+        if self.device == "cpu" and self.n_stimuli < _MANY_STIMULI:
+            parts = in_threads(fit, splits)
+        else:  # other devices do one thing at a time
+            parts = [fit(split) for split in splits]
         return self.assembled(parts, splits, {"layer": layer.layer, "noise_correction": self.noise_correction})
 
     def features(self, activations: Activations) -> Array | Units:

@@ -56,7 +56,7 @@ def on_device(array: Any, device: str = "cpu") -> Any:
 #: of a matrix of stimuli × stimuli; smaller ones are formed without looking at what is free
 _ALWAYS_BYTES = 256 * 1024**2
 #: such matrices that a metric holds while it works on one: itself, centred, decomposed or ranked
-_AT_WORK = 4
+_AT_WORK = 5
 
 
 def square_of_zeros(n_stimuli: int, device: str = "cpu") -> Any:
@@ -65,7 +65,7 @@ def square_of_zeros(n_stimuli: int, device: str = "cpu") -> Any:
     Raises
     ------
     DataError
-        Memory would not hold what is done with them: four such matrices.
+        Memory would not hold what is done with them: five such matrices.
 
     Examples
     --------

@@ -97,11 +97,17 @@ def split_basis(gram: Array, train: Array, test: Array, *, rounding: float | Non
     xp = namespace(gram)
     to_train = xp.mean(gram[:, train], axis=1)
     mean = xp.mean(to_train[train])
-    inner = gram[train[:, None], train[None, :]] - to_train[train][:, None] - to_train[train][None, :] + mean
-    outer = gram[test[:, None], train[None, :]] - to_train[test][:, None] - to_train[train][None, :] + mean
+    # in place: these are the largest arrays of a fit
+    inner, outer = gram[train[:, None], train[None, :]], gram[test[:, None], train[None, :]]
+    for part, rows in ((inner, train), (outer, test)):
+        part -= to_train[rows][:, None]
+        part -= to_train[train][None, :]
+        part += mean
     mirror = like(_mirror(len(train)), gram)
     with few_threads(len(train)):
-        values, rotation = xp.linalg.eigh(_mirrored(inner, mirror)[1:, 1:])
+        _mirror_both_sides(inner, mirror)
+        values, rotation = xp.linalg.eigh(inner[1:, 1:])
+        del inner
         vectors = _off_constant(rotation, mirror)
         cross = outer @ vectors
     precision = 2 * len(train) * _EPS
@@ -135,11 +141,12 @@ def _mirror(n: int) -> Array:
     return mirror * np.sqrt(2.0 / (mirror @ mirror))
 
 
-def _mirrored(matrix: Array, mirror: Array) -> Array:
-    """H A H of a symmetric A, without a product of matrices."""
+def _mirror_both_sides(matrix: Array, mirror: Array) -> None:
+    """A symmetric A becomes H A H, in place and without a product of matrices."""
     seen = matrix @ mirror
     change = mirror[:, None] * (seen - 0.5 * (mirror @ seen) * mirror)[None, :]
-    return matrix - change - change.T
+    matrix -= change
+    matrix -= change.T
 
 
 def _off_constant(columns: Array, mirror: Array) -> Array:
