@@ -19,7 +19,8 @@ from isocortex_simulated.identification.brains import Template, as_dataset
 from isocortex_simulated.identification.comparing import largest_p
 from isocortex_simulated.identification.contenders import Contender, contenders_of
 from isocortex_simulated.identification.many_draws import readouts
-from isocortex_simulated.identification.plan import Question, Truths, card_of, protocols_of
+from isocortex_simulated.identification.plan import Question, card_of, protocols_of
+from isocortex_simulated.identification.truths import Truths
 
 BENCHMARK = "simulated-auditory.ridge"
 MODELS = ("noise/2", "category", "noise@random:1")
@@ -119,7 +120,7 @@ def test_a_seed_repeats_every_number_and_another_gives_others(tmp_path: Path) ->
 def test_a_run_that_was_interrupted_goes_on_and_damaged_brains_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "MOST_COLUMNS", 3 * 20)  # a block for each number of draw
+    monkeypatch.setattr(blocks, "MOST_BRAINS", 3)  # a block for each number of draw
     whole = recovered(tmp_path / "whole", asked(draws=(("", 3),))).answered["ridge", 0.75]
     computed: list[int] = []
 
@@ -145,7 +146,7 @@ def test_a_run_that_was_interrupted_goes_on_and_damaged_brains_are_made_again(
 def test_parts_of_a_run_compute_the_same_bytes_and_leave_nothing_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "MOST_COLUMNS", 12 * 20)  # four draws of each candidate are a block
+    monkeypatch.setattr(blocks, "MOST_BRAINS", 12)  # four draws of each candidate are a block
     question = asked(draws=(("", 4),), open_levels=None)
     whole = recovered(tmp_path / "whole", question)
     for part in ((0, 2), (1, 2)):

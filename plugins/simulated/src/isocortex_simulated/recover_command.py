@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     help="Of which layer a brain is made: any default layer, or the one read out most often on the recorded data.",
 )  # fmt: skip
 @click.option(
-    "--spectrum", type=click.FloatRange(0, 8), default=1.0, show_default=True, metavar="A",
-    help="Weights on component k have variance k^-A, where no repetitions say so.",
+    "--spectrum", type=click.FloatRange(0, 8), metavar="A",
+    help="Weights on component k have variance k^-A, where no repetitions say so; default: 1.",
 )  # fmt: skip
 @click.option("--samples", type=int, default=200, show_default=True, help="Bootstrap samples for the open set.")
 @click.option(
@@ -66,8 +66,9 @@ def recover(benchmark: str, models: tuple[str, ...], out: Path, **chosen: Any) -
     table says how often the truth, or its family, comes first, and how often it is named where undecided is an answer,
     also with its whole family left out.
 
-    Finished brains are kept in OUT/recovery, and a run that ends early goes on where it was. 'isocortex figure recovery
-    OUT' draws the curve; 'isocortex info BENCHMARK' shows what was found.
+    Finished brains are kept in OUT/recovery, and a run that ends early goes on where it was. The record there is of the
+    last question about BENCHMARK: 'isocortex figure recovery OUT' draws its curve, and 'isocortex info BENCHMARK' shows
+    what was found.
     """
     from isocortex.files import end_with_the_input
     from isocortex_simulated.identification.plan import Question
@@ -140,13 +141,14 @@ def arguments_of(question: Question, models: tuple[str, ...], out: Path) -> list
         found += [option, ",".join(values)] if values else []
     numbers = {
         "--layer": question.layer,
-        "--spectrum": repr(question.exponent),
+        "--spectrum": None if question.exponent is None else repr(question.exponent),
         "--samples": question.n_samples,
         "--references": question.n_references,
         "--seed": question.seed,
         "--out": out,
     }
-    return [*found, *(text for option, value in numbers.items() for text in (option, str(value)))]
+    given = {option: value for option, value in numbers.items() if value is not None}
+    return [*found, *(text for option, value in given.items() for text in (option, str(value)))]
 
 
 def _written(levels: tuple[float | None, ...]) -> list[str]:

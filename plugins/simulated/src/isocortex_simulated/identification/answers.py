@@ -106,8 +106,9 @@ class Answered:
 
     @property
     def closed(self) -> Array:
-        """(n_brains,) the candidate of the largest value; the first of equal ones."""
-        return np.where(np.isnan(self.values), -np.inf, self.values).argmax(axis=1)
+        """(n_brains,) the candidate of the largest value, the first of equal ones; −1 where none has a value."""
+        best = np.where(np.isnan(self.values), -np.inf, self.values).argmax(axis=1)
+        return np.where(np.isnan(self.values).all(axis=1), -1, best)
 
     @property
     def right(self) -> Share:
@@ -117,31 +118,35 @@ class Answered:
     @property
     def right_family(self) -> Share:
         """How often a candidate of the truth's family is taken."""
+        return Share.of(int(self._of_family(self.closed).sum()), len(self.truth))
+
+    def _of_family(self, answers: Array) -> Array:
+        """Whether each answer (n_brains,) is of the truth's family; −1 is of none."""
         family = np.asarray(self.families)
-        return Share.of(int((family[self.closed] == family[self.truth]).sum()), len(self.truth))
+        return (answers >= 0) & (family[answers] == family[self.truth])
 
     @property
     def confusion(self) -> Array:
-        """(n_candidates, n_candidates): brains of each truth (rows) by answer."""
+        """(n_candidates, n_candidates): brains of each truth (rows) by answer; those without an answer are in none."""
         counts = np.zeros((len(self.names), len(self.names)), dtype=int)
-        np.add.at(counts, (self.truth, self.closed), 1)
+        there = self.closed >= 0
+        np.add.at(counts, (self.truth[there], self.closed[there]), 1)
         return counts
 
     @property
     def told_apart(self) -> list[str]:
         """Candidates that are taken for themselves in `TOLD_APART` of their brains."""
-        counts = self.confusion
+        n_brains = np.bincount(self.truth, minlength=len(self.names))
         return [
             name
-            for name, row, own in zip(self.names, counts, np.diag(counts), strict=True)
-            if row.sum() and own >= TOLD_APART * row.sum()
+            for name, n, own in zip(self.names, n_brains, np.diag(self.confusion), strict=True)
+            if n and own >= TOLD_APART * n
         ]
 
     @property
     def families_told_apart(self) -> list[str]:
-        """The same for families: one of which is named in `TOLD_APART` of the brains that were made of it."""
-        family = np.asarray(self.families)
-        found = family[self.closed] == family[self.truth]
+        """The same for families: one of which is taken in `TOLD_APART` of the brains that were made of it."""
+        family, found = np.asarray(self.families), self._of_family(self.closed)
         own = {name: found[family[self.truth] == name] for name in dict.fromkeys(self.families)}
         return [name for name, hits in own.items() if len(hits) and hits.mean() >= TOLD_APART]
 
@@ -199,17 +204,14 @@ class Answered:
         named = self.named()
         if named is None:
             return None
-        family = np.asarray(self.families)
-        hits = (named >= 0) & (family[named] == family[self.truth])
-        return Share.of(int(hits.sum()), len(named))
+        return Share.of(int(self._of_family(named).sum()), len(named))
 
     def named_wrong(self) -> Share | None:
         """How often a candidate of another family is named."""
         named = self.named()
         if named is None:
             return None
-        family = np.asarray(self.families)
-        misses = (named >= 0) & (family[named] != family[self.truth])
+        misses = (named >= 0) & ~self._of_family(named)
         return Share.of(int(misses.sum()), len(named))
 
     def named_left_out(self) -> Share | None:

@@ -27,10 +27,13 @@ from isocortex_simulated.identification.many_draws import (
     Readouts,
     readouts,
 )
-from isocortex_simulated.identification.plan import Question, Truths, name_of
+from isocortex_simulated.identification.plan import Question, name_of
+from isocortex_simulated.identification.truths import Truths
 
-MOST_COLUMNS = 1440
-"""Neuroids of all brains that are scored together, unless one brain has more: bounds memory."""
+MOST_VALUES = 1_000_000
+"""Responses of all brains that are fitted together, stimuli by neuroids, unless one brain has more: bounds memory."""
+MOST_BRAINS = 240
+"""Brains of a block whose neuroids are fitted together, so that processes have blocks to share."""
 MOST_PEOPLE = 80
 """Participants of all brains that are scored together: each has a matrix of stimuli by stimuli."""
 FITTED_TOGETHER = 60
@@ -102,9 +105,9 @@ class Level:
 
     def answered(self) -> Answered:
         """Answers of all blocks."""
-        rows = self._rows(self.judged, self.n_draws)
+        rows = self._rows(self.judged)
         numbers: Callable[[str], Floats] = partial(_column, rows)
-        known = self._rows(self.references, self.question.n_references)
+        known = self._rows(self.references)
         references = References(_truth(known), np.array([row["layer"] for row in known]), _column(known, "values"))
         return Answered(
             [one.name for one in self.truths.contenders],
@@ -116,12 +119,11 @@ class Level:
             references if known else None,
         )
 
-    def _rows(self, blocks: Sequence[Block], n_draws: int) -> list[dict[str, Any]]:
-        rows = [row for block in blocks for row in self.finished(block)["brains"]]
-        return [row for row in rows if row["number"] < n_draws]
+    def _rows(self, blocks: Sequence[Block]) -> list[dict[str, Any]]:
+        return [row for block in blocks for row in self.finished(block)["brains"]]
 
     def _parts(self, n_draws: int) -> Iterator[list[tuple[int, int]]]:
-        """Candidate and number of each brain; a block has the same ones whatever the number of draws."""
+        """Candidate and number of each brain; but for the last, blocks are the same whatever the number of draws."""
         n, size = len(self.truths.contenders), self._size()
         per_block = size // n
         if per_block:
@@ -136,7 +138,7 @@ class Level:
     def _size(self) -> int:
         template = self.truths.template
         if self.protocol.name in BY_NEUROID:
-            return max(1, MOST_COLUMNS // template.n_neuroids)
+            return max(1, min(MOST_BRAINS, MOST_VALUES // (template.n_neuroids * len(template.stimulus_id))))
         if self.protocol.name in BY_PARTICIPANT:
             return max(1, MOST_PEOPLE // len(template.participants))
         return FITTED_TOGETHER if self.protocol.name in BY_REGRESSION else ONE_BY_ONE
@@ -163,7 +165,8 @@ class Level:
     def _computed(self, block: Block) -> list[dict[str, Any]]:
         word = "reference " if block.kind == "reference" else ""
         made = [self.truths.responses(place, f"{word}{number}", self.level) for place, number in block.brains]
-        score = readouts(self.protocol, self.truths.template, [values for _, values in made])
+        protocol = self.protocol if block.kind == "open" else self.protocol.without_samples()
+        score = readouts(protocol, self.truths.template, [values for _, values in made])
         read = [score(one) for one in self.truths.contenders]
         rows: list[dict[str, Any]] = []
         for row, ((place, number), (layer, _)) in enumerate(zip(block.brains, made, strict=True)):

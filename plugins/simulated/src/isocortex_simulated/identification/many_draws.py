@@ -47,11 +47,14 @@ class Protocol:
         Of the metric.
     rules
         How raw scores become a value; ``rules.n_draws`` bootstrap samples are drawn where models are compared.
+    keep
+        Of the fits: "prediction", which bootstrap samples are drawn from, or nothing where only values are asked.
     """
 
     metric: MetricPlugin
     settings: Mapping[str, Any]
     rules: Rules
+    keep: tuple[str, ...] = ("prediction",)
 
     @classmethod
     def of(cls, metric: MetricPlugin, card: BenchmarkCard, settings: Mapping[str, Any], n_samples: int) -> Protocol:
@@ -80,6 +83,10 @@ class Protocol:
         prepared = self.against(template, np.random.default_rng(0).normal(size=shape))
         return type(prepared).resample is not Comparison.resample
 
+    def without_samples(self) -> Protocol:
+        """The same values by fits of which nothing is kept to compare candidates with, which takes less time."""
+        return replace(self, keep=())
+
     def against(self, template: Template, values: Floats) -> Comparison:
         """Prepare one simulated brain, as a run does."""
         return self.prepared(as_dataset(template, values), self.rules)
@@ -89,8 +96,8 @@ class Protocol:
         return self.prepared(template.dataset, self.rules)
 
     def prepared(self, dataset: Dataset, rules: Rules) -> Comparison:
-        """Prepare a data set under some rules; of predictions nothing else is kept."""
-        preparation = Preparation(rules, keep=("prediction",))
+        """Prepare a data set under some rules."""
+        preparation = Preparation(rules, keep=self.keep)
         return self.metric.against(dataset, settings=self.settings, seed=0, preparation=preparation)
 
 

@@ -7,20 +7,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from isocortex.errors import DataError, UsageError
-from isocortex_simulated.draws import Floats, Stream
-from isocortex_simulated.identification.brains import Brain, Template, brain_of
-from isocortex_simulated.identification.contenders import Contender
+from isocortex.errors import UsageError
+from isocortex_simulated.identification.brains import Template
 from isocortex_simulated.identification.many_draws import Protocol
-from isocortex_simulated.identification.spectrum import exponent_of, power_law, split_half_spectrum
 from isocortex_simulated.identification.typical import FEWEST_REFERENCES
 
 if TYPE_CHECKING:
     from isocortex.interfaces import BenchmarkCard
+    from isocortex_simulated.identification.truths import Truths
 
 CURVE = (0.1, 0.2, 0.4, 0.6, 0.8)
 """Reliabilities of the curve."""
-DECIDING = ("spectrum", "brains", "contenders", "many_draws", "comparing", "blocks", "../cortex", "../draws")
+FEWEST_SAMPLES = 40
+"""Bootstrap samples whose smallest p, 2 / (n + 1), is below .05."""
+USUAL_EXPONENT = 1.0
+"""a of q_k = k^−a where nothing was repeated and none was asked for."""
+DECIDING = (
+    *("spectrum", "brains", "truths", "contenders", "many_draws", "comparing", "blocks"),
+    *("../cortex", "../draws"),
+)
 """Modules that decide the numbers of a brain."""
 
 
@@ -43,7 +48,7 @@ class Question:
         "any": each brain is made of a layer drawn from the default layers; "chosen": of the one that is read out most
         often on the recorded responses.
     exponent
-        a of q_k = k^−a where nothing was repeated, so that it cannot be estimated.
+        a of q_k = k^−a where nothing was repeated, so that it cannot be estimated; None: `USUAL_EXPONENT`.
     seed
         Of everything that is drawn.
     n_samples
@@ -59,7 +64,7 @@ class Question:
     levels: tuple[float | None, ...] = ()
     draws: tuple[tuple[str, int], ...] = (("", 20),)
     layer: str = "any"
-    exponent: float = 1.0
+    exponent: float | None = None
     seed: int = 0
     n_samples: int = 200
     n_references: int = 60
@@ -91,7 +96,7 @@ def name_of(level: float | None) -> str:
     >>> name_of(0.75), name_of(None)
     ('0.75', 'recorded')
     """
-    return "recorded" if level is None else f"{level:g}"
+    return "recorded" if level is None else repr(level)
 
 
 def card_of(benchmark: str) -> BenchmarkCard:
@@ -117,13 +122,13 @@ def template_of(card: BenchmarkCard) -> Template:
 def protocols_of(card: BenchmarkCard, metrics: Sequence[str], n_samples: int) -> dict[str, Protocol]:
     """How each metric scores: its own settings for the benchmark's metric, else those of a sister benchmark.
 
-    A sister is the one other benchmark of the same package, data set and selection with that metric; where there is
-    none, or are several, the settings are the metric's defaults.
+    A sister is the benchmark of the same ID but for the metric, of the same data set and selection; where there is
+    none, the settings are the metric's defaults.
     """
     import isocortex
 
     found: dict[str, Protocol] = {}
-    for name in metrics or (card.metric,):
+    for name in metrics:
         metric = isocortex.load_metric(name)
         settings = card.settings if name == card.metric else _of_sister(card, name)
         found[name] = Protocol.of(metric, card, settings, n_samples)
@@ -131,110 +136,21 @@ def protocols_of(card: BenchmarkCard, metrics: Sequence[str], n_samples: int) ->
 
 
 def _of_sister(card: BenchmarkCard, metric: str) -> Mapping[str, Any]:
+    sister = sister_of(card, metric)
+    return sister.settings if sister else {}
+
+
+def sister_of(card: BenchmarkCard, metric: str) -> BenchmarkCard | None:
+    """The benchmark of the same ID but for the metric, of the same data set and selection; None: there is none."""
     import isocortex
 
     base = card.id.removesuffix(f".{card.metric}")
     cards = isocortex.load_cards("benchmark", [f"{base}.{metric}"]).values()
     sisters = [cast("BenchmarkCard", one) for one in cards]
-    same = [one for one in sisters if (one.dataset, one.select) == (card.dataset, card.select)]
-    return same[0].settings if same else {}
+    return next((one for one in sisters if (one.dataset, one.select) == (card.dataset, card.select)), None)
 
 
-class Truths:
-    """Brains made of each candidate; each is drawn when it is asked for.
-
-    Parameters
-    ----------
-    question, template, contenders
-        What is asked.
-    layers
-        Candidate → the layers that its brains may be made of.
-
-    Attributes
-    ----------
-    exponents
-        Candidate and layer → a of q_k = k^−a.
-    left_out
-        A sentence for each layer that nothing can be made of.
-    """
-
-    def __init__(
-        self,
-        question: Question,
-        template: Template,
-        contenders: Sequence[Contender],
-        layers: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
-        self.question, self.template, self.contenders = question, template, list(contenders)
-        self.exponents: dict[tuple[str, str], float] = {}
-        self.left_out: list[str] = []
-        for one in contenders:
-            allowed = one.layers if layers is None else layers[one.name]
-            for layer in allowed:
-                self._estimate(one, layer)
-
-    def _estimate(self, one: Contender, layer: str) -> None:
-        if layer not in one.components:
-            self.left_out.append(f"No brain is made of {one.name} {layer}: no unit varies over the stimuli.")
-            return
-        trials, question = self.template.trials, self.question
-        if trials is None:
-            self.exponents[one.name, layer] = question.exponent
-            return
-        try:
-            stream = Stream(question.seed, f"{question.benchmark}/{one.name}/{layer}/halves")
-            self.exponents[one.name, layer] = exponent_of(split_half_spectrum(one.components[layer], trials, stream))
-        except DataError as error:
-            self.left_out.append(f"No brain is made of {one.name} {layer}: {error}.")
-
-    def layers_of(self, one: Contender) -> list[str]:
-        """Layers that brains of a candidate are made of.
-
-        Raises
-        ------
-        UsageError
-            If nothing can be made of any.
-        """
-        found = [layer for name, layer in self.exponents if name == one.name]
-        if not found:
-            raise UsageError(f"No brain can be made of {one.name}. {' '.join(self.left_out)} Leave it out.")
-        return found
-
-    def drawn(self, place: int, number: int | str) -> tuple[str, Brain]:
-        """The layer and the brain of one draw of one candidate; the same at every reliability and for every metric."""
-        one = self.contenders[place]
-        name = f"{self.question.benchmark.partition('::')[2] or self.question.benchmark}/{one.name}/{number}"
-        layers = self.layers_of(one)
-        layer = layers[Stream(self.question.seed, f"{name}/layer").integer(0, len(layers) - 1)]
-        u = one.components[layer]
-        variances = power_law(self.exponents[one.name, layer], u.shape[1])
-        return layer, brain_of(u, variances, self.template, self.question.seed, name)
-
-    def responses(self, place: int, number: int | str, level: float | None) -> tuple[str, Floats]:
-        """The layer and the responses (n_stimuli, n_neuroids) of a draw at a reliability."""
-        layer, brain = self.drawn(place, number)
-        return layer, brain.at(self.template.levels(level))
-
-
-def read_out_most(protocol: Protocol, template: Template, contenders: Sequence[Contender]) -> dict[str, list[str]]:
-    """Candidate → the layer that is read out most often on the recorded responses.
-
-    Raises
-    ------
-    IsocortexError
-        If the recorded responses cannot be scored.
-    """
-    comparison = protocol.against_recorded(template)
-    found: dict[str, list[str]] = {}
-    for one in contenders:
-        scores = comparison.layered(comparison.score_all(one.layers))
-        found[one.name] = [str(scores["layer"].values[int(comparison.shares(scores).argmax())])]
-    return found
-
-
-def digest_of_question(
-    question: Question, card: BenchmarkCard, template: Template, contenders: Sequence[Contender], protocol: Protocol
-) -> str:
+def digest_of_question(question: Question, card: BenchmarkCard, truths: Truths, protocol: Protocol) -> str:
     """Digest over everything that decides what one metric says: two different computations never share a place.
 
     The number of draws is not in it: further brains are added to those that are there. Nor are reliabilities and the
@@ -248,12 +164,13 @@ def digest_of_question(
     here = Path(__file__).parent
     code = [here / f"{name}.py" for name in DECIDING]
     models = [
-        [one.name, one.family, [[name, layer.digest] for name, layer in one.layers.items()]] for one in contenders
+        [one.name, one.family, [[name, layer.digest] for name, layer in one.layers.items()], truths.layers_of(one)]
+        for one in truths.contenders
     ]
     row = card.model_dump(mode="json", include={"id", "version", "select", "measure", "aggregate", "layer_rule"})
     metric = [protocol.name, protocol.metric.digest(), dict(protocol.settings)]
     found = digest_files(code)
-    return digest_of([asked, row, template.dataset.digest, models, metric, [found[path] for path in code]])
+    return digest_of([asked, row, truths.template.dataset.digest, models, metric, [found[path] for path in code]])
 
 
 def checked_levels(levels: Sequence[float | None], template: Template, benchmark: str) -> tuple[float | None, ...]:
@@ -271,8 +188,51 @@ def checked_levels(levels: Sequence[float | None], template: Template, benchmark
                 f"between 0 and 1, such as {', '.join(f'{c:g}' for c in CURVE)}."
             )
         if level is not None and not 0 < level < 1:
-            raise UsageError(f"A reliability lies between 0 and 1; found {level:g}.")
+            raise UsageError(f"A reliability lies between 0 and 1, and is neither; found {level:g}.")
     return tuple(dict.fromkeys(levels))
+
+
+def checked_exponent(question: Question, template: Template) -> float:
+    """The a that is used where nothing was repeated.
+
+    Raises
+    ------
+    UsageError
+        If one is asked for where repetitions say what it is.
+    """
+    if question.exponent is None:
+        return USUAL_EXPONENT
+    if template.trials is not None:
+        raise UsageError(
+            f"Stimuli of {question.benchmark} were repeated, so that the spectrum is estimated from the responses, for "
+            "each layer. Leave --spectrum out."
+        )
+    return question.exponent
+
+
+def refuse_unasked(question: Question) -> None:
+    """Refuse settings for a metric or a reliability that is not asked.
+
+    Parameters
+    ----------
+    question
+        With its metrics and levels filled in.
+
+    Raises
+    ------
+    UsageError
+        Draws of another metric or at another reliability, or the open set at another reliability.
+    """
+    levels = {name_of(level): level for level in question.levels}
+    for level in question.open_levels or ():
+        if level not in question.levels:
+            raise UsageError(f"--open asks at {name_of(level)}, but the reliabilities are {', '.join(levels)}.")
+    for where, _ in question.draws:
+        metric, at, level = where.partition("@")
+        if metric and metric not in question.metrics:
+            raise UsageError(f"--draws names {metric!r}, but the metrics are {', '.join(question.metrics)}.")
+        if at and level not in levels:
+            raise UsageError(f"--draws names the reliability {level}, but those asked are {', '.join(levels)}.")
 
 
 def refuse_few(question: Question) -> None:
@@ -283,8 +243,12 @@ def refuse_few(question: Question) -> None:
     UsageError
         Fewer than one draw, bootstrap samples that cannot give a p of .05, or references that say nothing.
     """
-    if min(n for _, n in question.draws) < 1 or question.n_samples < 40:
-        raise UsageError("Ask for at least one draw, and for 40 bootstrap samples: fewer cannot give a p of .05.")
+    if min(n for _, n in question.draws) < 1:
+        raise UsageError("Ask for at least one draw: of no brain nothing can be said.")
+    if question.n_samples < FEWEST_SAMPLES:
+        raise UsageError(
+            f"Ask for {FEWEST_SAMPLES} bootstrap samples or more; {question.n_samples} cannot give a p of .05."
+        )
     if question.n_references < FEWEST_REFERENCES:
         raise UsageError(
             f"Ask for {FEWEST_REFERENCES} references or more: of {question.n_references} the central 95 % are not "

@@ -62,7 +62,7 @@ def _numbers(answered: Answered) -> Row:
 
 def usual_level(found: Found) -> float | None:
     """The reliability that single statements are about: the recorded one, or else .75, or else the largest."""
-    levels = [level for _, level in found.answered]
+    levels = _levels(found)
     numbers = [level for level in levels if level is not None]
     return None if None in levels else _USUAL if _USUAL in numbers else max(numbers)
 
@@ -130,9 +130,14 @@ def _curve(found: Found) -> str:
     lines += _filled(
         "In brackets: 95 % interval (Wilson). Named: q ≤ .05 against every candidate of another family, and values of "
         "all candidates as the named model gives as the truth. Left out: the truth's whole family is no candidate. –: "
-        "not asked, or the metric has no bootstrap."
+        "not asked, no family is left to compare with, or candidates are not compared by this metric."
+        + (" real: each neuroid has the reliability that was recorded." if (None in _levels(found)) else "")
     )
     return "\n".join(lines)
+
+
+def _levels(found: Found) -> list[float | None]:
+    return [level for _, level in found.answered]
 
 
 def _span(row: Row, name: str) -> str:
@@ -158,6 +163,8 @@ def _short(number: float | None) -> str:
 
 def _confusion(metric: str, level: float | None, answered: Answered) -> str:
     names, counts = confusion(answered)
+    left_out = len(names) - MOST_LETTERS
+    names, counts = names[:MOST_LETTERS], counts[:MOST_LETTERS, :MOST_LETTERS]
     letters = [chr(ord("a") + place) for place in range(len(names))]
     room = _WIDTH - 3 - 4 * len(names)
     lines = [f"{metric}, c = {_level(name_of(level))}: made of (rows), taken for (columns)"]
@@ -165,6 +172,8 @@ def _confusion(metric: str, level: float | None, answered: Answered) -> str:
     for letter, name, row in zip(letters, names, counts, strict=True):
         shown = name if len(name) <= room else f"{name[: room - 1]}…"
         lines.append(f"{letter} {shown:<{room}}" + "".join(f"{n or '·':>4}" for n in row.tolist()))
+    if left_out > 0:
+        lines += _filled(f"{left_out} further families are not shown; --json has all candidates.")
     return "\n".join(lines)
 
 
@@ -175,7 +184,7 @@ def confusion(answered: Answered) -> tuple[list[str], Any]:
         return names, counts
     families = list(dict.fromkeys(answered.families))
     member = np.array([[family == name for family in answered.families] for name in families], dtype=int)
-    return families[:MOST_LETTERS], (member @ counts @ member.T)[:MOST_LETTERS, :MOST_LETTERS]
+    return families, member @ counts @ member.T
 
 
 def _filled(sentence: str) -> list[str]:
