@@ -12,6 +12,7 @@ from isocortex.data import Dataset, Stimulus, StimulusSet, make_responses
 from isocortex.errors import DataError
 from isocortex_simulated.cortex import standardised_gram
 from isocortex_simulated.draws import Stream
+from isocortex_simulated.identification import tables
 from isocortex_simulated.identification.answers import Answered, References, Share
 from isocortex_simulated.identification.brains import Template, as_dataset, brain_of
 from isocortex_simulated.identification.comparing import largest_p
@@ -147,6 +148,24 @@ def test_the_largest_value_is_the_closed_answer_and_seeds_are_one_family() -> No
     assert found.confusion.tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert found.told_apart == ["a", "b"]
     assert found.families_told_apart == ["A", "B"]
+
+
+def test_a_brain_on_which_no_candidate_has_a_value_is_taken_for_none() -> None:
+    found = answered(np.array([[np.nan] * 3, [0.3, 0.2, 0.1], [np.nan] * 3]), [0, 0, 2])
+    assert found.closed.tolist() == [-1, 0, -1]
+    assert (found.right.n_right, found.right_family.n_right, found.right.n) == (1, 1, 3)
+    assert found.confusion.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert found.told_apart == [], "one of two brains of a, and none of b"
+    assert found.families_told_apart == []
+
+
+def test_families_that_the_confusion_has_no_room_for_are_counted() -> None:
+    names = [f"m{k:02}" for k in range(15)]
+    found = Answered(names, names, np.arange(15), np.eye(15), np.full(15, np.nan), np.full(15, np.nan))
+    shown = tables.confusion_text("ridge", 0.75, found)
+    assert "3 further families are not shown" in shown
+    assert "m11" in shown
+    assert "m12" not in shown
 
 
 def made_of(truth: np.ndarray, name: str) -> np.ndarray:

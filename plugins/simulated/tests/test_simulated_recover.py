@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,19 @@ import isocortex
 from isocortex.data import Dataset, make_responses
 from isocortex.results import findings_of
 from isocortex_simulated.draws import Stream
-from isocortex_simulated.identification import blocks, run
+from isocortex_simulated.identification import blocks, plan, run
 from isocortex_simulated.identification.brains import Template, as_dataset
 from isocortex_simulated.identification.comparing import largest_p
 from isocortex_simulated.identification.contenders import Contender, contenders_of
-from isocortex_simulated.identification.many_draws import readouts
-from isocortex_simulated.identification.plan import Question, card_of, protocols_of
-from isocortex_simulated.identification.truths import Truths
+from isocortex_simulated.identification.many_draws import Protocol, readouts
+from isocortex_simulated.identification.plan import (
+    DECIDING,
+    Question,
+    card_of,
+    digest_of_question,
+    protocols_of,
+)
+from isocortex_simulated.identification.truths import Truths, read_out_most
 
 BENCHMARK = "simulated-auditory.ridge"
 MODELS = ("noise/2", "category", "noise@random:1")
@@ -66,6 +73,9 @@ def test_values_and_samples_are_those_of_a_run_on_the_simulated_data_set(
     protocol = protocols_of(card_of(BENCHMARK), [metric], 1000)[metric]
     brains = [made.responses(place, 0, 0.6)[1] for place in range(len(made.contenders))]
     read = [readouts(protocol, made.template, brains)(one) for one in made.contenders]
+    values_alone = readouts(protocol.without_samples(), made.template, brains)
+    for one, found in zip(made.contenders, read, strict=True):
+        np.testing.assert_array_equal(values_alone(one).values, found.values, "references are as what is judged")
     for number in range(len(brains)) if metric in ("ridge", "pls") else range(len(brains))[-1:]:
         results = isocortex.score(
             [one.name for one in made.contenders],
@@ -187,6 +197,57 @@ def test_a_truth_of_few_dimensions_is_found_and_none_is_named_without_it(tmp_pat
     assert (left_out >= 0).mean() <= 0.05
 
 
+def test_brains_made_another_way_or_of_other_layers_have_a_place_of_their_own(
+    tmp_path: Path, recorded: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, card = truths(recorded), card_of(BENCHMARK)
+    protocol = protocols_of(card, ["ridge"], 60)["ridge"]
+    place = digest_of_question(asked(), card, made, protocol)
+    assert place == digest_of_question(asked(draws=(("", 9),)), card, truths(recorded), protocol)
+    fewer = Truths(asked(), recorded, made.contenders, {one.name: list(one.layers)[:1] for one in made.contenders})
+    monkeypatch.setattr(fewer, "layers_of", lambda _: ["another"])
+    assert place != digest_of_question(asked(), card, fewer, protocol)
+    changed = tmp_path / "truths.py"
+    changed.write_text("# brains are drawn otherwise\n")
+    monkeypatch.setattr(plan, "DECIDING", tuple(str(changed)[:-3] if name == "truths" else name for name in DECIDING))
+    assert place != digest_of_question(asked(), card, made, protocol)
+
+
+def test_the_layer_read_out_on_the_recorded_data_is_that_of_the_benchmarks_own_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_of: list[str] = []
+
+    def noted(protocol: Protocol, *arguments: Any) -> dict[str, list[str]]:
+        asked_of.append(protocol.name)
+        return read_out_most(protocol, *arguments)
+
+    monkeypatch.setattr(run, "read_out_most", noted)
+    recovered(tmp_path, asked(metrics=("procrustes",), layer="chosen", draws=(("", 1),)), MODELS[:2])
+    assert asked_of == ["ridge"]
+
+
+def test_what_scoring_finds_odd_is_said_once_and_not_for_each_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(blocks, "MOST_PEOPLE", 2)  # a brain for each block
+    recovered(tmp_path, asked(metrics=("rsa",)), ("threshold-units@random:0", "noise/2"))
+    said = [record.getMessage() for record in caplog.records if "counts as null" in record.getMessage()]
+    assert len(said) == 1
+    logging.getLogger("isocortex").warning("afterwards")
+    logging.getLogger("isocortex").warning("afterwards")
+    assert [record.getMessage() for record in caplog.records][-2:] == ["afterwards"] * 2, "others are left alone"
+
+
+def test_a_metric_whose_settings_no_benchmark_says_is_named(tmp_path: Path) -> None:
+    said: list[str] = []
+    question = asked(metrics=("ridge", "procrustes"), draws=(("", 1),))
+    found = run.recovered(question, MODELS[:2], tmp_path, said.append)
+    assert len(found.said) == 1
+    assert "procrustes scores with its default settings" in found.said[0]
+    assert f"warning: {found.said[0]}" in said
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +293,12 @@ def test_the_command_says_it_in_80_columns_and_info_keeps_a_line(isocortex: Any,
         (("--reliability", "much"), "or 'recorded'"),
         (("--draws", "pls"), "METRIC=N"),
         (("--draws", "0"), "at least one draw"),
+        (("--draws", "2,rsa=1"), "names 'rsa', but the metrics are ridge"),
+        (("--draws", "2,ridge@.3=1", "--reliability", ".4"), "the reliability 0.3, but those asked are 0.4"),
+        (("--open", ".5", "--reliability", ".4,.6"), "asks at 0.5, but the reliabilities are 0.4, 0.6"),
+        (("--samples", "39"), "39 cannot give a p of .05"),
+        (("--reliability", "1"), "and is neither; found 1"),
+        (("--spectrum", "2"), "Leave --spectrum out"),
         (("--references", "9"), "20 references or more"),
         (("-m", "noise"), "hold the same values"),
     ],

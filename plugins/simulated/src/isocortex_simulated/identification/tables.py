@@ -90,7 +90,7 @@ def text(found: Found) -> str:
     level = usual_level(found)
     metrics = list(dict.fromkeys(metric for metric, _ in found.answered))
     parts = [_head(found), _curve(found)]
-    parts += [_confusion(metric, level, found.answered[metric, level]) for metric in metrics]
+    parts += [confusion_text(metric, level, found.answered[metric, level]) for metric in metrics]
     parts.append("\n".join(line for metric in metrics for line in _filled(finding(found, metric) + ".")))
     return "\n\n".join(parts)
 
@@ -161,7 +161,8 @@ def _short(number: float | None) -> str:
     return "1.0" if number >= 0.995 else f"{number:.2f}"[1:]
 
 
-def _confusion(metric: str, level: float | None, answered: Answered) -> str:
+def confusion_text(metric: str, level: float | None, answered: Answered) -> str:
+    """Who was taken for whom by one metric at one reliability, in 80 columns."""
     names, counts = confusion(answered)
     left_out = len(names) - MOST_LETTERS
     names, counts = names[:MOST_LETTERS], counts[:MOST_LETTERS, :MOST_LETTERS]
