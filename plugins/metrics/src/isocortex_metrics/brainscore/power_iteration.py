@@ -16,6 +16,10 @@ TOL, MAX_ITERATIONS = 1e-6, 500
 _SMALL_ORDER = 16
 #: products of such matrices before it is asked which of them have stopped
 _STEPS = 8
+#: values of the matrices that are iterated at a time, 16 MB, so that they stay in the cache
+_CACHED_VALUES = 2_000_000
+#: share of the matrices still at work below which the others are taken out: until then a copy of all costs more
+_WORTH_KEEPING = 0.75
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -46,24 +50,30 @@ def power_iteration(matrices: Any, vectors: Any, live: Any, *, stop_before: bool
     """
     if isinstance(matrices, np.ndarray) and matrices.shape[1] <= _SMALL_ORDER:
         return _side_by_side(matrices, vectors, live, stop_before=stop_before)
-    xp = namespace(matrices)
-    result = vectors + 0.0
-    places = xp.nonzero(live)[0]
-    active, v = matrices[places], vectors[places]
+    result, places = vectors + 0.0, namespace(matrices).nonzero(live)[0]
+    width = max(1, _CACHED_VALUES // matrices.shape[1] ** 2) if isinstance(matrices, np.ndarray) else len(places)
     with few_threads(matrices.shape[1]):
-        for count in range(2, MAX_ITERATIONS + 1):
-            if len(places) == 0:
-                break
-            cosine, following = _step(active, v, stop_before=stop_before)
-            # the weights are of unit length: |w − w'|² = 2 − 2 w·w'
-            going = (2.0 - 2.0 * cosine >= TOL) & (count < MAX_ITERATIONS)
-            if bool(going.all()):
-                v = following
-                continue
-            stops = ~going
-            result[places[stops]] = (v if stop_before else following)[stops]
-            places, active, v = places[going], active[going], following[going]
+        for start in range(0, len(places), max(1, width)):
+            _iterate(matrices, result, places[start : start + width], stop_before=stop_before)
     return result
+
+
+def _iterate(matrices: Any, vectors: Any, places: Any, *, stop_before: bool) -> None:
+    """Iterate some of the vectors in place."""
+    active, v = matrices[places], vectors[places]
+    going = places >= 0
+    for count in range(2, MAX_ITERATIONS + 1):
+        cosine, following = _step(active, v, stop_before=stop_before)
+        # the weights are of unit length: |w − w'|² = 2 − 2 w·w'
+        stops = going & ~((2.0 - 2.0 * cosine >= TOL) & (count < MAX_ITERATIONS))
+        if bool(stops.any()):
+            vectors[places[stops]] = (v if stop_before else following)[stops]
+            going = going & ~stops
+        n_going, v = int(going.sum()), following
+        if n_going == 0:
+            return
+        if n_going <= _WORTH_KEEPING * len(places):
+            places, active, v, going = places[going], active[going], v[going], going[going]
 
 
 def _side_by_side(matrices: Array, vectors: Array, live: Array, *, stop_before: bool) -> Array:
