@@ -301,3 +301,26 @@ def test_blocks_of_any_width_give_the_same_features() -> None:
     np.testing.assert_allclose(parts @ parts.T, whole @ whole.T, atol=1e-11)
     assert whole.shape[1] <= N_STIMULI
     assert on_device(whole, "cpu").dtype == np.float64
+
+
+@pytest.mark.parametrize("stop_before", [True, False])
+@pytest.mark.parametrize(("at_a_time", "kept"), [(1, 0.75), (60**2 * 7, 0.75), (10**9, 0.0), (10**9, 1.0)])
+def test_matrices_iterated_together_stop_each_where_it_would_alone(
+    monkeypatch: pytest.MonkeyPatch, at_a_time: int, kept: float, stop_before: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(30, 64, 60)) * np.arange(1, 61) ** -rng.uniform(0.1, 2, (30, 1, 1))
+    factors[3] = 0
+    matrices, start, live = factors.transpose(0, 2, 1) @ factors, rng.normal(size=(30, 60)), rng.random(30) > 0.2
+    start /= np.linalg.norm(start, axis=1)[:, None]
+    alone = [
+        power_iteration.power_iteration(
+            matrices[k : k + 1], start[k : k + 1], live[k : k + 1], stop_before=stop_before
+        )[0]
+        for k in range(30)
+    ]
+    monkeypatch.setattr(power_iteration, "_CACHED_VALUES", at_a_time)
+    monkeypatch.setattr(power_iteration, "_WORTH_KEEPING", kept)
+    found = power_iteration.power_iteration(matrices, start, live, stop_before=stop_before)
+    np.testing.assert_array_equal(found, alone)
+    np.testing.assert_array_equal(found[~live], start[~live])
