@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -124,7 +124,7 @@ def compute_part(question: Question, models: Sequence[str], out: Path, say: Say,
 
 
 @contextmanager
-def each_said_once() -> Iterator[None]:
+def each_said_once() -> Generator[None]:
     """Let a message through once: a layer is scored again for each block of brains, and is each time found odd."""
     handlers = [*logging.getLogger().handlers, *([logging.lastResort] if logging.lastResort else [])]
     seen: dict[logging.Handler, set[str]] = {handler: set() for handler in handlers}
