@@ -136,24 +136,21 @@ def print_ratios(
         seconds = case.median(clock)
         over_floor = f"{seconds / floor:9.1f}" if floor else f"{'':9}"
         line = f"{name:44} {case.median('cpu'):10.3f} {case.median('wall'):10.3f} {seconds / of_reference:12.2f} "
-        verdict = _verdict(name, reference, seconds, of_reference, floor, bounds or {})
-        if at_most and name in at_most:
-            met = "met" if seconds <= at_most[name] * of_reference else "NOT MET"
-            verdict = f"  ≤ {at_most[name]:g} × {reference}: {met}"
+        verdict = ""
+        if name == reference and floor and bounds and name in bounds:
+            verdict = _verdict("≤", bounds[name], "floor", seconds / floor)
+        elif name != reference and bounds and name in bounds:
+            verdict = _verdict("≥", bounds[name], reference, seconds / of_reference)
+        elif at_most and name in at_most:
+            verdict = _verdict("≤", at_most[name], reference, seconds / of_reference)
         print(line + over_floor + verdict)
     if floor:
         print(f"{'floor (operations / measured speed)':44} {floor:10.3f} {'':10} {floor / of_reference:12.2f} {1:9.1f}")
 
 
-def _verdict(
-    name: str, reference: str, seconds: float, of_reference: float, floor: float | None, bounds: Mapping[str, float]
-) -> str:
-    if name not in bounds or (name == reference and not floor):
-        return ""
-    bound = bounds[name]
-    if name == reference:
-        return f"  ≤ {bound:g} × floor: {'met' if seconds <= bound * float(floor or 1) else 'NOT MET'}"
-    return f"  ≥ {bound:g} × {reference}: {'met' if seconds >= bound * of_reference else 'NOT MET'}"
+def _verdict(sign: Literal["≤", "≥"], bound: float, of: str, found: float) -> str:
+    met = found <= bound if sign == "≤" else found >= bound
+    return f"  {sign} {bound:g} × {of}: {'met' if met else 'NOT MET'}"
 
 
 def machine() -> str:

@@ -7,7 +7,7 @@ python tests/proof/many_models.py FOLDER --models 10    # fewer models
 The models are networks of random thresholds that differ in their seed; the benchmarks are six metrics on made-up
 pictures and responses. Each way has its own results and its own cache below FOLDER. A way that was stopped goes on. All
 of the results counts but the provenance of a result (times, command, process) and the seal over it. Exit code 1 where
-something differs.
+something differs or fails. On Slurm, an isocortex-slurm.toml in FOLDER says how many scores a job does.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def differences(one: dict[str, object], other: dict[str, object]) -> list[str]:
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
-def score(folder: Path, way: str, n_models: int) -> None:
-    """Score all models on all benchmarks in one of the ways, and say what it took."""
+def score(folder: Path, way: str, n_models: int) -> bool:
+    """Score all models on all benchmarks in one of the ways, say what it took, and return whether all went well."""
     environment = {**os.environ, "ISOCORTEX_CACHE": str(folder / f"cache-{way}"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "isocortex", "score", "-m", f"threshold-units@random:0..{n_models - 1}"]
     for metric in METRICS:
@@ -53,6 +53,7 @@ def score(folder: Path, way: str, n_models: int) -> None:
         f"{spent.ru_maxrss / 1e6:.2f} GB in the largest process so far, {n_files:,} files",
         flush=True,
     )
+    return done.returncode == 0
 
 
 def main() -> int:
@@ -66,14 +67,13 @@ def main() -> int:
     if not (folder / "pictures").exists():
         image_folder(folder / "pictures", n_images=N_IMAGES)
     ways = ["one", "two", *(["slurm"] if chosen.slurm else [])]
-    for way in ways:
-        score(folder, way, chosen.models)
+    went_well = [score(folder, way, chosen.models) for way in ways]
     first, *others = (results_of(folder / way) for way in ways)
     n_results = sum(name.endswith(".json") for name in first)
     differing = [differences(first, other) for other in others]
     for way, names in zip(ways[1:], differing, strict=True):
         print(f"{way}: {len(names)} of {len(first):,} files differ from one process, {n_results:,} records", *names[:5])
-    return int(any(differing) or n_results < chosen.models * len(METRICS))
+    return int(not all(went_well) or any(differing) or n_results < chosen.models * len(METRICS))
 
 
 if __name__ == "__main__":

@@ -76,10 +76,20 @@ def test_what_stimuli_do_is_left_out_where_it_is_too_much_to_hold(monkeypatch: p
     assert (drawn.error_kind or comparison.error_kind) == WIDENED
 
 
+def test_pls_has_no_interval_where_what_stimuli_do_is_too_much_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    activations, responses = problem(60, 20)
+    comparison = against("pls", responses).keeping("prediction")
+    for holds in (True, False):
+        monkeypatch.setattr(influence, "_HELD_BYTES", 4 * len(comparison.splits) * 60 * 3 - (not holds))
+        scores = comparison.score(activations).assign_attrs(measure="r")
+        assert ("influence" in scores) == holds
+        assert (comparison.resample(scores, 100, 0) is not None) == holds
+
+
 def test_memory_of_ridge_does_not_grow_with_stimuli_times_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(primal_ridge, "HELD_BYTES", 200_000)
     monkeypatch.setattr(primal_ridge, "_BLOCK_BYTES", 100_000)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(ridge, "_MANY_STIMULI", 0)  # one split at a time, however many cores there are
     most: list[int] = []
     for n_stimuli in (1_000, 4_000):
         activations, responses = problem(n_stimuli, 100)

@@ -89,6 +89,7 @@ def test_rows_and_neuroids_that_come_in_blocks_give_what_they_give_at_once(
     monkeypatch.setattr(primal_ridge, "HELD_BYTES", 8 * 12 * 30)  # fewer rows than there are to test or to train
     monkeypatch.setattr(primal_ridge, "_BLOCK_BYTES", 8 * 12 * 7)
     monkeypatch.setattr(split_fits, "_RESPONSE_BYTES", 8 * 80 * 4)
+    monkeypatch.setattr(split_fits, "_STREAMED_BYTES", 8 * 80 * 4)
     parts = score_split(features, Y, Split(TRAIN, TEST), plan)
     assert parts.keys() == whole.keys()
     for name, found in parts.items():

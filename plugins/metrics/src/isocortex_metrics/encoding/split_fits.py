@@ -21,6 +21,8 @@ from isocortex_metrics.numerics.primal_ridge import PrimalBasis, Units, fit_prim
 ERRORS = ("explained_variance", "r2_score", "mse")
 #: of responses that are fitted at once; what is beyond follows
 _RESPONSE_BYTES = 64 * 1024**2
+#: the same where features are turned anew for each: the more neuroids share that, the less it costs
+_STREAMED_BYTES = 256 * 1024**2
 _EPS = float(np.finfo(np.float64).eps)
 
 Basis = SplitBasis | PrimalBasis
@@ -91,17 +93,25 @@ def score_split(features: Array | Units, responses: Array, split: Split, plan: F
     # predictions for the training stimuli come from the same product as those for the test stimuli
     predicted = np.concatenate([test, train]) if "training_r2" in plan.keep else test
     basis = decomposed(features, train, predicted)
-    step = responses.shape[1]
-    if len(plan.n_components or ()) <= 1:  # of several numbers one is chosen by all neuroids
-        step = max(1, min(step, _RESPONSE_BYTES // (8 * len(responses))))
+    step = _at_once(basis, responses, plan)
     parts = [
         score_basis(basis, responses[:, first : first + step], split, plan)
         for first in range(0, responses.shape[1], step)
     ]
+    if len(parts) == 1:
+        return parts[0]
     return {
         name: np.concatenate([part[name] for part in parts], axis=-1) if value.ndim else value
         for name, value in parts[0].items()
     }
+
+
+def _at_once(basis: Basis, responses: Array, plan: FitPlan) -> int:
+    """How many neuroids are fitted together; all, where they choose one number of components together."""
+    if len(plan.n_components or ()) > 1:
+        return responses.shape[1]
+    streamed = isinstance(basis, PrimalBasis) and not basis.vectors.is_kept
+    return max(1, (_STREAMED_BYTES if streamed else _RESPONSE_BYTES) // (8 * len(responses)))
 
 
 def score_basis(basis: Basis, responses: Array, split: Split, plan: FitPlan) -> dict[str, Array]:

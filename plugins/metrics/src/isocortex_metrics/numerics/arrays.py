@@ -11,6 +11,11 @@ from isocortex.devices import free_memory
 from isocortex.errors import DataError, SettingsError
 from isocortex.typing import Array
 
+#: of a matrix of stimuli × stimuli; smaller ones are formed without looking at what is free
+_ALWAYS_BYTES = 256 * 1024**2
+#: such matrices that a metric holds while it works on one: itself, centred, decomposed or ranked
+_AT_WORK = 5
+
 
 def on_device(array: Any, device: str = "cpu") -> Any:
     """Put an array where it is worked on, as float64 where it holds floats.
@@ -53,12 +58,6 @@ def on_device(array: Any, device: str = "cpu") -> Any:
     return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
 
 
-#: of a matrix of stimuli × stimuli; smaller ones are formed without looking at what is free
-_ALWAYS_BYTES = 256 * 1024**2
-#: such matrices that a metric holds while it works on one: itself, centred, decomposed or ranked
-_AT_WORK = 5
-
-
 def square_of_zeros(n_stimuli: int, device: str = "cpu") -> Any:
     """Zeros (n_stimuli, n_stimuli) float64 on a device, to form sums of products of stimuli in.
 
@@ -78,8 +77,8 @@ def square_of_zeros(n_stimuli: int, device: str = "cpu") -> Any:
         raise DataError(
             f"A matrix of {n_stimuli:,} × {n_stimuli:,} stimuli takes {n_bytes / 1e9:,.1f} GB and the work on it about "
             f"{_AT_WORK * n_bytes / 1e9:,.1f} GB, but {free / 1e9:,.1f} GB are free. Use fewer stimuli, or a metric "
-            "that needs no such matrix: ridge with at most half as many units as training stimuli (--reduction "
-            "srp-4096), or pls with fewer units than stimuli."
+            "that needs no such matrix: ridge on the CPU with at most half as many units as training stimuli "
+            "(--reduction srp-1024), or pls with fewer units than stimuli."
         )
     return on_device(np.zeros((n_stimuli, n_stimuli)), device)
 

@@ -132,7 +132,7 @@ def _of_gram(basis: SplitBasis, centred: Array, alpha: Array, gradient: Array) -
 def _of_units(basis: PrimalBasis, centred: Array, alpha: Array, gradient: Array) -> Array:
     """The same, with what the directions do not explain, which is nothing where they are as many as stimuli allow."""
     found, left = np.zeros(centred.shape), np.zeros(centred.shape)
-    rotated, towards = basis.onto_directions(centred), basis.towards_directions(gradient)
+    rotated, towards = basis.vectors.transposed_times(centred), basis.cross.transposed_times(gradient)
     for rows, vectors in basis.vectors:
         squared = vectors**2
         for part in neuroid_blocks(rotated):

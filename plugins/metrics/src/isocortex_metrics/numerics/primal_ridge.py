@@ -26,56 +26,6 @@ FEW_UNITS = 0.5
 HELD_BYTES, _BLOCK_BYTES = 128 * 1024**2, 32 * 1024**2
 
 
-class Rows:
-    """Rows of a matrix that may be too large to hold: an iteration gives (slice, block), in order.
-
-    Parameters
-    ----------
-    form
-        (n,) places → (n, n_columns) float64.
-    places
-        Of all rows.
-    n_columns
-        Of the matrix.
-
-    Examples
-    --------
-    >>> rows = Rows(lambda places: places[:, None] * 2.0, np.array([3, 5]), 1)
-    >>> [(part.start, block.tolist()) for part, block in rows]
-    [(0, [[6.0], [10.0]])]
-    """
-
-    def __init__(self, form: Callable[[Array], Array], places: Array, n_columns: int) -> None:
-        self.form, self.places, self.n_columns = form, places, n_columns
-        self._kept: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    @property
-    def n_bytes(self) -> int:
-        """What is kept of them between iterations."""
-        whole = 8 * len(self) * self.n_columns
-        return whole if whole <= HELD_BYTES else 0
-
-    def __iter__(self) -> Iterator[tuple[slice, Array]]:
-        if self._kept is None and 8 * len(self) * self.n_columns <= HELD_BYTES:
-            self._kept = self.form(self.places)
-        if self._kept is not None:
-            yield slice(0, len(self)), self._kept
-            return
-        step = max(1, _BLOCK_BYTES // (8 * self.n_columns))
-        for start in range(0, len(self), step):
-            part = slice(start, min(start + step, len(self)))
-            yield part, self.form(self.places[part])
-
-    def first(self, n_rows: int) -> Rows:
-        """The leading rows alone."""
-        found = Rows(self.form, self.places[:n_rows], self.n_columns)
-        found._kept = None if self._kept is None else self._kept[:n_rows]
-        return found
-
-
 @dataclass(frozen=True)
 class Units:
     """Features whose units are few.
@@ -97,9 +47,84 @@ class Units:
         small = 8 * n_stimuli * n_units <= HELD_BYTES
         return cls(read(np.arange(n_stimuli)).__getitem__ if small else read, n_units)
 
-    def rows(self, places: Array) -> Rows:
-        """The features of some stimuli."""
-        return Rows(self.read, places, self.n_units)
+    def blocks(self, places: Array) -> Iterator[tuple[slice, Array]]:
+        """Features of some stimuli, a block of rows at a time."""
+        step = max(1, _BLOCK_BYTES // (8 * max(1, self.n_units)))
+        for start in range(0, len(places), step):
+            part = slice(start, min(start + step, len(places)))
+            yield part, self.read(places[part])
+
+
+class Directions:
+    """Features of some stimuli less a mean, times a rotation: (n_places, n_directions), kept where that is small.
+
+    Parameters
+    ----------
+    units
+        Features of all stimuli.
+    places
+        Of the rows.
+    mean, rotation
+        (n_units,) and (n_units, n_directions).
+
+    Examples
+    --------
+    >>> units = Units(np.array([[1.0], [4.0]]).__getitem__, 1)
+    >>> rows = Directions(units, np.array([1, 0]), np.array([1.0]), np.array([[2.0]]))
+    >>> rows.times(np.array([[0.5]])).tolist(), rows.transposed_times(np.ones((2, 1))).tolist()
+    ([[3.0], [0.0]], [[6.0]])
+    """
+
+    def __init__(self, units: Units, places: Array, mean: Array, rotation: Array) -> None:
+        self.units, self.places, self.mean, self.rotation = units, places, mean, rotation
+        self._kept: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the rows are formed once; else anew for each pass."""
+        return 8 * len(self) * self.rotation.shape[1] <= HELD_BYTES
+
+    @property
+    def n_bytes(self) -> int:
+        """What is kept of them between passes."""
+        return 8 * len(self) * self.rotation.shape[1] if self.is_kept else 0
+
+    def __iter__(self) -> Iterator[tuple[slice, Array]]:
+        """Blocks of rows, in order."""
+        if self.is_kept:
+            if self._kept is None:
+                self._kept = np.concatenate([block @ self.rotation for _, block in self._centred()])
+            yield slice(0, len(self)), self._kept
+            return
+        for part, block in self._centred():
+            yield part, block @ self.rotation
+
+    def first(self, n_rows: int) -> Directions:
+        """The leading rows alone."""
+        found = Directions(self.units, self.places[:n_rows], self.mean, self.rotation)
+        if self._kept is not None:
+            found._kept = self._kept[:n_rows]
+        return found
+
+    def times(self, weights: Array) -> Array:
+        """The rows times (n_directions, n_columns); rows that are not kept are not formed for it."""
+        if self.is_kept:
+            return np.concatenate([block @ weights for _, block in self])
+        turned = self.rotation @ weights
+        return np.concatenate([block @ turned for _, block in self._centred()])
+
+    def transposed_times(self, values: Array) -> Array:
+        """The transposed rows times (n_places, n_columns); rows that are not kept are not formed for it."""
+        found = np.zeros((self.rotation.shape[int(self.is_kept)], values.shape[1]))
+        for part, block in self if self.is_kept else self._centred():
+            found += block.T @ values[part]
+        return found if self.is_kept else self.rotation.T @ found
+
+    def _centred(self) -> Iterator[tuple[slice, Array]]:
+        return ((part, block - self.mean) for part, block in self.units.blocks(self.places))
 
 
 @dataclass(frozen=True)
@@ -118,9 +143,9 @@ class PrimalBasis:
         (n_train,) the share of each stimulus that no direction explains, 1 − 1/n − Σ U²; exactly 0 for rounding.
     """
 
-    vectors: Rows
+    vectors: Directions
     values: Array
-    cross: Rows
+    cross: Directions
     free: Array
 
     @property
@@ -136,23 +161,6 @@ class PrimalBasis:
     def of_tests(self, n_test: int) -> PrimalBasis:
         """Without what stands behind the first test stimuli."""
         return replace(self, cross=self.cross.first(n_test))
-
-    def onto_directions(self, values: Array) -> Array:
-        """Uᵀ times (n_train, n_columns)."""
-        return _transposed_product(self.vectors, values)
-
-    def towards_directions(self, values: Array) -> Array:
-        """``cross``ᵀ times (n_test, n_columns)."""
-        return _transposed_product(self.cross, values)
-
-
-def _transposed_product(rows: Rows, values: Array) -> Array:
-    """Sum over blocks of rows, so that one block alone is multiplied as it is."""
-    parts = (block.T @ values[part] for part, block in rows)
-    total = next(parts)
-    for part in parts:
-        total += part
-    return total
 
 
 def primal_basis(units: Units, train: Array, test: Array) -> PrimalBasis:
@@ -170,15 +178,13 @@ def primal_basis(units: Units, train: Array, test: Array) -> PrimalBasis:
     Eigenvalues are squares of singular values, and below twice the training stimuli times the precision of the largest
     they are rounding, as in the Gram matrix. Memory: (n_units, n_units) some times over, and of features 128 MB.
     """
-    features = units.rows(train)
-    mean = np.sum([block.sum(axis=0) for _, block in features], axis=0) / len(train)
+    mean = np.sum([block.sum(axis=0) for _, block in units.blocks(train)], axis=0) / len(train)
     products, all_of_it = np.zeros((units.n_units, units.n_units)), 0.0
     with few_threads(units.n_units):
-        for _, block in features:
+        for _, block in units.blocks(train):
             inner = block - mean
             products += inner.T @ inner
             all_of_it += float((block**2).sum())
-        del features
         values, rotation = np.linalg.eigh(products)
     precision = 2 * len(train) * _EPS
     # features may vary over all stimuli and yet not over these; what centring leaves of them is rounding
@@ -186,15 +192,10 @@ def primal_basis(units: Units, train: Array, test: Array) -> PrimalBasis:
     if float(values.sum()) <= 10 * precision * all_of_it:
         real[:] = False
     values, rotation = values[real], rotation[:, real]
-    vectors = Rows(_turned(units, mean, rotation / np.sqrt(values)), train, len(values))
-    cross = Rows(_turned(units, mean, rotation * np.sqrt(values)), test, len(values))
+    vectors = Directions(units, train, mean, rotation / np.sqrt(values))
+    cross = Directions(units, test, mean, rotation * np.sqrt(values))
     free = 1.0 - 1.0 / len(train) - np.concatenate([(block**2).sum(axis=1) for _, block in vectors])
     return PrimalBasis(vectors, values, cross, np.where(free <= precision, 0.0, free))
-
-
-def _turned(units: Units, mean: Array, rotation: Array) -> Callable[[Array], Array]:
-    """Features less a mean, times a rotation."""
-    return lambda places: (units.read(places) - mean) @ rotation
 
 
 def fit_primal(basis: PrimalBasis, responses: Array, grid: Array = ALPHA_GRID) -> SplitFit:
@@ -224,10 +225,9 @@ def fit_primal(basis: PrimalBasis, responses: Array, grid: Array = ALPHA_GRID) -
         return SplitFit(nothing, mean, np.full(len(mean), len(grid) - 1), np.zeros_like(mean))
     alphas = grid * basis.mean_eigenvalue
     with few_threads(len(basis.values)):
-        rotated = basis.onto_directions(centred)
+        rotated = basis.vectors.transposed_times(centred)
         chosen, best, without = _chosen(basis, centred, rotated, alphas)
-        shrunk = rotated / (basis.values[:, None] + alphas[chosen][None, :])
-        deviation = np.concatenate([block @ shrunk for _, block in basis.cross])
+        deviation = basis.cross.times(rotated / (basis.values[:, None] + alphas[chosen][None, :]))
     varies = without > 0
     selection = np.where(varies, 1.0 - best / np.where(varies, without, 1.0), 0.0)
     return SplitFit(deviation, mean, chosen, selection)
